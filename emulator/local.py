@@ -148,5 +148,5 @@ def write_json(path: Path, value: dict[str, Any], *, mode: int = 0o644) -> None:
 def _damaged(path: Path, why: str) -> LocalStateError:
     return LocalStateError(
         f"{path} is damaged: {why}.\n"
-        "It is made anew when the emulator starts: stop the emulator, delete the file, start again."
+        "The emulator writes it anew when it starts: stop it, delete the file, start it again."
     )
