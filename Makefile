@@ -1,0 +1,46 @@
+# What people and CI run. Every target that needs the tools sets them up first.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+SETUP := @$(PYTHON) -m bootstrap
+
+.PHONY: help setup demo test test-fast lint format lock clean
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Check the prerequisites, install what is pinned; nothing to do takes under a second
+	$(SETUP)
+
+demo: ## Provision the local stack with the real engine, run Monte Carlo, check its answer
+	$(SETUP)
+	@$(BIN)/python -m emulator.processes -- $(BIN)/python -m pipelines.demo
+
+test: ## Run all tests, the real engine among them, and measure branch coverage
+	$(SETUP)
+	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+
+test-fast: ## Run the tests that take no engine and no time
+	$(SETUP)
+	@$(BIN)/python -m pytest -m "not slow and not engine"
+
+lint: ## Check format, style and types
+	$(SETUP)
+	@$(BIN)/ruff format --check
+	@$(BIN)/ruff check
+	@$(BIN)/mypy
+
+format: ## Format the code
+	$(SETUP)
+	@$(BIN)/ruff format
+	@$(BIN)/ruff check --fix-only --quiet
+
+lock: ## Pin anew what requirements.in and requirements-dev.in ask for (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	    requirements.in -o requirements.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	    requirements-dev.in -o requirements-dev.txt
+
+clean: ## Remove what set-up and the demo made in this clone (the user's cache stays)
+	rm -rf .venv .local build results bootstrap/azurite/node_modules .coverage* \
+	    .mypy_cache .ruff_cache .pytest_cache .hypothesis
