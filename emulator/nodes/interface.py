@@ -10,7 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
+
+TaskKind = Literal["task", "start", "preparation", "release"]
+"""A task of a job, a pool's start task, a job's preparation or release task."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +55,8 @@ class TaskLaunch:
         retry_count: How often the task was retried before.
         nodes: Addresses of all nodes of a multi-instance task, the primary first;
             the node's own address otherwise.
+        kind: What sort of task. A start task has no job (`job_id` is empty) and runs
+            in the node's `startup` directory; the others under `workitems`.
     """
 
     node: NodeFacts
@@ -61,6 +66,7 @@ class TaskLaunch:
     job_environment: Mapping[str, str] = field(default_factory=dict)
     retry_count: int = 0
     nodes: Sequence[str] = ()
+    kind: TaskKind = "task"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
