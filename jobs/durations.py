@@ -1,0 +1,63 @@
+"""Durations as people write them (`90s`, `1h30m`, `2d`) and as the service does (ISO 8601)."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+_WORDS = re.compile(
+    r"(?:(?P<days>\d+)d)?(?:(?P<hours>\d+)h)?(?:(?P<minutes>\d+)m)?(?:(?P<seconds>\d+)s)?"
+)
+_ISO = re.compile(
+    r"P(?:(?P<days>\d+)D)?(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+)S)?)?"
+)
+_LONGEST = timedelta(days=10_675_199)
+
+
+def parse_duration(text: str) -> timedelta:
+    """Reads `45s`, `10m`, `1h30m`, `2d`, or `PT10M`.
+
+    Raises:
+        ValueError: The text is no duration, names no unit, or is longer than the
+            service's longest (10,675,199 days).
+    """
+    match = _WORDS.fullmatch(text) or _ISO.fullmatch(text)
+    parts = {} if match is None else {k: int(v) for k, v in match.groupdict().items() if v}
+    if not parts:
+        raise ValueError(f"{text!r} is no duration: write it like 45s, 10m, 1h30m, 2d or PT10M")
+    try:
+        duration = timedelta(**parts)
+    except OverflowError:
+        duration = timedelta.max
+    if duration > _LONGEST:
+        raise ValueError(f"{text!r} is longer than the service can count")
+    return duration
+
+
+def iso_duration(duration: timedelta) -> str:
+    """ISO 8601 with days, hours, minutes and seconds, as Batch takes it: `P1DT2H3M4S`."""
+    rest = duration.seconds
+    date = f"{duration.days}D" if duration.days else ""
+    clock = "".join(
+        f"{value}{unit}"
+        for value, unit in ((rest // 3600, "H"), (rest % 3600 // 60, "M"), (rest % 60, "S"))
+        if value
+    )
+    if not date and not clock:
+        return "PT0S"
+    return f"P{date}T{clock}" if clock else f"P{date}"
+
+
+def spoken(seconds: float) -> str:
+    """A length of time for a person: `0.4s`, `12s`, `3m05s`, `2h10m`, `3d04h`."""
+    if seconds < 10:  # noqa: PLR2004 - below ten a tenth is worth seeing
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    for unit, size, lower, small in (
+        ("d", 86400, 3600, "h"),
+        ("h", 3600, 60, "m"),
+        ("m", 60, 1, "s"),
+    ):
+        if whole >= size:
+            return f"{whole // size}{unit}{whole % size // lower:02d}{small}"
+    return f"{whole}s"
