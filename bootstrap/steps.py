@@ -28,6 +28,7 @@ VENV = ROOT / ".venv"
 AZURITE = ROOT / "bootstrap" / "azurite"
 LOGS = ROOT / ".local" / "log"
 LOG_TAIL_LINES = 30
+LANGUAGE_HOST = "pulumi-language-python"
 
 
 class SetupError(Exception):
@@ -56,8 +57,13 @@ def make_venv() -> None:
 
 
 def install_azurite() -> None:
-    """Installs Azurite by its lock file."""
+    """Installs Azurite by its lock file, unless just that is installed."""
+    lock = (AZURITE / "package-lock.json").read_text(encoding="utf-8")
+    stamp = AZURITE / "node_modules" / ".set-up"
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == lock:
+        return
     _run("install Azurite", ["npm", "ci", "--ignore-scripts", "--loglevel=error"], cwd=AZURITE)
+    stamp.write_text(lock, encoding="utf-8")
 
 
 def provide_pulumi() -> None:
@@ -150,9 +156,20 @@ def _staging(cached: Path) -> Iterator[tuple[Path, Callable[[Path], None]]]:
 
 
 def _link(program: Path) -> None:
+    """Puts the CLI on `.venv/bin`, and a language host where the CLI came without one."""
     link = VENV / "bin" / "pulumi"
     link.unlink(missing_ok=True)
     link.symlink_to(program)
+    host = VENV / "bin" / LANGUAGE_HOST
+    host.unlink(missing_ok=True)
+    if not (program.resolve().parent / LANGUAGE_HOST).exists():
+        host.write_text(
+            f"#!{VENV / 'bin' / 'python'}\n"
+            f"import sys\n\nsys.path.insert(0, {str(ROOT)!r})\n"
+            "from emulator.language_host import main\n\nmain()\n",
+            encoding="utf-8",
+        )
+        host.chmod(0o755)
 
 
 def _works(command: Sequence[str | Path]) -> bool:

@@ -141,6 +141,7 @@ def test_a_failing_step_ends_with_its_output_and_what_to_do(
     script(programs, "npm", "echo the network is unreachable >&2; exit 7")
     monkeypatch.setenv("PATH", str(programs))
     monkeypatch.setattr(steps, "ROOT", clone)
+    monkeypatch.setattr(steps, "AZURITE", clone / "bootstrap" / "azurite")
     monkeypatch.setattr(steps, "LOGS", clone / "log")
     with pytest.raises(steps.SetupError) as raised:
         steps.install_azurite()

@@ -1,0 +1,69 @@
+"""A plain `pulumi up` through the project's own Python language host."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "Pulumi.yaml").write_text("name: tiny\nruntime: python\n")
+    (tmp_path / "bin").mkdir()
+    host = tmp_path / "bin" / "pulumi-language-python"
+    host.write_text(
+        f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(ROOT)!r})\n"
+        "from emulator.language_host import main\nmain()\n"
+    )
+    host.chmod(0o755)
+    return tmp_path
+
+
+def pulumi(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    path = (str(project / "bin"), str(Path(sys.executable).parent), os.environ["PATH"])
+    return subprocess.run(
+        ["pulumi", *arguments, "--non-interactive", "--cwd", str(project)],
+        env={
+            "HOME": str(project),
+            "PATH": os.pathsep.join(path),
+            "PULUMI_BACKEND_URL": project.as_uri(),
+            "PULUMI_HOME": str(project / "home"),
+            "PULUMI_CONFIG_PASSPHRASE": "for this test alone",
+            "PULUMI_SKIP_UPDATE_CHECK": "1",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_engine_runs_a_program_with_its_config_through_the_host(project: Path) -> None:
+    (project / "__main__.py").write_text(
+        "import pulumi\nimport beside\n"
+        'pulumi.export("doubled", beside.double(pulumi.Config().require_int("number")))\n'
+    )
+    (project / "beside.py").write_text("def double(number):\n    return 2 * number\n")
+    assert pulumi(project, "stack", "init", "test").returncode == 0
+    assert pulumi(project, "config", "set", "number", "21").returncode == 0
+    up = pulumi(project, "up", "--yes", "--stack", "test")
+    assert up.returncode == 0, up.stdout + up.stderr
+    assert "Traceback" not in up.stdout + up.stderr
+    outputs = pulumi(project, "stack", "output", "--json", "--stack", "test")
+    assert json.loads(outputs.stdout) == {"doubled": 42}
+
+
+def test_an_error_of_the_program_fails_the_update_with_its_traceback(project: Path) -> None:
+    (project / "__main__.py").write_text('raise RuntimeError("the program is wrong")\n')
+    assert pulumi(project, "stack", "init", "test").returncode == 0
+    preview = pulumi(project, "preview", "--stack", "test")
+    assert preview.returncode != 0
+    assert "the program is wrong" in preview.stdout + preview.stderr
