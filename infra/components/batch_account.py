@@ -1,0 +1,112 @@
+"""The Batch account: Entra only, with storage for application packages by identity.
+
+What it deliberately does not do: read keys. In Azure the account has none that work; on
+a laptop the emulator keeps its own. Pools are allocated in Batch's subscription, so that
+no key vault and no role on the subscription are needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_azure_native.batch import (
+    AuthenticationMode,
+    AutoStorageAuthenticationMode,
+    AutoStorageBasePropertiesArgs,
+    BatchAccountIdentityArgs,
+    ComputeNodeIdentityReferenceArgs,
+    PoolAllocationMode,
+    PublicNetworkAccessType,
+    ResourceIdentityType,
+)
+from pulumi_azure_native.batch import (
+    BatchAccount as AzureBatchAccount,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchAccountArgs:
+    """Args of `BatchAccount`.
+
+    Attributes:
+        account: Logical name, 3 to 16 lower-case letters and digits; the engine appends
+            8 hexadecimal digits.
+        identity_id: Identity with which the account manages application packages.
+        node_identity_id: Identity with which nodes download them.
+        packages_account_id: Storage account of application packages.
+        allow_shared_keys: For the emulator alone.
+        after: What must exist first, such as the identity's grants.
+    """
+
+    resource_group_name: pulumi.Input[str]
+    location: str
+    tags: Mapping[str, str]
+    account: str
+    identity_id: pulumi.Input[str]
+    node_identity_id: pulumi.Input[str]
+    packages_account_id: pulumi.Input[str]
+    public_network_access: bool
+    allow_shared_keys: bool
+    protect: bool
+    after: tuple[pulumi.Resource, ...]
+
+
+class BatchAccount(pulumi.ComponentResource):
+    """A Batch account.
+
+    Attributes:
+        account_id: Resource id.
+        account_name: Its name in Azure.
+        endpoint: URL of its data plane, without a trailing slash.
+    """
+
+    account_id: pulumi.Output[str]
+    account_name: pulumi.Output[str]
+    endpoint: pulumi.Output[str]
+
+    def __init__(
+        self, name: str, args: BatchAccountArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("hpc:index:BatchAccount", name, {}, opts)
+        modes = [AuthenticationMode.AAD]
+        if args.allow_shared_keys:
+            modes.append(AuthenticationMode.SHARED_KEY)
+        account = AzureBatchAccount(
+            args.account,
+            resource_group_name=args.resource_group_name,
+            location=args.location,
+            tags=args.tags,
+            pool_allocation_mode=PoolAllocationMode.BATCH_SERVICE,
+            allowed_authentication_modes=modes,
+            identity=BatchAccountIdentityArgs(
+                type=ResourceIdentityType.USER_ASSIGNED,
+                user_assigned_identities=[args.identity_id],
+            ),
+            auto_storage=AutoStorageBasePropertiesArgs(
+                storage_account_id=args.packages_account_id,
+                authentication_mode=AutoStorageAuthenticationMode.BATCH_ACCOUNT_MANAGED_IDENTITY,
+                node_identity_reference=ComputeNodeIdentityReferenceArgs(
+                    resource_id=args.node_identity_id
+                ),
+            ),
+            public_network_access=(
+                PublicNetworkAccessType.ENABLED
+                if args.public_network_access
+                else PublicNetworkAccessType.DISABLED
+            ),
+            opts=pulumi.ResourceOptions(
+                parent=self, protect=args.protect, depends_on=list(args.after)
+            ),
+        )
+        self.account_id = account.id
+        self.account_name = account.name
+        self.endpoint = account.account_endpoint.apply(endpoint_url)
+        self.register_outputs({"account_name": self.account_name, "endpoint": self.endpoint})
+
+
+def endpoint_url(account_endpoint: str) -> str:
+    """The data plane's URL: Azure answers a host name, the emulator a URL on loopback."""
+    url = account_endpoint.rstrip("/")
+    return url if "://" in url else f"https://{url}"

@@ -1,0 +1,362 @@
+"""The stack config: everything a person may write under `hpc:` in `Pulumi.STACK.yaml`.
+
+Defaults are safe (no keys, nothing inbound, private containers) and cheap (pools grow
+from zero, no gateway, no private endpoint). Units are in the names. What this module
+does not do: judge values against each other or against Azure; that is the business of
+`rules`, over the planned estate. Models only say what shape a value has.
+
+`config.schema.json` beside this file is the published JSON schema; an editor that reads
+the first line of `Pulumi.dev.yaml` completes and checks keys with it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
+
+from infra.images import ImageName
+
+NAMESPACE = "hpc"
+SCHEMA_FILE = Path(__file__).with_name("config.schema.json")
+
+Authentication = Literal["entra", "shared-key"]
+Preset = Literal["cpu", "gpu", "rdma", "spot"]
+
+# The engine appends 8 hexadecimal digits to it, and Batch allows 64 characters.
+PoolName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,56}$")]
+RuleId = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}[0-9]{3}$")]
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=10)]
+ContainerName = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9](-?[a-z0-9])*$", min_length=3, max_length=63)
+]
+SubnetId = Annotated[
+    str,
+    StringConstraints(
+        pattern=re.compile(
+            r"^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.Network"
+            r"/virtualNetworks/[^/]+/subnets/[^/]+$",
+            re.IGNORECASE,
+        )
+    ),
+]
+Nodes = Annotated[int, Field(ge=0, le=5000)]
+
+
+class Model(BaseModel):
+    """What all parts of the config share: unknown keys are errors, values are final."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FollowPendingScale(Model):
+    """The pool follows its pending tasks between a least and a most number of nodes."""
+
+    mode: Literal["follow-pending"] = "follow-pending"
+    min_dedicated_nodes: Nodes = Field(
+        default=0, description="Dedicated nodes that stay when there is no work."
+    )
+    max_dedicated_nodes: Nodes | None = Field(
+        default=None, description="Most dedicated nodes; the preset's default when absent."
+    )
+    max_spot_nodes: Nodes | None = Field(
+        default=None, description="Most spot nodes; the preset's default when absent."
+    )
+    idle_minutes: int = Field(
+        default=15,
+        ge=1,
+        le=1440,
+        description="How long the pool has no pending task before it shrinks to its least.",
+    )
+    nodes_per_task: int = Field(
+        default=1, ge=1, description="Nodes of one multi-instance task; targets are multiples."
+    )
+    spot_fallback_minutes: int = Field(
+        default=15,
+        ge=0,
+        le=1440,
+        description="Spot nodes missing this long are replaced by dedicated ones; 0 never.",
+    )
+    evaluation_interval_minutes: int = Field(
+        default=5, description="How often Batch evaluates the formula, in minutes."
+    )
+
+
+class FixedScale(Model):
+    """The pool keeps a number of nodes, and costs that much day and night."""
+
+    mode: Literal["fixed"]
+    dedicated_nodes: Nodes = Field(default=0, description="Dedicated nodes.")
+    spot_nodes: Nodes = Field(default=0, description="Spot nodes.")
+    resize_timeout_minutes: int = Field(
+        default=15, ge=5, le=10080, description="When Batch gives up allocating nodes."
+    )
+
+
+class FormulaScale(Model):
+    """The pool is scaled by a formula of one's own."""
+
+    mode: Literal["formula"]
+    formula_file: str = Field(
+        min_length=1, description="File with the formula, relative to the project root."
+    )
+    min_nodes: Nodes = Field(default=0, description="Least nodes the formula ever asks for.")
+    max_dedicated_nodes: Nodes = Field(
+        description="Most dedicated nodes the formula asks for: quota, addresses and price "
+        "are planned with it."
+    )
+    max_spot_nodes: Nodes = Field(
+        default=0, description="Most spot nodes the formula asks for, planned with likewise."
+    )
+    evaluation_interval_minutes: int = Field(
+        default=5, description="How often Batch evaluates the formula, in minutes."
+    )
+
+
+def _scale_mode(value: Any) -> str | None:
+    mode = value.get("mode", "follow-pending") if isinstance(value, dict) else value.mode
+    return mode if isinstance(mode, str) else None
+
+
+Scale = Annotated[
+    Annotated[FollowPendingScale, Tag("follow-pending")]
+    | Annotated[FixedScale, Tag("fixed")]
+    | Annotated[FormulaScale, Tag("formula")],
+    Discriminator(
+        _scale_mode,
+        custom_error_type="scale_mode",
+        custom_error_message="`mode` is one of follow-pending, fixed, formula",
+    ),
+]
+
+
+class StartTaskConfig(Model):
+    """What each node runs before it takes tasks."""
+
+    command_line: str = Field(
+        min_length=1, description="Command; shell features need `/bin/bash -c '…'` around them."
+    )
+    elevated: bool = Field(default=False, description="Runs as administrator.")
+    wait_for_success: bool = Field(
+        default=True, description="No task starts before the command succeeded."
+    )
+    max_retries: int = Field(default=2, ge=0, le=10, description="Retries of a failed command.")
+    environment: dict[str, str] = Field(
+        default_factory=dict, description="Environment variables; never secrets."
+    )
+
+
+class MarketplaceImageConfig(Model):
+    """A marketplace image that the table of known images does not name."""
+
+    publisher: str = Field(min_length=1)
+    offer: str = Field(min_length=1)
+    sku: str = Field(min_length=1)
+    node_agent_sku_id: str = Field(
+        pattern=r"^batch\.node\.",
+        description="Batch node agent, such as `batch.node.ubuntu 24.04`.",
+    )
+    has_hpc_drivers: bool = Field(
+        default=False, description="InfiniBand and NVIDIA drivers and MPI are in the image."
+    )
+
+
+class GalleryImageConfig(Model):
+    """An image of an Azure Compute Gallery."""
+
+    gallery_image_id: str = Field(
+        description="Resource id of the image version, `/subscriptions/…/galleries/…/versions/…`."
+    )
+    node_agent_sku_id: str = Field(
+        pattern=r"^batch\.node\.",
+        description="Batch node agent, such as `batch.node.ubuntu 24.04`.",
+    )
+    has_hpc_drivers: bool = Field(
+        default=False, description="InfiniBand and NVIDIA drivers and MPI are in the image."
+    )
+
+
+class PoolConfig(Model):
+    """One pool. The preset fills in whatever is left out."""
+
+    preset: Preset = Field(
+        default="cpu",
+        description="What the pool is for: `cpu` tasks, `gpu` tasks, `rdma` MPI over "
+        "InfiniBand, or `spot` CPU tasks that may be evicted.",
+    )
+    display_name: str | None = Field(default=None, max_length=1024)
+    vm_size: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z]+_[A-Za-z0-9_-]+$",
+        description="VM size, such as `Standard_D4s_v5`; the preset's when absent.",
+    )
+    image: ImageName | MarketplaceImageConfig | GalleryImageConfig | None = Field(
+        default=None,
+        union_mode="left_to_right",
+        description="A known image by name, or a marketplace or gallery image spelled out.",
+    )
+    image_version: str = Field(
+        default="latest",
+        min_length=1,
+        description="Version of a marketplace image; pin it in production.",
+    )
+    task_slots_per_node: int = Field(
+        default=1, ge=1, description="Tasks that run side by side on a node."
+    )
+    fill: Literal["spread", "pack"] | None = Field(
+        default=None, description="How tasks are placed on nodes; the preset's when absent."
+    )
+    inter_node_communication: bool | None = Field(
+        default=None, description="Nodes may talk to each other; multi-instance tasks need it."
+    )
+    scale: Scale = Field(
+        default_factory=FollowPendingScale, description="How the pool grows and shrinks."
+    )
+    start_task: StartTaskConfig | None = Field(default=None)
+    ephemeral_os_disk: bool = Field(
+        default=False, description="The OS disk lives on the host's cache: faster and free."
+    )
+    encryption_at_host: bool = Field(
+        default=False, description="Encrypts disks on the host; the subscription must allow it."
+    )
+    metadata: dict[str, str] = Field(
+        default_factory=dict, description="Names and values kept with the pool."
+    )
+
+
+class NetworkConfig(Model):
+    """Where nodes live and whom they may talk to. Nothing is ever let in."""
+
+    address_space: IPv4Network = Field(
+        default=IPv4Network("10.64.0.0/16"), description="Addresses of the virtual network."
+    )
+    subnets: Literal["shared", "per-pool"] = Field(
+        default="shared", description="One subnet for all pools, or one each."
+    )
+    existing_subnet_id: SubnetId | None = Field(
+        default=None,
+        description="Resource id of a subnet to use; no network is created then.",
+    )
+    public_addresses: bool = Field(
+        default=True, description="Nodes have public addresses for outbound traffic."
+    )
+    nat_gateway: bool = Field(
+        default=False, description="Outbound traffic leaves through a NAT gateway (billed)."
+    )
+    private_endpoints: bool = Field(
+        default=False,
+        description="Batch and storage are reached inside the network (billed).",
+    )
+    allow_package_sources: bool = Field(
+        default=False,
+        description="Nodes may reach the internet on ports 80 and 443, for packages.",
+    )
+
+
+class DeleteAfterDays(Model):
+    """How many days after its last change a blob is deleted, by container."""
+
+    programs: int | None = Field(default=None, ge=1)
+    inputs: int | None = Field(default=None, ge=1)
+    outputs: int | None = Field(default=None, ge=1)
+    logs: int | None = Field(default=30, ge=1)
+
+
+class StorageConfig(Model):
+    """The data account and the account of application packages."""
+
+    replication: Literal["LRS", "ZRS", "GRS", "GZRS"] = Field(
+        default="LRS", description="How many copies there are, and where."
+    )
+    public_network_access: bool = Field(
+        default=True, description="Reached from outside the network, by Entra identities."
+    )
+    soft_delete_days: int = Field(
+        default=7, ge=1, le=365, description="Deleted blobs and containers can be restored."
+    )
+    versioning: bool = Field(default=False, description="Overwritten blobs keep their past.")
+    programs_container: ContainerName = "programs"
+    inputs_container: ContainerName = "inputs"
+    outputs_container: ContainerName = "outputs"
+    logs_container: ContainerName = "logs"
+    delete_after_days: DeleteAfterDays = Field(default_factory=DeleteAfterDays)
+
+
+class BatchConfig(Model):
+    """The Batch account."""
+
+    public_network_access: bool = Field(
+        default=True, description="Reached from outside the network, by Entra identities."
+    )
+    vcpu_quota_by_series: dict[str, Annotated[int, Field(ge=0)]] = Field(
+        default_factory=dict,
+        description="Dedicated vCPU quota of the account by series, such as `HBv3: 240`.",
+    )
+    spot_vcpu_quota: int | None = Field(
+        default=None, ge=0, description="Spot vCPU quota of the account, over all series."
+    )
+
+
+class MonitoringConfig(Model):
+    """What is kept of what happened."""
+
+    retention_days: int = Field(
+        default=30, ge=30, le=730, description="How long the workspace keeps rows."
+    )
+    daily_cap_gib: float = Field(
+        default=1.0, gt=0, description="Ingestion stops for the day above this."
+    )
+
+
+class StackConfig(Model):
+    """Everything under `hpc:` in a stack file."""
+
+    location: str = Field(
+        default="eastus", pattern=r"^[a-z0-9]+$", description="Azure region, such as `eastus`."
+    )
+    authentication: Authentication = Field(
+        default="entra",
+        description="`entra` everywhere; `shared-key` is for the emulator alone.",
+    )
+    tags: dict[str, str] = Field(default_factory=dict, description="Tags of every resource.")
+    protect: bool = Field(
+        default=False,
+        description="Pulumi refuses to delete the accounts and their data.",
+    )
+    network: NetworkConfig = Field(default_factory=NetworkConfig)
+    storage: StorageConfig = Field(default_factory=StorageConfig)
+    batch: BatchConfig = Field(default_factory=BatchConfig)
+    monitoring: MonitoringConfig = Field(default_factory=MonitoringConfig)
+    pools: dict[PoolName, PoolConfig] = Field(
+        min_length=1, description="Pools by logical name, the name that workloads use."
+    )
+    ignore: dict[RuleId, Reason] = Field(
+        default_factory=dict,
+        description="Rules that do not count in this stack, each with the reason.",
+    )
+
+
+def json_schema() -> str:
+    """The text of `config.schema.json`: a stack file whose `config` has `hpc:` keys."""
+    schema = StackConfig.model_json_schema(ref_template="#/$defs/{model}")
+    definitions = schema.pop("$defs")
+    properties = {f"{NAMESPACE}:{key}": value for key, value in schema["properties"].items()}
+    document = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Pulumi stack file of HPC on Azure Batch",
+        "type": "object",
+        "properties": {
+            "config": {
+                "type": "object",
+                "properties": properties,
+                "patternProperties": {f"^{NAMESPACE}:": False},
+                "required": [f"{NAMESPACE}:{key}" for key in schema["required"]],
+            }
+        },
+        "$defs": definitions,
+    }
+    return json.dumps(document, indent=2) + "\n"

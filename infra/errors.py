@@ -1,0 +1,42 @@
+"""Errors of `infra`.
+
+InfraError              everything that `python -m infra` prints and exits with 1
+├── ConfigError         the stack config is wrong; carries every finding
+├── StackFileError      a project or stack file cannot be found or read
+└── AddressSpaceError   a network plan does not fit its address space
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from infra.findings import Finding
+
+
+class InfraError(Exception):
+    """Root of what a person can mend."""
+
+
+class ConfigError(InfraError):
+    """The stack config cannot be deployed.
+
+    Attributes:
+        findings: Everything that was found, warnings included, in order of path.
+    """
+
+    def __init__(self, stack: str, findings: Sequence[Finding]) -> None:
+        self.findings = tuple(findings)
+        errors = [finding for finding in self.findings if finding.severity == "error"]
+        lines = "\n".join(f"  {finding}" for finding in errors)
+        noun = "error" if len(errors) == 1 else "errors"
+        super().__init__(
+            f"stack '{stack}' has {len(errors)} config {noun}, nothing was deployed:\n{lines}"
+        )
+
+
+class StackFileError(InfraError):
+    """A project or stack file cannot be found or read."""
+
+
+class AddressSpaceError(InfraError):
+    """The planned subnets do not fit the address space."""

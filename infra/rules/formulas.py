@@ -1,0 +1,46 @@
+"""Rules of autoscale formulas: what the `autoscale` package finds, where the config is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from autoscale import check
+from infra.estate import Estate
+from infra.rules.rule import Problem, Rule
+
+
+def _formulas_are_there(estate: Estate) -> Iterator[Problem]:
+    for pool in estate.pools:
+        if pool.scale.formula_problem:
+            yield Problem(pool.scale.formula_path, pool.scale.formula_problem)
+
+
+def _checked(estate: Estate, severities: frozenset[str]) -> Iterator[Problem]:
+    for pool in estate.pools:
+        if pool.scale.formula is None:
+            continue
+        for finding in check(pool.scale.formula):
+            if finding.severity in severities:
+                remedy = f"; {finding.remedy}" if finding.remedy else ""
+                yield Problem(
+                    pool.scale.formula_path,
+                    f"{finding.id} in line {finding.line}, column {finding.column}: "
+                    f"{finding.message}{remedy}",
+                )
+
+
+def _formulas_are_valid(estate: Estate) -> Iterator[Problem]:
+    yield from _checked(estate, frozenset({"error"}))
+
+
+def _formulas_are_sound(estate: Estate) -> Iterator[Problem]:
+    yield from _checked(estate, frozenset({"warning"}))
+
+
+_LANGUAGE = "https://learn.microsoft.com/azure/batch/batch-automatic-scaling"
+
+RULES = (
+    Rule(code="FOR001", severity="error", source=_LANGUAGE, judge=_formulas_are_there),
+    Rule(code="FOR002", severity="error", source=_LANGUAGE, judge=_formulas_are_valid),
+    Rule(code="FOR003", severity="warning", source=_LANGUAGE, judge=_formulas_are_sound),
+)

@@ -1,0 +1,107 @@
+"""Rules of images, agents and drivers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from infra.estate import Estate
+from infra.images import IMAGES
+from infra.rules.rule import Problem, Rule
+
+_GALLERY_ID = re.compile(
+    r"^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.Compute"
+    r"/galleries/[^/]+/images/[^/]+(/versions/[^/]+)?$",
+    re.IGNORECASE,
+)
+
+
+def _drivers_are_there(estate: Estate) -> Iterator[Problem]:
+    for pool in estate.pools:
+        needs = pool.size is not None and (
+            pool.size.gpu is not None or (pool.inter_node_communication and pool.size.has_rdma)
+        )
+        if needs and not pool.has_hpc_drivers and not pool.start_task:
+            yield Problem(
+                f"{pool.path}.image",
+                f"the image has no drivers for what {pool.vm_size} is paid for; write "
+                "ubuntu-hpc-24.04, or install them in start_task",
+            )
+
+
+def _gallery_ids_are_gallery_ids(estate: Estate) -> Iterator[Problem]:
+    for pool in estate.pools:
+        if pool.gallery_image_id is not None and not _GALLERY_ID.match(pool.gallery_image_id):
+            yield Problem(
+                f"{pool.path}.image.gallery_image_id",
+                "Batch takes custom images from a Compute Gallery only; write "
+                "/subscriptions/…/resourceGroups/…/providers/Microsoft.Compute/galleries/…"
+                "/images/…/versions/…",
+            )
+
+
+def _agents_match(estate: Estate) -> Iterator[Problem]:
+    for pool in estate.pools:
+        if pool.image is None:
+            continue
+        for image in IMAGES.values():
+            same = (image.publisher, image.offer, image.sku) == (
+                pool.image.publisher.lower(),
+                pool.image.offer.lower(),
+                pool.image.sku.lower(),
+            )
+            if same and image.node_agent_sku_id != pool.node_agent_sku_id:
+                yield Problem(
+                    f"{pool.path}.image.node_agent_sku_id",
+                    f"{pool.node_agent_sku_id} does not run on this image; write "
+                    f"{image.node_agent_sku_id}",
+                )
+
+
+def _hbv5_boots_gen2(estate: Estate) -> Iterator[Problem]:
+    for pool in estate.pools:
+        if pool.size is None or not pool.size.needs_gen2 or pool.image is None:
+            continue
+        if pool.image.generation == 1 or "gen1" in pool.image.sku.lower():
+            yield Problem(
+                f"{pool.path}.image",
+                f"{pool.vm_size} boots generation 2 images only; write ubuntu-hpc-24.04",
+            )
+
+
+def _production_pins_versions(estate: Estate) -> Iterator[Problem]:
+    if not estate.config.protect:
+        return
+    for pool in estate.pools:
+        if pool.image is not None and pool.image_version == "latest":
+            yield Problem(
+                f"{pool.path}.image_version",
+                "a protected stack runs whatever image is newest when a node starts, so two "
+                "nodes may differ; pin the version that was tested",
+            )
+
+
+_IMAGES = "https://learn.microsoft.com/azure/batch/batch-linux-nodes"
+
+RULES = (
+    Rule(
+        code="IMG001",
+        severity="error",
+        source="https://learn.microsoft.com/azure/batch/batch-pool-compute-intensive-sizes",
+        judge=_drivers_are_there,
+    ),
+    Rule(
+        code="IMG002",
+        severity="error",
+        source="https://learn.microsoft.com/azure/batch/batch-sig-images",
+        judge=_gallery_ids_are_gallery_ids,
+    ),
+    Rule(code="IMG003", severity="error", source=_IMAGES, judge=_agents_match),
+    Rule(
+        code="IMG004",
+        severity="error",
+        source="https://learn.microsoft.com/azure/virtual-machines/sizes/high-performance-compute/hbv5-series",
+        judge=_hbv5_boots_gen2,
+    ),
+    Rule(code="IMG005", severity="warning", source=_IMAGES, judge=_production_pins_versions),
+)

@@ -1,0 +1,45 @@
+"""What a rule is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from infra.estate import Estate
+from infra.findings import Finding, Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One place that breaks a rule: where, and what, why and what to write instead."""
+
+    path: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One thing that Azure refuses (`error`) or punishes (`warning`).
+
+    Attributes:
+        code: Stable id, three letters of the subject and three digits.
+        severity: Of every finding of this rule.
+        source: Where Azure, or a table of this project, says so.
+        judge: Yields a problem for each place that breaks the rule.
+    """
+
+    code: str
+    severity: Severity
+    source: str
+    judge: Callable[[Estate], Iterable[Problem]]
+
+    def findings(self, estate: Estate) -> Iterator[Finding]:
+        """The rule's problems as findings."""
+        for problem in self.judge(estate):
+            yield Finding(
+                path=problem.path,
+                code=self.code,
+                severity=self.severity,
+                message=problem.message,
+                source=self.source,
+            )

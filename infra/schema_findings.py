@@ -1,0 +1,126 @@
+"""Words for what pydantic refuses: a path, what is wrong, what to write instead."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from infra.config import StackConfig
+from infra.findings import Finding, near_misses
+
+UNKNOWN_KEY = "CFG001"
+MISSING_KEY = "CFG002"
+WRONG_VALUE = "CFG003"
+
+
+def describe(error: ValidationError) -> list[Finding]:
+    """One finding for each thing that the config models refuse."""
+    findings: dict[tuple[str, str], Finding] = {}
+    for details in error.errors(include_url=False):
+        finding = _describe_one(details)
+        # A value that fits no member of a union is refused once a member.
+        findings.setdefault((finding.path, finding.code), finding)
+    return list(findings.values())
+
+
+def failing_keys(error: ValidationError) -> list[tuple[str, ...]]:
+    """The smallest parts that can be set aside: a pool, or a key at the top."""
+    keys: dict[tuple[str, ...], None] = {}
+    for details in error.errors(include_url=False):
+        names = tuple(str(part) for part in details["loc"])
+        keys[names[:2] if names[0] in {"pools", "ignore"} else names[:1]] = None
+    return list(keys)
+
+
+def _describe_one(details: ErrorDetails) -> Finding:
+    names, model = _walk(details["loc"])
+    path = ".".join(names)
+    kind = details["type"]
+    context = details.get("ctx", {})
+    if kind == "extra_forbidden":
+        known = sorted(model.model_fields) if model else []
+        close = near_misses(names[-1], known)
+        message = f"there is no such key{close or '; keys here are ' + ', '.join(known)}"
+        return Finding(path=path, code=UNKNOWN_KEY, severity="error", message=message)
+    if kind == "missing":
+        description = _description(model, names[-1])
+        message = f"this key must be given{description}"
+        return Finding(path=path, code=MISSING_KEY, severity="error", message=message)
+    got = "" if isinstance(details["input"], dict) else f", not {details['input']!r}"
+    if kind == "literal_error":
+        choices = [
+            choice.strip("'")
+            for choice in str(context["expected"]).replace(" or ", ", ").split(", ")
+        ]
+        message = f"must be one of {', '.join(choices)}{got}"
+        if isinstance(details["input"], str):
+            message += near_misses(details["input"], choices)
+    elif kind == "string_pattern_mismatch":
+        message = f"must match {context['pattern']}{got}"
+    else:
+        text = details["msg"]
+        message = f"{text[:1].lower()}{text[1:]}{got}"
+    return Finding(path=path, code=WRONG_VALUE, severity="error", message=message)
+
+
+def _walk(location: tuple[int | str, ...]) -> tuple[list[str], type[BaseModel] | None]:
+    """The config path of a pydantic location, and the model that has its last key.
+
+    Pydantic puts the names of union members into locations; they are in no one's file.
+    """
+    names: list[str] = []
+    candidates: list[Any] = [StackConfig]
+    owner: type[BaseModel] | None = None
+    for part in location:
+        models = [
+            item for item in candidates if isinstance(item, type) and issubclass(item, BaseModel)
+        ]
+        mappings = [item for item in candidates if get_origin(item) is dict]
+        fields = next((model for model in models if part in model.model_fields), None)
+        if fields is not None:
+            owner = fields
+            names.append(str(part))
+            candidates = list(_members(fields.model_fields[str(part)].annotation))
+        elif mappings and part != "[key]":
+            names.append(str(part))
+            candidates = list(_members(get_args(mappings[0])[1]))
+        elif chosen := [model for model in models if _is_member_name(str(part), model)]:
+            candidates = list(chosen)
+            owner = chosen[0]
+        elif not _names_a_union_member(str(part)):
+            owner = models[0] if models else owner
+            names.append(str(part))
+            candidates = []
+    return names, owner
+
+
+def _members(annotation: Any) -> Iterator[Any]:
+    """A type's alternatives, with Annotated and Optional taken off."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        yield from _members(get_args(annotation)[0])
+    elif origin in {Union, types.UnionType}:
+        for member in get_args(annotation):
+            yield from _members(member)
+    else:
+        yield annotation
+
+
+def _is_member_name(part: str, model: type[BaseModel]) -> bool:
+    if part == model.__name__:
+        return True
+    mode = model.model_fields.get("mode")
+    return mode is not None and part in get_args(mode.annotation)
+
+
+def _names_a_union_member(part: str) -> bool:
+    return part == "[key]" or part.startswith(("literal[", "constrained-", "function-"))
+
+
+def _description(model: type[BaseModel] | None, key: str) -> str:
+    field = model.model_fields.get(key) if model else None
+    return f": {field.description}" if field is not None and field.description else ""

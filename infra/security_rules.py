@@ -1,0 +1,113 @@
+"""Who may talk to nodes and whom nodes may talk to, as data.
+
+Nothing comes in but, where pools run MPI, traffic inside the subnet. Out goes what Batch
+itself needs and no more:
+https://learn.microsoft.com/azure/batch/simplified-compute-node-communication.
+The platform's addresses (DNS, instance metadata and with it managed identity) are not
+subject to these rules.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from typing import Final, Literal
+
+ANY: Final = "*"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecurityRule:
+    """One rule of a network security group, in Resource Manager's terms."""
+
+    name: str
+    description: str
+    priority: int
+    direction: Literal["Inbound", "Outbound"]
+    access: Literal["Allow", "Deny"]
+    protocol: Literal["Tcp", "*"]
+    source: str
+    destination: str
+    ports: tuple[str, ...] = (ANY,)
+
+
+def pool_subnet_rules(
+    *, location: str, prefix: IPv4Network, inter_node: bool, allow_package_sources: bool
+) -> tuple[SecurityRule, ...]:
+    """The rules of a subnet with pools in it, in order of direction and priority.
+
+    Args:
+        location: Azure region, which names the service tags.
+        prefix: The subnet's addresses.
+        inter_node: Whether nodes of the subnet may talk to each other.
+        allow_package_sources: Whether nodes may reach the internet on ports 80 and 443.
+    """
+    subnet = str(prefix)
+    rules = []
+    if inter_node:
+        rules += [
+            SecurityRule(
+                name=f"allow-subnet-{direction.lower()}",
+                description="MPI between nodes of this subnet",
+                priority=100,
+                direction=direction,
+                access="Allow",
+                protocol=ANY,
+                source=subnet,
+                destination=subnet,
+            )
+            for direction in _DIRECTIONS
+        ]
+    # The service names any protocol for node management, and TCP alone for the rest.
+    rules.append(
+        _out("batch", 110, ANY, f"BatchNodeManagement.{location}", "Batch node management")
+    )
+    rules.append(_out("storage", 120, "Tcp", f"Storage.{location}", "Programs, inputs, outputs"))
+    rules.append(_out("monitor", 130, "Tcp", "AzureMonitor", "Node telemetry"))
+    if allow_package_sources:
+        rules.append(
+            SecurityRule(
+                name="allow-packages-outbound",
+                description="Package sources on the internet",
+                priority=200,
+                direction="Outbound",
+                access="Allow",
+                protocol="Tcp",
+                source=subnet,
+                destination="Internet",
+                ports=("80", "443"),
+            )
+        )
+    rules += [
+        SecurityRule(
+            name=f"deny-all-{direction.lower()}",
+            description="All else, Azure's permissive default rules included",
+            priority=4096,
+            direction=direction,
+            access="Deny",
+            protocol=ANY,
+            source=ANY,
+            destination=ANY,
+        )
+        for direction in _DIRECTIONS
+    ]
+    return tuple(sorted(rules, key=lambda rule: (rule.direction, rule.priority)))
+
+
+_DIRECTIONS: tuple[Literal["Inbound", "Outbound"], ...] = ("Inbound", "Outbound")
+
+
+def _out(
+    name: str, priority: int, protocol: Literal["Tcp", "*"], tag: str, description: str
+) -> SecurityRule:
+    return SecurityRule(
+        name=f"allow-{name}-outbound",
+        description=description,
+        priority=priority,
+        direction="Outbound",
+        access="Allow",
+        protocol=protocol,
+        source=ANY,
+        destination=tag,
+        ports=("443",),
+    )

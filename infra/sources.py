@@ -1,0 +1,88 @@
+"""Where a stack's config is read from: its file, or the engine.
+
+Both ways give the same raw mapping, key without namespace to value, which
+`infra.estate.plan_stack` validates. Keys of other namespaces (`azure-native:…`) are the
+business of others. Secrets are not read: this program has none, and an encrypted value
+in its namespace is refused by the models as the object that it is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from infra.config import NAMESPACE
+from infra.errors import StackFileError
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+_PREFIX = f"{NAMESPACE}:"
+
+
+def stack_file(stack: str, *, root: Path = PROJECT_ROOT) -> Path:
+    """The file of a stack's config."""
+    return root / f"Pulumi.{stack}.yaml"
+
+
+def read_stack_file(stack: str, *, root: Path = PROJECT_ROOT) -> dict[str, Any]:
+    """The raw config of a stack, with the project's defaults beneath it.
+
+    Raises:
+        StackFileError: There is no such stack file, or a file is not what it should be.
+    """
+    file = stack_file(stack, root=root)
+    if Path(stack).name != stack or not file.is_file():
+        names = sorted(path.name.split(".")[1] for path in root.glob("Pulumi.*.yaml"))
+        raise StackFileError(
+            f"there is no stack '{stack}' here: {file.name} does not exist.\n"
+            f"Stacks with a file: {', '.join(names) or 'none'}."
+        )
+    defaults = {
+        key: entry["default"]
+        for key, entry in _config_of(root / "Pulumi.yaml").items()
+        if isinstance(entry, Mapping) and "default" in entry
+    }
+    return {**defaults, **_config_of(file)}
+
+
+def decode_engine_config(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The raw config from the engine's: `hpc:KEY` to a string, objects as JSON.
+
+    Args:
+        values: All config of the stack, other namespaces included.
+    """
+    return {
+        key.removeprefix(_PREFIX): _decoded(value)
+        for key, value in values.items()
+        if key.startswith(_PREFIX)
+    }
+
+
+def _decoded(value: Any) -> Any:
+    # Scalars stay text, which the models turn into what they need.
+    if isinstance(value, str) and value[:1] in {"{", "["}:
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _config_of(file: Path) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise StackFileError(f"{file.name} cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise StackFileError(f"{file.name} is not YAML: {error}") from error
+    config = document.get("config") or {} if isinstance(document, dict) else None
+    if not isinstance(config, dict):
+        raise StackFileError(f"{file.name} has no mapping `config:`; see Pulumi.dev.yaml")
+    return {
+        str(key).removeprefix(_PREFIX): value
+        for key, value in config.items()
+        if str(key).startswith(_PREFIX)
+    }

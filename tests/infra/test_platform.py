@@ -1,0 +1,221 @@
+"""Invariants of what any stack provisions."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from infra.components.identity import BLOB_DATA_CONTRIBUTOR
+from infra.config import StackConfig
+from infra.errors import InfraError
+from infra.estate import Estate, plan_estate
+
+Example = Callable[[str], Estate]
+Provision = Callable[..., Any]
+
+STORAGE = "azure-native:storage:StorageAccount"
+CONTAINER = "azure-native:storage:BlobContainer"
+NSG = "azure-native:network:NetworkSecurityGroup"
+SUBNET = "azure-native:network:Subnet"
+BATCH = "azure-native:batch:BatchAccount"
+POOL = "azure-native:batch:Pool"
+ROLE = "azure-native:authorization:RoleAssignment"
+
+ROOT = Path(__file__).resolve().parents[2]
+
+scales = st.one_of(
+    st.fixed_dictionaries(
+        {
+            "mode": st.just("follow-pending"),
+            "max_dedicated_nodes": st.integers(1, 40),
+            "max_spot_nodes": st.integers(0, 40),
+        }
+    ),
+    st.fixed_dictionaries({"mode": st.just("fixed"), "dedicated_nodes": st.integers(1, 20)}),
+)
+pool_configs = st.fixed_dictionaries(
+    {"preset": st.sampled_from(["cpu", "gpu", "rdma", "spot"]), "scale": scales},
+    optional={
+        "image_version": st.just("24.04.202501010"),
+        "start_task": st.just({"command_line": "/bin/true", "elevated": True}),
+        "encryption_at_host": st.booleans(),
+    },
+)
+configs = st.fixed_dictionaries(
+    {
+        "pools": st.dictionaries(
+            st.from_regex(r"[a-z][a-z0-9-]{0,8}", fullmatch=True),
+            pool_configs,
+            min_size=1,
+            max_size=4,
+        )
+    },
+    optional={
+        "location": st.sampled_from(["eastus", "westeurope"]),
+        "network": st.fixed_dictionaries(
+            {"subnets": st.sampled_from(["shared", "per-pool"])},
+            optional={
+                "public_addresses": st.booleans(),
+                "allow_package_sources": st.booleans(),
+                "nat_gateway": st.booleans(),
+            },
+        ),
+        "storage": st.fixed_dictionaries({}, optional={"versioning": st.booleans()}),
+        "protect": st.booleans(),
+    },
+)
+
+
+def assert_storage_has_no_keys_and_no_public_blobs(provisioned: Any) -> None:
+    for account in provisioned.of_type(STORAGE):
+        assert account.inputs["allowBlobPublicAccess"] is False
+        assert account.inputs["enableHttpsTrafficOnly"] is True
+        assert account.inputs["minimumTlsVersion"] == "TLS1_2"
+        assert account.inputs["isLocalUserEnabled"] is False
+    for container in provisioned.of_type(CONTAINER):
+        assert container.inputs["publicAccess"] == "None"
+
+
+def assert_nothing_comes_in_from_the_internet(provisioned: Any) -> None:
+    for group in provisioned.of_type(NSG):
+        rules = group.inputs["securityRules"]
+        inbound = sorted(
+            (rule for rule in rules if rule["direction"] == "Inbound"),
+            key=lambda rule: rule["priority"],
+        )
+        last = inbound.pop()
+        assert (last["access"], last["sourceAddressPrefix"], last["protocol"]) == (
+            "Deny",
+            "*",
+            "*",
+        )
+        assert last["destinationPortRanges"] == ["*"]
+        for rule in inbound:
+            assert rule["sourceAddressPrefix"] == rule["destinationAddressPrefix"]
+            assert rule["sourceAddressPrefix"].startswith("10.64.")
+        assert len({(rule["direction"], rule["priority"]) for rule in rules}) == len(rules) <= 25
+    for subnet in provisioned.of_type(SUBNET):
+        if subnet.inputs["subnetName"] != "endpoints":
+            assert subnet.inputs["networkSecurityGroup"]["id"]
+
+
+def assert_roles_are_least(provisioned: Any) -> None:
+    names = set()
+    for role in provisioned.of_type(ROLE):
+        assert role.inputs["scope"].count("/") > len(
+            ["", "subscriptions", "S", "resourceGroups", "G"]
+        )
+        assert role.inputs["principalType"] == "ServicePrincipal"
+        names.add(role.inputs["roleAssignmentName"])
+        assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", max(names))
+    assert len(names) == len(provisioned.of_type(ROLE))
+
+
+def test_no_storage_account_allows_shared_keys_in_azure(stack: str, provisioned: Any) -> None:
+    allowed = stack == "local"
+    for account in provisioned.of_type(STORAGE):
+        assert account.inputs["allowSharedKeyAccess"] is allowed
+    for account in provisioned.of_type(BATCH):
+        modes = account.inputs["allowedAuthenticationModes"]
+        assert modes == (["AAD", "SharedKey"] if allowed else ["AAD"])
+
+
+def test_no_blob_container_is_public(provisioned: Any) -> None:
+    assert_storage_has_no_keys_and_no_public_blobs(provisioned)
+
+
+def test_the_network_lets_nothing_in_from_the_internet(
+    provisioned: Any,
+) -> None:
+    assert_nothing_comes_in_from_the_internet(provisioned)
+
+
+def test_roles_are_given_on_single_resources_under_stable_names(
+    stack: str, provisioned: Any, example: Example, provision: Provision
+) -> None:
+    first, second = provisioned, provision(example(stack))
+    assert_roles_are_least(first)
+    assert sorted(role.inputs["roleAssignmentName"] for role in first.of_type(ROLE)) == sorted(
+        role.inputs["roleAssignmentName"] for role in second.of_type(ROLE)
+    )
+
+
+def test_pools_have_an_identity_that_may_write_the_data_account(
+    provisioned: Any,
+) -> None:
+    grants = [
+        role
+        for role in provisioned.of_type(ROLE)
+        if role.inputs["roleDefinitionId"].endswith(BLOB_DATA_CONTRIBUTOR)
+        and "data" in role.inputs["scope"].rsplit("/", 1)[1]
+    ]
+    assert [grant.inputs["principalId"] for grant in grants] == ["principal-of-hpc-nodes"]
+    for pool in provisioned.of_type(POOL):
+        (identity,) = pool.inputs["identity"]["userAssignedIdentities"]
+        assert identity.endswith("/hpc-nodes0a1b2c3d")
+
+
+def test_pools_have_automatic_names_so_that_a_new_one_exists_before_the_old_goes(
+    provisioned: Any,
+) -> None:
+    for pool in provisioned.of_type(POOL):
+        assert "poolName" not in pool.inputs
+
+
+def test_node_communication_is_said_and_simplified(
+    provisioned: Any,
+) -> None:
+    for pool in provisioned.of_type(POOL):
+        assert pool.inputs["interNodeCommunication"] in {"Enabled", "Disabled"}
+        assert pool.inputs["targetNodeCommunicationMode"] == "Simplified"
+
+
+def test_no_secret_is_in_inputs_or_outputs(
+    provisioned: Any,
+) -> None:
+    text = json.dumps([dict(resource.inputs) for resource in provisioned.resources])
+    text += json.dumps(provisioned.outputs)
+    assert not re.search(r"AccountKey=|sig=|[A-Za-z0-9+/]{86}==", text)
+
+
+def test_shared_keys_are_refused_where_the_provider_is_azure(
+    example: Example, provision: Provision
+) -> None:
+    with pytest.raises(InfraError, match=r"(?s)only the emulator accepts.*entra"):
+        provision(example("local"), subscription="7c1f3a52-9a3e-4d53-8a0e-3a2c4a7f1d10")
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@given(raw=configs)
+def test_the_invariants_hold_for_any_config(raw: dict[str, Any], provision: Provision) -> None:
+    config = StackConfig.model_validate(raw)
+    estate = plan_estate("any", config, root=ROOT, today=date(2026, 1, 1))
+    provisioned = provision(estate)
+    assert_storage_has_no_keys_and_no_public_blobs(provisioned)
+    assert_nothing_comes_in_from_the_internet(provisioned)
+    assert_roles_are_least(provisioned)
+    assert all(not a.inputs["allowSharedKeyAccess"] for a in provisioned.of_type(STORAGE))
+    assert len(provisioned.of_type(POOL)) == len(raw["pools"])
+
+
+def test_outputs_have_what_the_contract_says(provisioned: Any) -> None:
+    outputs = provisioned.outputs
+    page = (ROOT / "docs" / "stack-outputs.md").read_text(encoding="utf-8")
+    top, pool = page.split("A pool:")
+    assert set(outputs) == _documented(top)
+    assert outputs["pools"]
+    for members in outputs["pools"].values():
+        assert set(members) == _documented(pool)
+
+
+def _documented(text: str) -> set[str]:
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    return {name for row in rows for name in re.findall(r"`([a-z_]+)`", row)}
