@@ -10,7 +10,8 @@
     │   ├── NotFoundError      … because what was named does not exist
     │   └── UnavailableError   … or never answered within the retries
     ├── TaskFailureError  1    the work was done and a task, the merge or the check failed
-    └── UnfinishedError   4    a time limit ended the waiting, not the job
+    ├── UnfinishedError   4    a time limit ended the waiting, not the job
+    └── InterruptError  130    Ctrl-C; says what goes on and how to come back
 
 SDK errors become these in one place, `jobs.translate`.
 """
@@ -93,9 +94,12 @@ class ServiceError(JobsError):
     Attributes:
         code: The service's error code, such as `ActiveJobAndScheduleQuotaReached`.
         status: HTTP status, or None when there was no answer.
+        unclear: Whether an earlier attempt at the same request ended without an answer,
+            so that what is refused now may have been carried out then.
     """
 
     exit_code = EXIT_SERVICE
+    unclear = False
 
     def __init__(self, message: str, *, code: str = "", status: int | None = None) -> None:
         """Takes the text for a person and what a program decides on."""
@@ -126,6 +130,12 @@ class UnfinishedError(JobsError):
     """A time limit ended the waiting; the job goes on."""
 
     exit_code = EXIT_UNFINISHED
+
+
+class InterruptError(JobsError):
+    """A person pressed Ctrl-C; the text says what goes on and how to come back."""
+
+    exit_code = EXIT_INTERRUPTED
 
 
 def shown(path: Path) -> str:

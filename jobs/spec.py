@@ -36,6 +36,7 @@ from jobs.templates import parse_template
 SCHEMA_FILE = Path(__file__).with_name("workload.schema.json")
 MAX_TASKS = 10_000_000
 RESERVED_NAMES = frozenset({"index"})
+BUILD_NAMES = frozenset({"python"})
 LOCAL_NAMES = frozenset({"workload", "results", "python", "job"})
 
 _NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"

@@ -1,0 +1,62 @@
+"""Runs a workload's `merge` and `check` on this machine, in the result directory."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from jobs.errors import InputError, TaskFailureError
+from jobs.loading import LoadedWorkload
+from jobs.results import ResultTree
+from jobs.spec import Workload
+from jobs.templates import parse_template
+
+
+def answer(
+    workload: LoadedWorkload, tree: ResultTree, job_id: str, *, results_to_stderr: bool = False
+) -> None:
+    """Merges and checks.
+
+    Args:
+        workload: Whose commands.
+        tree: Where they run; placeholders `{results}` and `{workload}` are absolute.
+        job_id: For `{job}`.
+        results_to_stderr: Whether what they print goes to stderr, because stdout has JSON.
+
+    Raises:
+        TaskFailureError: A command ended with a non-zero exit code.
+        InputError: A command cannot be started.
+    """
+    spec = workload.spec
+    values = {
+        **spec.variables,
+        "workload": str(workload.directory),
+        "results": str(tree.root.absolute()),
+        "python": sys.executable,
+        "job": job_id,
+    }
+    for key in answer_steps(spec):
+        command = [parse_template(part).render(values) for part in getattr(spec, key)]
+        sys.stdout.flush()
+        try:
+            done = subprocess.run(
+                command,
+                cwd=tree.root,
+                env={**os.environ, "COLUMNS": os.environ.get("COLUMNS", "80")},
+                stdin=subprocess.DEVNULL,
+                stdout=sys.stderr.fileno() if results_to_stderr else None,
+                check=False,
+            )
+        except OSError as error:
+            raise InputError(f"{key}: {command[0]} cannot be started: {error.strerror}") from error
+        if done.returncode != 0:
+            raise TaskFailureError(
+                f"{key} ended with exit code {done.returncode}: the tasks succeeded, their "
+                f"results are in {tree.root}"
+            )
+
+
+def answer_steps(spec: Workload) -> list[str]:
+    """Which of `merge` and `check` a workload has."""
+    return [key for key in ("merge", "check") if getattr(spec, key) is not None]

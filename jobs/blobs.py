@@ -1,0 +1,118 @@
+"""Blobs of one container: list, put, get. Bulk by obstore's sync API in threads.
+
+Why not azure-storage-blob: ADR 0031 and benchmarks/staging.py. Why not obstore's async
+API: it aborts the interpreter at exit now and then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import obstore
+from obstore.store import AzureStore
+
+from jobs.translate import blob_errors_translated
+
+_LIST_CHUNK = 5000
+_PART_BYTES = 8 << 20
+_PARTS_AT_ONCE = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blob:
+    """A blob as a listing tells of it.
+
+    Attributes:
+        name: Its full name.
+        size: Bytes.
+        etag: Changes with its contents.
+    """
+
+    name: str
+    size: int
+    etag: str
+
+
+class Container(Protocol):
+    """What staging and collecting need of a container. Threads may share it."""
+
+    def list(self, prefix: str) -> Iterator[Blob]:
+        """Blobs whose names begin with a prefix of whole segments (`a/b/`)."""
+        ...
+
+    def put(self, name: str, path: Path) -> None:
+        """Sends a file, in parts where it is large."""
+        ...
+
+    def get(self, name: str, path: Path) -> int:
+        """Fetches a blob into a file that appears when it is whole; its size."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Removes a blob; one that is gone is no error."""
+        ...
+
+
+class ObstoreContainer:
+    """A container through obstore.
+
+    Raises:
+        ServiceError: From every method, with what was being done.
+    """
+
+    def __init__(self, store: AzureStore, name: str) -> None:
+        """Takes the store and the container's name, for messages."""
+        self._store = store
+        self._name = name
+
+    def list(self, prefix: str) -> Iterator[Blob]:
+        """Blobs below a prefix, 5,000 a request."""
+        with blob_errors_translated(f"listing container {self._name}"):
+            for chunk in obstore.list(self._store, prefix, chunk_size=_LIST_CHUNK):
+                for item in chunk:
+                    yield Blob(name=item["path"], size=item["size"], etag=str(item["e_tag"] or ""))
+
+    def put(self, name: str, path: Path) -> None:
+        """Sends a file."""
+        with blob_errors_translated(f"uploading {path.name} to container {self._name}"):
+            obstore.put(
+                self._store,
+                name,
+                path,
+                use_multipart=path.stat().st_size > _PART_BYTES,
+                chunk_size=_PART_BYTES,
+                max_concurrency=_PARTS_AT_ONCE,
+            )
+
+    def get(self, name: str, path: Path) -> int:
+        """Fetches a blob."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".part-")
+        size = 0
+        try:
+            with (
+                blob_errors_translated(f"downloading {name} from container {self._name}"),
+                os.fdopen(handle, "wb") as stream,
+            ):
+                for chunk in obstore.get(self._store, name).stream(min_chunk_size=1 << 20):
+                    stream.write(chunk)
+                    size += len(chunk)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        return size
+
+    def delete(self, name: str) -> None:
+        """Removes a blob."""
+        with (
+            blob_errors_translated(f"deleting {name} from container {self._name}"),
+            contextlib.suppress(FileNotFoundError),
+        ):
+            obstore.delete(self._store, name)

@@ -1,0 +1,169 @@
+"""Brings outputs and logs home: in parallel, only what is new, each file whole or not at all.
+
+What a task leaves has names that nobody here chose. A blob whose name would put it
+outside the result tree, or that no file system takes, is reported and not written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jobs.blobs import Blob, Container
+from jobs.errors import InputError, JobsError, UnavailableError
+from jobs.results import ResultTree, read_json, write_json
+
+DOWNLOADS_AT_ONCE = 32
+_MAX_NAME_BYTES = 255
+_FORBIDDEN = frozenset(chr(code) for code in range(32)) | {"\\", "\x7f"}
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """What collecting did.
+
+    Attributes:
+        files: Files that the job has left.
+        fetched: Of them, how many were downloaded now.
+        bytes_fetched: Their size.
+        refused: Names of blobs that were not written, each with the reason.
+    """
+
+    files: int
+    fetched: int
+    bytes_fetched: int
+    refused: tuple[str, ...]
+
+    def __add__(self, other: Collected) -> Collected:
+        """Both together."""
+        return Collected(
+            files=self.files + other.files,
+            fetched=self.fetched + other.fetched,
+            bytes_fetched=self.bytes_fetched + other.bytes_fetched,
+            refused=self.refused + other.refused,
+        )
+
+
+def collect(
+    job_id: str,
+    tree: ResultTree,
+    *,
+    outputs: Container,
+    logs: Container,
+    progress: Progress | None = None,
+) -> Collected:
+    """Downloads what a job has left so far.
+
+    Raises:
+        ServiceError: Storage refused, or a file came with another length than listed.
+        InputError: The result directory cannot be written.
+    """
+    known = _known(tree)
+    total = Collected(files=0, fetched=0, bytes_fetched=0, refused=())
+    try:
+        for container, directory, kind in (
+            (outputs, tree.outputs, "outputs"),
+            (logs, tree.logs, "logs"),
+        ):
+            total += _collect(container, f"{job_id}/", directory, kind, known, progress)
+    except OSError as error:
+        raise InputError(
+            f"{error.filename or tree.root} cannot be written: {error.strerror}"
+        ) from error
+    finally:
+        if known or tree.collected_file.exists():
+            write_json(tree.collected_file, known)
+    return total
+
+
+def local_path(name: str, directory: Path) -> Path:
+    """Where a blob's file belongs.
+
+    Raises:
+        ValueError: Nowhere: the name leaves the directory, or is no name of a file.
+    """
+    parts = name.split("/")
+    for part in parts:
+        if part in {"", ".", ".."}:
+            raise ValueError("a part of its name is empty, `.` or `..`")
+        if not _FORBIDDEN.isdisjoint(part):
+            raise ValueError("its name has a control character or a backslash")
+        if len(part.encode("utf-8", "surrogatepass")) > _MAX_NAME_BYTES:
+            raise ValueError("a part of its name is longer than a file's name can be")
+    path = directory.joinpath(*parts)
+    root = directory.resolve()
+    if not path.parent.resolve().is_relative_to(root):
+        raise ValueError("it would be outside the result directory")
+    return path
+
+
+def _collect(
+    container: Container,
+    prefix: str,
+    directory: Path,
+    kind: str,
+    known: dict[str, Any],
+    progress: Progress | None,
+) -> Collected:
+    refused: list[str] = []
+    wanted: list[tuple[Blob, Path]] = []
+    files = 0
+    for blob in container.list(prefix):
+        files += 1
+        name = blob.name.removeprefix(prefix)
+        try:
+            path = local_path(name, directory)
+        except ValueError as error:
+            refused.append(f"{kind}/{name!r}: {error}")
+            continue
+        if known.get(f"{kind}/{name}") != [blob.etag, blob.size] or not _has(path, blob.size):
+            wanted.append((blob, path))
+    fetched_bytes = 0
+    for number, (blob, size) in enumerate(_fetched(container, wanted), start=1):
+        fetched_bytes += size
+        known[f"{kind}/{blob.name.removeprefix(prefix)}"] = [blob.etag, blob.size]
+        if progress is not None:
+            progress(number, fetched_bytes)
+    return Collected(
+        files=files, fetched=len(wanted), bytes_fetched=fetched_bytes, refused=tuple(refused)
+    )
+
+
+def _fetched(container: Container, wanted: list[tuple[Blob, Path]]) -> Iterator[tuple[Blob, int]]:
+    def fetch(item: tuple[Blob, Path]) -> tuple[Blob, int]:
+        blob, path = item
+        size = container.get(blob.name, path)
+        if size != blob.size:
+            path.unlink(missing_ok=True)
+            raise UnavailableError(
+                f"{blob.name} came with {size} bytes and is listed with {blob.size}: "
+                "it is still being written; collect again"
+            )
+        return blob, size
+
+    with ThreadPoolExecutor(DOWNLOADS_AT_ONCE, thread_name_prefix="collect") as pool:
+        try:
+            yield from pool.map(fetch, wanted)
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def _has(path: Path, size: int) -> bool:
+    try:
+        return path.stat(follow_symlinks=False).st_size == size
+    except OSError:
+        return False
+
+
+def _known(tree: ResultTree) -> dict[str, Any]:
+    """What was collected; a damaged record only means collecting again."""
+    try:
+        return read_json(tree.collected_file)
+    except JobsError:
+        return {}

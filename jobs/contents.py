@@ -1,0 +1,173 @@
+"""What is in a file, by SHA-256, read once as long as it does not change.
+
+A file that kept its size, times and inode since it was last hashed is not read again.
+A file changed within the last moments is not remembered: within a clock tick its times
+could stay the same while its contents change (git calls this "racily clean").
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import sqlite3
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from jobs.errors import InputError, shown
+
+_LOG = logging.getLogger(__name__)
+_SETTLED_NS = 2_000_000_000
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What was in a file when it was looked at.
+
+    Attributes:
+        sha256: Lower-case hexadecimal.
+        size: Bytes.
+        stamp: Size, times and inode; a file with another stamp may have changed.
+    """
+
+    sha256: str
+    size: int
+    stamp: str
+
+
+class ContentCache:
+    """Remembers hashes in a small database; without one it works, and reads each time."""
+
+    def __init__(self, path: Path | None) -> None:
+        """`path` is the database, made with its directories when needed; None: no memory."""
+        self._database = None if path is None else _opened(path)
+        self.files_read = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._database is not None:
+            self._database.close()
+
+    def look(self, paths: Iterable[Path], *, threads: int = 4) -> dict[Path, Contents]:
+        """The contents of files, by path.
+
+        Raises:
+            InputError: A file cannot be read; all of them are named.
+        """
+        wanted = list(dict.fromkeys(paths))
+        known: dict[Path, Contents] = {}
+        unread: list[Path] = []
+        problems: list[str] = []
+        for path in wanted:
+            try:
+                stamp, size = _stamp(path)
+            except OSError as error:
+                problems.append(f"{shown(path)} cannot be read: {error.strerror}")
+                continue
+            remembered = self._remembered(path, stamp)
+            if remembered is None:
+                unread.append(path)
+            else:
+                known[path] = Contents(sha256=remembered, size=size, stamp=stamp)
+        with ThreadPoolExecutor(threads) as pool:
+            for path, result in zip(unread, pool.map(_read, unread), strict=True):
+                if isinstance(result, str):
+                    problems.append(f"{shown(path)} cannot be read: {result}")
+                else:
+                    known[path] = result
+        self.files_read += len(unread)
+        if problems:
+            raise InputError("\n".join(problems))
+        self._remember({path: known[path] for path in unread})
+        return known
+
+    def _remembered(self, path: Path, stamp: str) -> str | None:
+        if self._database is None:
+            return None
+        row = self._database.execute(
+            "SELECT sha256 FROM contents WHERE path = ? AND stamp = ?", (os.fsencode(path), stamp)
+        ).fetchone()
+        return None if row is None else str(row[0])
+
+    def _remember(self, contents: dict[Path, Contents]) -> None:
+        if self._database is None:
+            return
+        settled = time.time_ns() - _SETTLED_NS
+        try:
+            with self._database:
+                self._database.executemany(
+                    "INSERT OR REPLACE INTO contents VALUES (?, ?, ?)",
+                    [
+                        (os.fsencode(path), item.stamp, item.sha256)
+                        for path, item in contents.items()
+                        if int(item.stamp.split("-")[1]) < settled
+                    ],
+                )
+        except sqlite3.Error as error:
+            _LOG.warning("hashes are not remembered: %s", error)
+
+
+def unchanged(path: Path, contents: Contents) -> bool:
+    """Whether a file still has the stamp with which it was hashed."""
+    try:
+        return _stamp(path)[0] == contents.stamp
+    except OSError:
+        return False
+
+
+def _opened(path: Path) -> sqlite3.Connection | None:
+    """The database, made anew when it is damaged: it holds nothing that is not on disk."""
+    for attempt in range(2):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            database = sqlite3.connect(path, timeout=10)
+        except (OSError, sqlite3.Error) as error:
+            _LOG.warning("hashes are not remembered: %s", error)
+            return None
+        try:
+            database.execute("PRAGMA journal_mode=WAL")
+            database.execute("PRAGMA synchronous=OFF")
+            database.execute(
+                "CREATE TABLE IF NOT EXISTS contents "
+                "(path BLOB PRIMARY KEY, stamp TEXT NOT NULL, sha256 TEXT NOT NULL) WITHOUT ROWID"
+            )
+        except sqlite3.DatabaseError as error:
+            with closing(database):
+                _LOG.warning("%s is damaged (%s): it is made anew", path, error)
+            if attempt == 0:
+                path.unlink(missing_ok=True)
+        else:
+            return database
+    return None
+
+
+def _stamp(path: Path) -> tuple[str, int]:
+    stat = path.stat()
+    latest = max(stat.st_mtime_ns, stat.st_ctime_ns)
+    return f"{stat.st_size}-{latest}-{stat.st_mtime_ns}-{stat.st_dev}-{stat.st_ino}", stat.st_size
+
+
+def _read(path: Path) -> Contents | str:
+    """The contents, or why they cannot be had."""
+    digest = hashlib.sha256()
+    try:
+        stamp, _ = _stamp(path)
+        size = 0
+        with path.open("rb", buffering=0) as stream:
+            while block := stream.read(_BLOCK):
+                digest.update(block)
+                size += len(block)
+        after, _ = _stamp(path)
+    except OSError as error:
+        return error.strerror or str(error)
+    if after != stamp:
+        return "it changes while it is being read"
+    return Contents(sha256=digest.hexdigest(), size=size, stamp=stamp)

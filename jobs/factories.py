@@ -1,0 +1,238 @@
+"""Task factories: from what the workload file says to a row of values for each task.
+
+Rows are generated, never collected: a million tasks cost no more memory than one. The
+number of rows is known beforehand without making them, except for a CSV file, which is
+read once to be checked and counted.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import islice
+from pathlib import Path, PurePosixPath
+
+from jobs.errors import Finding, WorkloadError
+from jobs.inputs import glob_files, node_file
+from jobs.loading import LoadedWorkload
+from jobs.spec import MAX_TASKS, RESERVED_NAMES, Axis, Factory
+from jobs.templates import Scalar
+
+Row = tuple[Scalar, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """Values for tasks.
+
+    Attributes:
+        names: The parameters, in the order of a row's values.
+        count: How many rows there are.
+        each: Makes the rows anew each time it is called.
+        file_paths: Of a `files` factory, the files; each is an input of its task.
+    """
+
+    names: tuple[str, ...]
+    count: int
+    each: Callable[[], Iterator[Row]]
+    file_paths: tuple[Path, ...] = ()
+
+
+def expand(workload: LoadedWorkload) -> Rows:
+    """The rows of all of a workload's factories, every combination of them.
+
+    Raises:
+        WorkloadError: A file or column is missing, axes do not fit, names are used
+            twice, or there are more tasks than any job should have.
+    """
+    findings: list[Finding] = []
+    parts: list[Rows] = []
+    for number, factory in enumerate(workload.spec.tasks):
+        place = ("tasks", number) if ("tasks", number) in workload.document.lines else ("tasks",)
+        try:
+            parts.append(_rows(factory, workload.directory))
+        except ValueError as error:
+            findings.append(workload.finding(str(error), *place))
+    names = [name for part in parts for name in part.names]
+    findings.extend(
+        workload.finding(f"two factories give {name!r}", "tasks")
+        for name in sorted({name for name in names if names.count(name) > 1})
+    )
+    for name in sorted(set(names) & (RESERVED_NAMES | workload.spec.variables.keys())):
+        what = (
+            "is a variable of the file" if name in workload.spec.variables else "counts the tasks"
+        )
+        findings.append(workload.finding(f"no factory can give {name!r}: it {what}", "tasks"))
+    if findings:
+        raise WorkloadError(findings)
+    rows = _product(parts)
+    if not 0 < rows.count <= MAX_TASKS:
+        raise WorkloadError(
+            [workload.finding(f"makes {rows.count} tasks; a job has 1 to {MAX_TASKS}", "tasks")]
+        )
+    return rows
+
+
+def axis_values(axis: Axis) -> Sequence[Scalar]:
+    """The values of an axis: a list, or a lazy sequence."""
+    if axis.values is not None:
+        return axis.values
+    if axis.range is not None:
+        return _Steps.of_range(axis.range)
+    assert axis.linspace is not None  # noqa: S101 - the model has exactly one
+    return _Steps.of_linspace(*axis.linspace)
+
+
+class _Steps(Sequence[Scalar]):
+    """An arithmetic sequence, computed in decimals, so that 0.1 thrice is 0.3."""
+
+    def __init__(self, start: Decimal, step: Decimal, count: int, *, whole: bool) -> None:
+        self._start, self._step, self._count, self._whole = start, step, count, whole
+
+    @classmethod
+    def of_range(cls, parts: tuple[int | float, ...]) -> _Steps:
+        start, stop, *rest = (Decimal(str(part)) for part in parts)
+        step = rest[0] if rest else Decimal(1)
+        span = ((stop - start) / step).to_integral_value("ROUND_CEILING")
+        count = int(min(max(span, Decimal(0)), Decimal(MAX_TASKS + 1)))
+        whole = all(isinstance(part, int) for part in parts)
+        return cls(start, step, count, whole=whole)
+
+    @classmethod
+    def of_linspace(cls, first: float, last: float, count: int) -> _Steps:
+        start, stop = Decimal(str(first)), Decimal(str(last))
+        step = (stop - start) / (count - 1) if count > 1 else Decimal(0)
+        return cls(start, step, count, whole=False)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int | slice) -> Scalar:  # type: ignore[override] # slices are not asked for
+        if isinstance(index, slice) or not 0 <= index < self._count:
+            raise IndexError(index)
+        value = self._start + index * self._step
+        return int(value) if self._whole else float(value)
+
+
+def _rows(factory: Factory, directory: Path) -> Rows:
+    if factory.repeat is not None:
+        count = factory.repeat
+        return Rows(names=("repeat",), count=count, each=lambda: ((i,) for i in range(count)))
+    if factory.sweep is not None:
+        axes = {name: axis_values(axis) for name, axis in factory.sweep.items()}
+        return _product([_axis(name, values) for name, values in axes.items()])
+    if factory.zipped is not None:
+        return _zipped({name: axis_values(axis) for name, axis in factory.zipped.items()})
+    if factory.rows is not None:
+        rows = factory.rows
+        names = tuple(rows[0])
+        return Rows(
+            names=names,
+            count=len(rows),
+            each=lambda: (tuple(row[name] for name in names) for row in rows),
+        )
+    if factory.csv is not None:
+        return _csv(directory / factory.csv)
+    assert factory.files is not None  # noqa: S101 - the model has exactly one
+    return _files(factory.files, directory)
+
+
+def _axis(name: str, values: Sequence[Scalar]) -> Rows:
+    return Rows(names=(name,), count=len(values), each=lambda: ((value,) for value in values))
+
+
+def _zipped(axes: dict[str, Sequence[Scalar]]) -> Rows:
+    lengths = {name: len(values) for name, values in axes.items()}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+        raise ValueError(f"zip: all parameters must have equally many values; {told}")
+    return Rows(
+        names=tuple(axes),
+        count=next(iter(lengths.values())),
+        each=lambda: zip(*axes.values(), strict=True),
+    )
+
+
+def _product(parts: Sequence[Rows]) -> Rows:
+    """Every combination, the last part varying fastest."""
+    count = 1
+    for part in parts:
+        count *= part.count
+
+    def each(at: int = 0) -> Iterator[Row]:
+        if at == len(parts) - 1:
+            yield from parts[at].each()
+            return
+        for row in parts[at].each():
+            for rest in each(at + 1):
+                yield (*row, *rest)
+
+    return Rows(
+        names=tuple(name for part in parts for name in part.names),
+        count=count,
+        each=each,
+        file_paths=tuple(path for part in parts for path in part.file_paths),
+    )
+
+
+def _csv(path: Path) -> Rows:
+    """The rows of a CSV file; each value a number where it reads as one."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream, strict=True)
+            names = tuple(name.strip() for name in next(reader, ()))
+            bad = [name for name in names if not name.isidentifier() or names.count(name) > 1]
+            if not names or bad:
+                told = f"{bad[0]!r} is not a usable name" if bad else "it is empty"
+                raise ValueError(f"{path.name}: the first line must name the parameters: {told}")
+            count = 0
+            for row in reader:
+                if row and len(row) != len(names):
+                    raise ValueError(
+                        f"{path.name}:{reader.line_num}: {len(row)} values for {len(names)} names"
+                    )
+                count += bool(row)
+    except OSError as error:
+        raise ValueError(f"csv: {path.name} cannot be read: {error.strerror}") from error
+    except csv.Error as error:
+        raise ValueError(f"csv: {path.name}:{reader.line_num}: {error}") from error
+    if count == 0:
+        raise ValueError(f"csv: {path.name} has no rows below its header")
+
+    def each() -> Iterator[Row]:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            for row in islice(csv.reader(stream, strict=True), 1, None):
+                if row:
+                    yield tuple(_number(text) for text in row)
+
+    return Rows(names=names, count=count, each=each)
+
+
+def _number(text: str) -> Scalar:
+    """A number only where writing it again gives the same text: `007` stays text."""
+    for kind in (int, float):
+        try:
+            value = kind(text)
+        except ValueError:
+            continue
+        if str(value) == text:
+            return value
+    return text
+
+
+def _files(pattern: str, directory: Path) -> Rows:
+    paths = tuple(glob_files(pattern, directory))
+    if not paths:
+        raise ValueError(f"files: nothing matches {pattern!r}")
+    names = tuple(node_file(path, directory, None).node_path for path in paths)
+
+    def each() -> Iterator[Row]:
+        for name in names:
+            path = PurePosixPath(name)
+            yield name, path.name, path.stem
+
+    return Rows(
+        names=("file", "file_name", "file_stem"), count=len(paths), each=each, file_paths=paths
+    )

@@ -1,0 +1,174 @@
+"""The result tree: the one place that knows what is where under `results/JOBID/`.
+
+    job.json                 what was submitted, so that later verbs find everything
+    outputs/TASKID/…         what tasks left, as their `outputs` name it
+    logs/TASKID/stdout.txt   and stderr.txt
+    report.json              the last report
+    .collected.json          what was downloaded already (name → etag, size)
+
+A manifest holds names and digests; no credential and no environment.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jobs.errors import InputError, shown
+
+MANIFEST_VERSION = 1
+DEFAULT_ROOT = Path("results")
+LAST = "last"
+_JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What was submitted.
+
+    Attributes:
+        job_id: The job.
+        workload: Absolute path of the workload file.
+        overrides: `NAME=VALUE` texts of `--set`.
+        stack: Name given by `--stack`, or None.
+        outputs: Absolute path given by `--outputs`, or None.
+        plan: Digest of the plan.
+        tasks: Number of tasks.
+        created: When, UTC, ISO 8601.
+        version: Of this file.
+    """
+
+    job_id: str
+    workload: str
+    stack: str | None
+    outputs: str | None
+    plan: str
+    tasks: int
+    created: str
+    overrides: tuple[str, ...] = field(default=())
+    version: int = MANIFEST_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class ResultTree:
+    """The results of one job."""
+
+    root: Path
+
+    @property
+    def manifest_file(self) -> Path:
+        """What was submitted."""
+        return self.root / "job.json"
+
+    @property
+    def outputs(self) -> Path:
+        """A directory for each task with its outputs."""
+        return self.root / "outputs"
+
+    @property
+    def logs(self) -> Path:
+        """A directory for each task with stdout.txt and stderr.txt."""
+        return self.root / "logs"
+
+    @property
+    def report_file(self) -> Path:
+        """The last report, as JSON."""
+        return self.root / "report.json"
+
+    @property
+    def collected_file(self) -> Path:
+        """What was downloaded already."""
+        return self.root / ".collected.json"
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Writes the manifest, and a `.gitignore`: results are not sources."""
+        write_json(self.manifest_file, asdict(manifest))
+
+    def read_manifest(self) -> Manifest:
+        """The manifest.
+
+        Raises:
+            InputError: There is none, or it is damaged or of another version.
+        """
+        values = read_json(self.manifest_file)
+        try:
+            manifest = Manifest(**{**values, "overrides": tuple(values.get("overrides", ()))})
+        except TypeError as error:
+            raise InputError(f"{shown(self.manifest_file)} is damaged: {error}") from error
+        if manifest.version != MANIFEST_VERSION:
+            raise InputError(
+                f"{shown(self.manifest_file)} has version {manifest.version}, this checkout "
+                f"reads {MANIFEST_VERSION}"
+            )
+        return manifest
+
+
+def tree_of(job_id: str, root: Path) -> ResultTree:
+    """The tree of a job under a root.
+
+    Raises:
+        InputError: The id is no job id, and so no name of a directory either.
+    """
+    if _JOB_ID.fullmatch(job_id) is None:
+        raise InputError(f"{job_id!r} is no job id: letters, digits, `-` and `_`, 64 at most")
+    return ResultTree(root / job_id)
+
+
+def find_tree(job: str, root: Path) -> ResultTree:
+    """The tree that a user means: a job id, its unique beginning, or `last`.
+
+    Raises:
+        InputError: Nothing or more than one job fits.
+    """
+    known = sorted(
+        (path.parent for path in root.glob("*/job.json")),
+        key=lambda path: (path / "job.json").stat().st_mtime,
+    )
+    if job == LAST:
+        if not known:
+            raise InputError(f"no job was submitted from here: {shown(root)} has none")
+        return ResultTree(known[-1])
+    exact = tree_of(job, root)
+    if exact.manifest_file.exists():
+        return exact
+    fitting = [path for path in known if path.name.startswith(job)]
+    if len(fitting) == 1:
+        return ResultTree(fitting[0])
+    if fitting:
+        names = ", ".join(path.name for path in fitting)
+        raise InputError(f"{job!r} begins the ids of several jobs: {names}")
+    return exact
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file of the tree.
+
+    Raises:
+        InputError: It cannot be read, or holds no object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{shown(path)} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(f"{shown(path)} is damaged: {error}") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{shown(path)} is damaged: it holds no object")
+    return value
+
+
+def write_json(path: Path, value: object) -> None:
+    """Replaces a file in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(
+        "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8"
+    ) as stream:
+        json.dump(value, stream, indent=2)
+        stream.write("\n")
+    temporary = Path(stream.name)
+    temporary.chmod(0o644)
+    temporary.replace(path)

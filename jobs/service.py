@@ -1,0 +1,218 @@
+"""Requests to the Batch data plane: the SDK's pipeline, our retries, plain JSON.
+
+`BatchClient.send_request` carries requests through the SDK's authentication; its models
+and its retries are left out. Models cost twenty times the request on the hot path
+(docs/adr/0030-requests-without-models.md); and the SDK repeats a 503 without jitter, a
+whole-request 5xx without end, and a POST whose answer was lost as if nothing had
+happened. Here the error says whether an earlier attempt may have been carried out.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import orjson
+from azure.batch import BatchClient
+from azure.core.exceptions import (
+    AzureError,
+    ClientAuthenticationError,
+    DecodeError,
+    HttpResponseError,
+    ServiceRequestError,
+    ServiceResponseError,
+)
+from azure.core.rest import HttpRequest, HttpResponse
+
+from jobs.translate import from_batch
+
+_LOG = logging.getLogger(__name__)
+API_VERSION = "2025-06-01"
+_JSON = "application/json; odata=minimalmetadata"
+_TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How long to insist.
+
+    Full jitter: a wait is anything up to its bound, so that many clients that were
+    refused together do not come back together.
+
+    Attributes:
+        attempts: Requests sent at most.
+        unreachable_attempts: The same, while no connection is made at all.
+        first_wait_s: Bound of the first wait; it doubles.
+        longest_wait_s: Bound of any wait, also of a Retry-After.
+        total_s: No wait begins after this long.
+    """
+
+    attempts: int = 10
+    unreachable_attempts: int = 4
+    first_wait_s: float = 0.5
+    longest_wait_s: float = 60.0
+    total_s: float = 600.0
+
+    def wait_s(self, attempt: int, retry_after: str | None, draw: float) -> float:
+        """Seconds before attempt `attempt` + 1, for a random `draw` in [0, 1).
+
+        A Retry-After is a lower bound, with some of the backoff on top.
+        """
+        bound = min(self.longest_wait_s, self.first_wait_s * 2.0 ** (attempt - 1))
+        asked = _seconds(retry_after)
+        if asked is not None:
+            return min(self.longest_wait_s, asked + draw * min(bound, 1.0))
+        return draw * bound
+
+
+@dataclass(slots=True, kw_only=True)
+class BatchService:
+    """The data plane of one account. Threads may share it.
+
+    Attributes:
+        client: The SDK's client, without retries of its own.
+        policy: How long to insist.
+        pause: Waits; tests put a clock of their own here. Ends early when `stopped` is set.
+        requests_sent: How many requests went out, retries included.
+    """
+
+    client: BatchClient
+    policy: RetryPolicy = RetryPolicy()
+    pause: Callable[[float], None] = time.sleep
+    requests_sent: int = 0
+    _count_lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def get(self, path: str, doing: str, **query: str) -> Any:
+        """The JSON of a GET.
+
+        Raises:
+            ServiceError: Refused, or unavailable for longer than the policy allows.
+        """
+        return self.call("GET", path, doing, query=query)
+
+    def pages(self, path: str, doing: str, **query: str) -> Iterator[dict[str, Any]]:
+        """The items of a list, page by page."""
+        body = self.get(path, doing, **query)
+        while True:
+            yield from body.get("value", ())
+            link = body.get("odata.nextLink")
+            if not link:
+                return
+            parts = urlsplit(link)
+            # the signature covers the path as it is sent: nextLink's own host is not ours
+            body = self.call("GET", f"{parts.path}?{parts.query}", doing, raw=True)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        doing: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes | dict[str, Any] | None = None,
+        raw: bool = False,
+    ) -> Any:
+        """Sends a request until it is answered for good; the JSON of the answer, or None.
+
+        Args:
+            method: HTTP method.
+            path: Below the endpoint, its parts already quoted.
+            doing: What for, to begin an error's text.
+            query: Besides the api-version.
+            body: JSON.
+            raw: Whether `path` already has its query.
+
+        Raises:
+            ServiceError: Refused, or unavailable for longer than the policy allows.
+        """
+        content = orjson.dumps(body) if isinstance(body, dict) else body
+        began = time.monotonic()
+        unclear = False
+        attempt = 0
+        while True:
+            attempt += 1
+            with self._count_lock:
+                self.requests_sent += 1
+            try:
+                response = self.client.send_request(
+                    _request(method, path, {} if raw else query or {}, content, raw=raw)
+                )
+                response.raise_for_status()
+                return _parsed(response)
+            except AzureError as error:
+                retry_after = self._again(error, attempt, began)
+                if retry_after is None:
+                    translated = from_batch(error, doing)
+                    translated.unclear = unclear
+                    raise translated from error
+                unclear = unclear or _maybe_done(error)
+                wait = self.policy.wait_s(attempt, retry_after or None, random.random())  # noqa: S311 - jitter
+                _LOG.info("%s: %s; again in %.1f s", doing, _brief(error), wait)
+                self.pause(wait)
+
+    def _again(self, error: AzureError, attempt: int, began: float) -> str | None:
+        """None: give up. Else the Retry-After, perhaps empty."""
+        policy = self.policy
+        enough = attempt >= policy.attempts or time.monotonic() - began > policy.total_s
+        if enough or isinstance(error, ClientAuthenticationError):
+            return None
+        if isinstance(error, ServiceRequestError):
+            return "" if attempt < policy.unreachable_attempts else None
+        if isinstance(error, ServiceResponseError | DecodeError):
+            return ""
+        if isinstance(error, HttpResponseError) and error.status_code in _TRANSIENT:
+            return str(getattr(error.response, "headers", {}).get("Retry-After") or "")
+        return None
+
+
+def segment(text: str) -> str:
+    """A path segment, quoted."""
+    return quote(text, safe="")
+
+
+def _request(
+    method: str, path: str, query: Mapping[str, str], content: bytes | None, *, raw: bool
+) -> HttpRequest:
+    params = None if raw else {"api-version": API_VERSION, **query}
+    headers = {"Accept": "application/json"}
+    if content is not None:
+        headers["Content-Type"] = _JSON
+    return HttpRequest(method, path, params=params, headers=headers, content=content)
+
+
+def _maybe_done(error: AzureError) -> bool:
+    """Whether the service may have carried a failed request out."""
+    if isinstance(error, HttpResponseError) and not isinstance(error, DecodeError):
+        return error.status_code in {408, 500, 502, 504}
+    return isinstance(error, ServiceResponseError | DecodeError)
+
+
+def _parsed(response: HttpResponse) -> Any:
+    """The JSON of an answer, or None for an empty one.
+
+    Raises:
+        DecodeError: It is cut short, or something between us and the service answered.
+    """
+    data = response.content
+    try:
+        return orjson.loads(data) if data else None
+    except ValueError as error:
+        raise DecodeError(message="the answer is no JSON", error=error) from error
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    try:
+        return max(0.0, float(retry_after)) if retry_after else None
+    except ValueError:
+        return None
+
+
+def _brief(error: AzureError) -> str:
+    status = getattr(error, "status_code", None)
+    return f"HTTP {status}" if status else type(error).__name__

@@ -1,0 +1,203 @@
+"""What was provisioned, as `jobs` sees it: the stack outputs (docs/stack-outputs.md).
+
+Reads them from a file, from what the local stack left, or from `pulumi stack output`;
+asks nothing of Azure. Another version of the contract is refused, because a member that
+changed its meaning is worse than one that is missing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from jobs.document import written
+from jobs.errors import Finding, StackError, shown
+
+SCHEMA_VERSION = 1
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+ENV_LOCAL_DIR = "HPC_LOCAL_DIR"
+_PULUMI_TIMEOUT_S = 120
+_STACK_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}(?:/[A-Za-z0-9_.-]{1,100}){0,2}")
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class _Outputs(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Pool(_Outputs):
+    """A pool, as docs/stack-outputs.md describes it."""
+
+    id: str
+    vm_size: str
+    vcpus: int | None
+    os: Literal["linux", "windows"]
+    task_slots_per_node: int = Field(ge=1)
+    min_nodes: int
+    max_nodes: int
+    max_dedicated_nodes: int
+    max_spot_nodes: int
+    inter_node_communication: bool
+    identity_id: str | None
+    dedicated_price_per_hour: float | None
+    spot_price_per_hour: float | None
+    price_currency: str
+    prices_as_of: str
+
+
+class Stack(_Outputs):
+    """A stack's outputs, as docs/stack-outputs.md describes them."""
+
+    schema_version: Literal[1]
+    stack: str
+    location: str
+    resource_group: str
+    batch_account_name: str
+    batch_endpoint: str
+    authentication: Literal["entra", "shared-key"]
+    storage_account_name: str
+    blob_endpoint: str
+    programs_container: str
+    inputs_container: str
+    outputs_container: str
+    logs_container: str
+    log_analytics_workspace_id: str
+    pools: dict[str, Pool]
+
+    @field_validator("batch_endpoint", "blob_endpoint")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query:
+            raise ValueError("is not an http or https URL")
+        return value.rstrip("/")
+
+    @property
+    def is_local(self) -> bool:
+        """Whether both endpoints are on this machine."""
+        return all(
+            urlsplit(url).hostname in _LOOPBACK
+            for url in (self.batch_endpoint, self.blob_endpoint)
+        )
+
+
+def local_directory() -> Path:
+    """Where the local state is: `HPC_LOCAL_DIR`, else `.local/` in the project."""
+    return Path(os.environ.get(ENV_LOCAL_DIR) or PROJECT_ROOT / ".local").absolute()
+
+
+def load_stack(*, name: str | None = None, outputs: Path | None = None) -> Stack:
+    """The stack that a user named, by name or by a file of its outputs.
+
+    Raises:
+        StackError: Neither or both are given, the stack is not there, or its outputs
+            are not what this version reads.
+    """
+    if (name is None) == (outputs is None):
+        raise StackError("name the stack: --stack NAME, or --outputs FILE with its outputs")
+    if outputs is not None:
+        return _read(outputs)
+    assert name is not None  # noqa: S101 - one of the two is given
+    if _STACK_NAME.fullmatch(name) is None or name.startswith(("-", ".")):
+        raise StackError(f"--stack {name!r} is no name of a stack")
+    local = local_directory() / "stacks" / name / "outputs.json"
+    if "/" not in name and local.exists():
+        return _read(local)
+    return parse_stack(_pulumi_outputs(name), where=f"stack {name}")
+
+
+def parse_stack(values: object, *, where: str) -> Stack:
+    """Checks outputs; `where` names them in findings.
+
+    Raises:
+        StackError: With every finding, or with the remedy for another version.
+    """
+    if not isinstance(values, dict) or "schema_version" not in values:
+        raise StackError(
+            [
+                Finding(
+                    where=where,
+                    message="holds no stack outputs of this project (schema_version is "
+                    "missing): deploy the stack, pulumi up --stack NAME",
+                )
+            ]
+        )
+    version = values["schema_version"]
+    if version != SCHEMA_VERSION:
+        newer = isinstance(version, int | float) and version > SCHEMA_VERSION
+        remedy = (
+            "update this checkout (git pull) to one that reads it"
+            if newer
+            else "deploy the stack again with this checkout: pulumi up --stack NAME"
+        )
+        raise StackError(
+            [
+                Finding(
+                    where=where,
+                    message=f"schema_version is {version!r}, this checkout reads "
+                    f"{SCHEMA_VERSION}: {remedy}",
+                )
+            ]
+        )
+    try:
+        return Stack.model_validate(values)
+    except ValidationError as error:
+        raise StackError(
+            Finding(where=where, path=written(item["loc"]), message=item["msg"])
+            for item in error.errors(include_url=False)
+        ) from error
+
+
+def _read(path: Path) -> Stack:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StackError(
+            [Finding(where=shown(path), message=f"cannot be read: {reason}")]
+        ) from error
+    except ValueError as error:
+        raise StackError([Finding(where=shown(path), message=f"is not JSON: {error}")]) from error
+    return parse_stack(values, where=shown(path))
+
+
+def _pulumi_outputs(name: str) -> Any:
+    """What `pulumi stack output --json` prints, run in the project."""
+    command = ["pulumi", "stack", "output", "--json", "--stack", name, "--non-interactive"]
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    local = "For the local stack: python -m emulator serve, then python -m emulator stack up"
+    try:
+        done = subprocess.run(
+            command,
+            cwd=PROJECT_ROOT,
+            env={**os.environ, "PATH": path, "PULUMI_SKIP_UPDATE_CHECK": "1"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_PULUMI_TIMEOUT_S,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise StackError(
+            f"stack {name}: nothing under {shown(local_directory() / 'stacks')}, and there is "
+            f"no pulumi to ask: make setup. {local}"
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise StackError(
+            f"stack {name}: pulumi did not answer in {_PULUMI_TIMEOUT_S} s"
+        ) from error
+    if done.returncode != 0:
+        said = " ".join((done.stderr or done.stdout).split())
+        raise StackError(f"stack {name}: pulumi says: {said}. {local}")
+    try:
+        return json.loads(done.stdout)
+    except ValueError as error:
+        raise StackError(f"stack {name}: pulumi printed no JSON: {error}") from error

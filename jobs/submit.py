@@ -1,0 +1,289 @@
+"""Sends a job and its tasks, each exactly once.
+
+Tasks go in collections of at most 100 and under the service's limit of 1 MB, several
+in flight. Whatever happened to a request, a task is counted as in only when the service
+said so: `Success`, or `TaskExists` for a task that is compared and is the same one. The
+job is born with `jobs.submission: unfinished` in its metadata and says `complete` only
+in the request that also lets it end with its last task, so that whoever finds it later
+knows whether somebody must go on (`resume`).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from jobs.errors import InputError, NotFoundError, ServiceError, UnavailableError
+from jobs.plan import META_PLAN, META_SUBMISSION, SUBMITTED, JobPlan, PlannedTask
+from jobs.service import BatchService, segment
+from jobs.translate import from_code
+
+_LOG = logging.getLogger(__name__)
+MAX_COLLECTION_TASKS = 100
+MAX_COLLECTION_BYTES = 1_000_000
+IN_FLIGHT = 8
+_ITEM_ATTEMPTS = 8
+_HEAD, _TAIL = b'{"value":[', b"]}"
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submitted:
+    """What a submission did.
+
+    Attributes:
+        added: Tasks that are in because of it.
+        present: Tasks that were already in.
+    """
+
+    added: int
+    present: int
+
+
+def submit(
+    plan: JobPlan, service: BatchService, *, resume: bool = False, progress: Progress | None = None
+) -> Submitted:
+    """Creates the job, adds its tasks, and lets it end when they are done.
+
+    Args:
+        plan: What to send.
+        service: Where to.
+        resume: Whether the job may exist already: then only missing tasks are added.
+        progress: Called with the number of tasks that are in, as it grows.
+
+    Raises:
+        InputError: A job of that id exists and is another one.
+        ServiceError: Refused. What this call had made is deleted again, unless the
+            service cannot be reached.
+    """
+    path = f"/jobs/{segment(plan.job_id)}"
+    existed = _create_job(plan, service, path, resume=resume)
+    present = _present(service, plan, path) if existed else frozenset[str]()
+    counter = _Counter(progress)
+    counter.add(len(present))
+    try:
+        missing = (task for task in plan.tasks() if task.id not in present)
+        _add_all(missing, service, path, counter)
+        service.call("PATCH", path, f"closing job {plan.job_id}", body=plan.complete_body)
+    except UnavailableError:
+        raise
+    except (ServiceError, InputError):
+        if not existed:
+            _withdraw(service, path, plan.job_id)
+        raise
+    return Submitted(added=counter.total - len(present), present=len(present))
+
+
+def collections(
+    tasks: Iterable[PlannedTask],
+    *,
+    max_tasks: int = MAX_COLLECTION_TASKS,
+    max_bytes: int = MAX_COLLECTION_BYTES,
+) -> Iterator[list[PlannedTask]]:
+    """Cuts tasks, in order, into collections within both limits.
+
+    Raises:
+        InputError: One task alone is over the limit.
+    """
+    batch: list[PlannedTask] = []
+    size = len(_HEAD) + len(_TAIL)
+    for task in tasks:
+        needed = len(task.body) + 1
+        if len(_HEAD) + len(_TAIL) + needed > max_bytes:
+            raise InputError(
+                f"task {task.index} takes {len(task.body):,} bytes to describe, the service "
+                f"takes {max_bytes:,}: give it fewer files or a shorter command"
+            )
+        if batch and (len(batch) >= max_tasks or size + needed > max_bytes):
+            yield batch
+            batch, size = [], len(_HEAD) + len(_TAIL)
+        batch.append(task)
+        size += needed
+    if batch:
+        yield batch
+
+
+class _Counter:
+    """Counts over threads, and tells."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.total = 0
+        self._progress = progress
+        self._lock = threading.Lock()
+
+    def add(self, number: int) -> None:
+        with self._lock:
+            self.total += number
+            if self._progress is not None and number:
+                self._progress(self.total)
+
+
+def _create_job(plan: JobPlan, service: BatchService, path: str, *, resume: bool) -> bool:
+    """Whether the job was there before."""
+    doing = f"creating job {plan.job_id}"
+    try:
+        service.call("POST", "/jobs", doing, body=plan.body)
+    except ServiceError as error:
+        if error.code != "JobExists":
+            raise
+        if not resume and not error.unclear:
+            raise InputError(
+                f"job {plan.job_id} exists already: to finish or repeat its submission, "
+                f"python -m jobs resume {plan.job_id}"
+            ) from error
+    else:
+        return False
+    job = service.get(path, f"reading job {plan.job_id}")
+    theirs = metadata_of(job)
+    if theirs.get(META_PLAN) != plan.body_metadata[META_PLAN]:
+        raise InputError(
+            f"job {plan.job_id} exists and was made from another workload, other files or "
+            "another pool: submit this one under a new id"
+        )
+    if job.get("state") in {"completed", "terminating", "deleting"} and (
+        theirs.get(META_SUBMISSION) != SUBMITTED
+    ):
+        raise InputError(f"job {plan.job_id} has ended before all its tasks were in")
+    return True
+
+
+def metadata_of(job: Mapping[str, Any]) -> dict[str, str]:
+    """A job's metadata by name."""
+    return {item["name"]: item["value"] for item in job.get("metadata", ())}
+
+
+def _present(service: BatchService, plan: JobPlan, path: str) -> frozenset[str]:
+    """Ids of the tasks that are in: the id holds the hash of what the task does."""
+    listed = service.pages(f"{path}/tasks", f"listing tasks of {plan.job_id}", **{"$select": "id"})
+    return frozenset(task["id"] for task in listed)
+
+
+def _add_all(
+    tasks: Iterable[PlannedTask], service: BatchService, path: str, counter: _Counter
+) -> None:
+    """Sends collections with a bounded number in flight; the first error ends it."""
+    with ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="submit") as pool:
+        flying: set[Future[None]] = set()
+        try:
+            for batch in collections(tasks):
+                if len(flying) >= IN_FLIGHT:
+                    done, flying = wait(flying, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        future.result()
+                flying.add(pool.submit(_add, batch, service, path, counter))
+            for future in flying:
+                future.result()
+        finally:
+            for future in flying:
+                future.cancel()
+
+
+def _add(batch: list[PlannedTask], service: BatchService, path: str, counter: _Counter) -> None:
+    """Adds one collection, until each of its tasks is known to be in."""
+    doing = f"adding tasks to {path.rpartition('/')[2]}"
+    pending = batch
+    attempt = 0
+    while pending:
+        attempt += 1
+        body = _HEAD + b",".join(task.body for task in pending) + _TAIL
+        try:
+            answer = service.call("POST", f"{path}/addtaskcollection", doing, body=body)
+        except ServiceError as error:
+            if error.code == "RequestBodyTooLarge" and len(pending) > 1:
+                middle = len(pending) // 2
+                _add(pending[:middle], service, path, counter)
+                _add(pending[middle:], service, path, counter)
+                return
+            raise
+        again = _settle(pending, answer["value"], service, path)
+        counter.add(len(pending) - len(again))
+        if again and attempt >= _ITEM_ATTEMPTS:
+            raise UnavailableError(
+                f"{doing}: the service failed {len(again)} tasks {attempt} times, "
+                f"{again[0].id} among them"
+            )
+        if again:
+            service.pause(service.policy.wait_s(attempt, None, 0.5))
+        pending = again
+
+
+def _settle(
+    sent: list[PlannedTask], results: list[dict[str, Any]], service: BatchService, path: str
+) -> list[PlannedTask]:
+    """Tasks that must be sent again, after the results of the others are accepted.
+
+    Raises:
+        ServiceError: A task is refused, or exists and is another one.
+    """
+    by_id = {result["taskId"]: result for result in results}
+    again: list[PlannedTask] = []
+    for task in sent:
+        result = by_id.get(task.id, {})
+        status = str(result.get("status", "")).lower()
+        code = str(result.get("error", {}).get("code", ""))
+        if status == "success":
+            continue
+        if code == "TaskExists":
+            _same_task(task, service, path)
+        elif status == "clienterror":
+            error = result["error"]
+            raise from_code(
+                f"task {task.id}",
+                code=code,
+                message=str(error.get("message", {}).get("value", "")).splitlines()[0],
+                details="; ".join(
+                    f"{value.get('key')}: {value.get('value')}"
+                    for value in error.get("values", ())
+                ),
+            )
+        else:
+            again.append(task)
+    return again
+
+
+def _same_task(task: PlannedTask, service: BatchService, path: str) -> None:
+    """Accepts a task that exists if it does the same.
+
+    The service fills defaults in and normalises, so what it gives back is compared
+    member by member, as far as we set it.
+
+    Raises:
+        ServiceError: It is another one.
+    """
+    wanted = orjson.loads(task.body)
+    there = service.get(f"{path}/tasks/{segment(task.id)}", f"reading task {task.id}")
+    for member in ("commandLine", "resourceFiles", "environmentSettings", "requiredSlots"):
+        if member in wanted and not _contains(there.get(member), wanted[member]):
+            raise ServiceError(
+                f"task {task.id} exists in the job and differs in {member}: "
+                "somebody else writes to this job",
+                code="TaskExists",
+            )
+
+
+def _contains(have: Any, want: Any) -> bool:
+    """Whether `have` is `want`, perhaps with more members."""
+    if isinstance(want, dict):
+        return isinstance(have, dict) and all(_contains(have.get(k), v) for k, v in want.items())
+    if isinstance(want, list):
+        return (
+            isinstance(have, list) and len(have) == len(want) and all(map(_contains, have, want))
+        )
+    return bool(have == want)
+
+
+def _withdraw(service: BatchService, path: str, job_id: str) -> None:
+    """Deletes a job that could not be submitted whole; best effort, the cause is told."""
+    try:
+        service.call("DELETE", path, f"deleting job {job_id}")
+    except NotFoundError:
+        return
+    except ServiceError as error:
+        _LOG.warning("job %s is left unfinished: %s", job_id, error)

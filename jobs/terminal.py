@@ -1,0 +1,74 @@
+"""Where things are said: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from rich.console import Console, RenderableType
+
+
+class Terminal:
+    """The two streams of a command.
+
+    Attributes:
+        out: Results.
+        err: Notes, progress, errors.
+        json: Whether stdout gets one JSON object and nothing else.
+        quiet: Whether notes and progress are left out.
+    """
+
+    def __init__(
+        self, *, json_output: bool = False, quiet: bool = False, color: bool = True
+    ) -> None:
+        """Consoles that follow NO_COLOR, and 80 columns where there is no terminal."""
+        self.out = _console(stderr=False, color=color)
+        self.err = _console(stderr=True, color=color)
+        self.json = json_output
+        self.quiet = quiet
+
+    def note(self, text: str) -> None:
+        """Says what was done."""
+        if not self.quiet:
+            self.err.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def error(self, text: str) -> None:
+        """Says what went wrong."""
+        self.err.print(text, highlight=False, markup=False, soft_wrap=True, style="red")
+
+    def show(self, *parts: RenderableType) -> None:
+        """Prints results for a person; nothing in JSON mode."""
+        if not self.json:
+            for part in parts:
+                self.out.print(part, highlight=False, markup=False)
+
+    def result(self, value: dict[str, Any]) -> None:
+        """Prints the result for a program; nothing otherwise."""
+        if self.json:
+            sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+            sys.stdout.flush()
+
+
+def _console(*, stderr: bool, color: bool) -> Console:
+    probe = Console(stderr=stderr)
+    return Console(
+        stderr=stderr,
+        no_color=None if color else True,
+        width=None if probe.is_terminal else 80,
+    )
+
+
+def size_text(size: int) -> str:
+    """Bytes for a person: `0 B`, `48.2 KiB`, `1.5 GiB`."""
+    amount = float(size)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024:  # noqa: PLR2004 - binary units
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} TiB"
+
+
+def counted(number: int, thing: str) -> str:
+    """`1 task`, `2 tasks`."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"

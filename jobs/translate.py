@@ -1,0 +1,127 @@
+"""The SDKs' errors as ours: the one place. Decides on `error.code`, never on the class.
+
+Batch answers 409 for a job that exists, a quota that is used up and a pool that is being
+deleted, and the SDK raises the same class for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import obstore.exceptions as blob_errors
+from azure.core.exceptions import (
+    AzureError,
+    ClientAuthenticationError,
+    DecodeError,
+    HttpResponseError,
+    ServiceRequestError,
+    ServiceResponseError,
+)
+
+from jobs.errors import (
+    CredentialError,
+    JobsError,
+    NotFoundError,
+    ServiceError,
+    UnavailableError,
+)
+
+_NO_ROLE = "your account has no role for this: it needs Azure Batch Data Contributor"
+_REMEDIES = {
+    "PoolNotFound": "deploy the stack again (pulumi up), or name another pool",
+    "JobNotFound": "list the jobs: python -m jobs list",
+    "ActiveJobAndScheduleQuotaReached": "the account's quota of active jobs is used up: end "
+    "jobs that are done (python -m jobs list, cancel), or ask for more quota",
+    "PoolBeingDeleted": "wait until it is gone and deploy the stack again",
+    "AuthenticationFailed": "the credential is not this account's, or the clock is wrong. Azure: "
+    "az login. Emulator: keys.json is of another run; start it again, or unset "
+    "AZURE_BATCH_ACCESS_KEY",
+    "PermissionDenied": _NO_ROLE,
+    "AuthorizationFailed": _NO_ROLE,
+}
+_CREDENTIAL_CODES = frozenset(
+    {
+        "AuthenticationFailed",
+        "PermissionDenied",
+        "AuthorizationFailed",
+        "InvalidAuthenticationInfo",
+    }
+)
+_BUSY = frozenset({408, 429, 500, 502, 503, 504})
+
+
+def from_batch(error: AzureError, doing: str) -> ServiceError:
+    """What a Batch client raised, while doing what `doing` says (`reading job x`)."""
+    if isinstance(error, HttpResponseError) and not isinstance(error, DecodeError):
+        return _from_answer(error, doing)
+    first = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if isinstance(error, ClientAuthenticationError):
+        return CredentialError(f"{doing}: no credential: {first}. Azure: az login")
+    if isinstance(error, ServiceRequestError):
+        return UnavailableError(
+            f"{doing}: the Batch endpoint cannot be reached: {first}. Is the network up; "
+            "for the local stack, is the emulator running (python -m emulator serve)?"
+        )
+    if isinstance(error, ServiceResponseError | DecodeError):
+        return UnavailableError(f"{doing}: the connection broke before the answer: {first}")
+    return ServiceError(f"{doing}: {first}")
+
+
+def from_code(
+    doing: str, *, code: str, message: str, details: str = "", status: int | None = None
+) -> ServiceError:
+    """An error of the service by its code, from an answer or from an item of one."""
+    kind: type[ServiceError] = ServiceError
+    if code in _CREDENTIAL_CODES or status == 401:  # noqa: PLR2004 - HTTP
+        kind = CredentialError
+    elif code.endswith("NotFound"):
+        kind = NotFoundError
+    elif status in _BUSY:
+        kind = UnavailableError
+    remedy = _REMEDIES.get(code)
+    parts = [f"{doing}: {code}: {message}" if code else f"{doing}: {message}", details, remedy]
+    return kind(". ".join(part.rstrip(". ") for part in parts if part), code=code, status=status)
+
+
+@contextmanager
+def blob_errors_translated(doing: str) -> Iterator[None]:
+    """Turns what obstore raises into `ServiceError`s that say what was being done."""
+    try:
+        yield
+    except blob_errors.NotFoundError as error:
+        raise NotFoundError(
+            f"{doing}: there is no such container or blob: {_first(error)}"
+        ) from error
+    except (blob_errors.PermissionDeniedError, blob_errors.UnauthenticatedError) as error:
+        raise CredentialError(
+            f"{doing}: storage refuses the credential. Azure: az login, and the role Storage "
+            "Blob Data Contributor. Emulator: keys.json is of another run; start it again, "
+            f"or unset AZURE_STORAGE_KEY. It says: {_first(error)}"
+        ) from error
+    except blob_errors.BaseError as error:
+        if "403" in str(error) or "AuthorizationFailure" in str(error):
+            raise CredentialError(f"{doing}: storage refuses: {_first(error)}") from error
+        raise UnavailableError(f"{doing}: storage does not answer: {_first(error)}") from error
+    except AzureError as error:
+        raise CredentialError(f"{doing}: {_first(error)}") from error
+    except JobsError:
+        raise
+
+
+def _from_answer(error: HttpResponseError, doing: str) -> ServiceError:
+    model = error.model
+    code = str(getattr(model, "code", None) or getattr(error.error, "code", None) or "")
+    text = getattr(getattr(model, "message", None), "value", None) or error.message or ""
+    lines = [line for line in str(text).splitlines() if line]
+    kept = [line for line in lines if not line.startswith(("RequestId:", "Time:"))]
+    values = getattr(model, "values_property", None) or getattr(model, "values", None) or ()
+    details = "" if callable(values) else "; ".join(f"{v.key}: {v.value}" for v in values)
+    message = " ".join(kept) or f"HTTP status {error.status_code}"
+    return from_code(doing, code=code, message=message, details=details, status=error.status_code)
+
+
+def _first(error: Exception) -> str:
+    """The first sentence of an error that may be pages long."""
+    text = " ".join(str(error).split("\n\nDebug source")[0].split())
+    return text if len(text) <= 300 else f"{text[:297]}..."  # noqa: PLR2004 - four lines

@@ -1,0 +1,346 @@
+"""From a workload file to a checked answer: the steps of `run`, in order.
+
+Each step is a module; here they are only put one after the other, and each says on
+stderr what it did. The other verbs (`jobs.cli`) do parts of the same.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from jobs.answer import answer, answer_steps
+from jobs.build import build_program
+from jobs.checking import Checked, check
+from jobs.collect import Collected, collect
+from jobs.errors import EXIT_OK, InterruptError, TaskFailureError, UnavailableError, shown
+from jobs.loading import LoadedWorkload, load_workload
+from jobs.plan import JobPlan, plan
+from jobs.progress import Progress
+from jobs.report import Report, failure_lines, last_lines, make_report, money, report_table
+from jobs.results import Manifest, ResultTree, tree_of, write_json
+from jobs.session import Session, Target, content_cache
+from jobs.stage import Staged, contents_of, stage
+from jobs.submit import Submitted, submit
+from jobs.terminal import Terminal, counted, size_text
+from jobs.watch import Look, Watcher, watch
+
+_PLANNED_BUILD = "not built yet: ids are provisional"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """What a user asked of a run.
+
+    Attributes:
+        workload: The workload file.
+        target: The stack.
+        overrides: `NAME=VALUE` texts.
+        out: Where result trees are.
+        job_id: The job's id; made up if None.
+        detach: Whether to leave once everything is submitted.
+        timeout_s: How long to wait for the tasks.
+        resume: Whether the job may exist already.
+    """
+
+    workload: Path
+    target: Target
+    overrides: tuple[str, ...]
+    out: Path
+    job_id: str | None = None
+    detach: bool = False
+    timeout_s: float | None = None
+    resume: bool = False
+
+
+def run_workload(options: RunOptions, terminal: Terminal) -> int:
+    """Does it all; the exit code.
+
+    Raises:
+        JobsError: Each with its exit code.
+    """
+    with _interruptible("nothing was submitted"):
+        checked = checked_workload(options)
+        session = Session(stack=checked.stack)
+        session.check_pool(checked.pool)
+        job = prepare(checked, session, options, terminal)
+    tree = tree_of(job.job_id, options.out)
+    submitted = send(job, session, tree, options, terminal)
+    if options.detach:
+        terminal.show(job.job_id)
+        terminal.result(
+            {
+                "version": 1,
+                "job_id": job.job_id,
+                "tasks": job.count,
+                "added": submitted.added,
+                "results": str(tree.root),
+            }
+        )
+        terminal.note(f"watch it: {_verb('wait', job.job_id, options)}")
+        return EXIT_OK
+    return finish(checked, session, tree, options, terminal, job_id=job.job_id)
+
+
+def checked_workload(options: RunOptions) -> Checked:
+    """Reads the workload and the stack, and fits one to the other.
+
+    Raises:
+        InputError: With every finding.
+    """
+    workload = load_workload(options.workload, options.overrides)
+    return check(workload, options.target.load())
+
+
+def prepare(
+    checked: Checked, session: Session, options: RunOptions, terminal: Terminal
+) -> JobPlan:
+    """Builds and stages what the job needs, and plans it."""
+    with content_cache() as cache:
+        built = build_program(checked.workload, cache)
+        if built is not None:
+            what = "built" if built.ran else "up to date"
+            terminal.note(f"program: {shown(built.output)} {what}")
+        contents = contents_of(checked, cache)
+    job = plan(checked, contents, job_id=options.job_id or new_job_id(checked.workload))
+    staged = stage_files(checked, contents, session)
+    if staged.files:
+        terminal.note(
+            f"staged: {counted(staged.files, 'file')}, {staged.sent} sent "
+            f"({size_text(staged.bytes_sent)})"
+        )
+    return job
+
+
+def stage_files(
+    checked: Checked,
+    contents: Any,
+    session: Session,
+    *,
+    programs: bool = True,
+    inputs: bool = True,
+) -> Staged:
+    """Sends programs, inputs or both to their containers."""
+    stack = checked.stack
+    staged = Staged(files=0, sent=0, bytes_sent=0)
+    if programs and checked.program:
+        staged += stage(checked.program, contents, session.container(stack.programs_container))
+    if inputs and checked.input_files:
+        staged += stage(checked.input_files, contents, session.container(stack.inputs_container))
+    return staged
+
+
+def send(
+    job: JobPlan, session: Session, tree: ResultTree, options: RunOptions, terminal: Terminal
+) -> Submitted:
+    """Submits, with a manifest written before the first request, so that it can be resumed."""
+    target = options.target
+    tree.write_manifest(
+        Manifest(
+            job_id=job.job_id,
+            workload=str(job.checked.workload.path.absolute()),
+            stack=target.stack,
+            outputs=None if target.outputs is None else str(target.outputs.absolute()),
+            plan=job.digest,
+            tasks=job.count,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            overrides=options.overrides,
+        )
+    )
+    again = f"finish the submission: {_verb('resume', job.job_id, options)}"
+    try:
+        with _interruptible(f"job {job.job_id} is partly submitted; {again}"):
+            submitted = submit(job, session.service, resume=options.resume)
+    except UnavailableError as error:
+        error.args = (f"{error}\njob {job.job_id} may be partly submitted; {again}",)
+        raise
+    there = f" ({submitted.present:,} were there)" if submitted.present else ""
+    terminal.note(f"submitted: job {job.job_id}, {counted(submitted.added, 'task')}{there}")
+    return submitted
+
+
+def finish(
+    checked: Checked,
+    session: Session,
+    tree: ResultTree,
+    options: RunOptions,
+    terminal: Terminal,
+    *,
+    job_id: str,
+) -> int:
+    """Waits, collects, merges, checks and reports."""
+    come_back = (
+        f"job {job_id} goes on.\n  watch it again: {_verb('wait', job_id, options)}\n"
+        f"  cancel it: {_verb('cancel', job_id, options)}"
+    )
+    with _interruptible(come_back):
+        watcher = Watcher(service=session.service, job_id=job_id)
+        look = follow(watcher, session, terminal, timeout_s=options.timeout_s)
+        collected = bring_home(job_id, session, tree)
+        note_collected(collected, tree, terminal)
+        report = report_on(watcher, look, checked, tree)
+        terminal.show(*(() if report.failed else ("",)))
+        failure: TaskFailureError | None = None
+        if report.failed or report.unfinished:
+            failure = failed_tasks(report, tree, options)
+        else:
+            try:
+                answer(checked.workload, tree, job_id, results_to_stderr=terminal.json)
+            except TaskFailureError as error:
+                failure = error
+    terminal.show("", report_table(report))
+    terminal.result(
+        {
+            "version": 1,
+            "job_id": job_id,
+            "exit_code": EXIT_OK if failure is None else failure.exit_code,
+            "results": str(tree.root),
+            "report": report.as_json(),
+            "refused": list(collected.refused),
+        }
+    )
+    if failure is not None:
+        raise failure
+    terminal.show("OK")
+    return EXIT_OK
+
+
+def follow(
+    watcher: Watcher, session: Session, terminal: Terminal, *, timeout_s: float | None
+) -> Look:
+    """Watches with the progress display."""
+    where = session.stack.stack
+    with Progress(terminal.err, watcher.job_id, where, quiet=terminal.quiet) as progress:
+        return watch(watcher, progress.show, timeout_s=timeout_s)
+
+
+def bring_home(job_id: str, session: Session, tree: ResultTree) -> Collected:
+    """Downloads what the job has left so far."""
+    stack = session.stack
+    return collect(
+        job_id,
+        tree,
+        outputs=session.container(stack.outputs_container),
+        logs=session.container(stack.logs_container),
+    )
+
+
+def note_collected(collected: Collected, tree: ResultTree, terminal: Terminal) -> None:
+    """Says what was collected, and what was not."""
+    terminal.note(
+        f"collected: {counted(collected.files, 'file')}, {collected.fetched} new "
+        f"({size_text(collected.bytes_fetched)}) in {shown(tree.root)}"
+    )
+    for refused in collected.refused:
+        terminal.note(f"not written: {refused}")
+
+
+def report_on(watcher: Watcher, look: Look, checked: Checked, tree: ResultTree) -> Report:
+    """Computes and keeps the report."""
+    ends = list(watcher.ends.values())
+    report = make_report(
+        job_id=watcher.job_id,
+        pool_name=checked.workload.spec.pool,
+        pool=checked.pool,
+        total=look.total,
+        ends=ends,
+        last_lines=last_lines(tree, ends),
+    )
+    write_json(tree.report_file, report.as_json())
+    return report
+
+
+def failed_tasks(report: Report, tree: ResultTree, options: RunOptions) -> TaskFailureError:
+    """The error of a job with failed tasks, digested."""
+    bad = report.failed or report.unfinished
+    lines = [f"{bad} of {counted(report.tasks, 'task')} failed:", *failure_lines(report)]
+    if report.failures:
+        log = tree.logs / report.failures[0].example / "stderr.txt"
+        if log.exists():
+            lines.append(f"its log: {shown(log)}")
+    if answer_steps(load_workload(options.workload, options.overrides).spec):
+        lines.append("merge and check were not run")
+    return TaskFailureError("\n  ".join(lines))
+
+
+def describe(options: RunOptions, terminal: Terminal) -> int:
+    """`--dry-run`: the job as it would be sent. Asks no service, builds nothing."""
+    checked = checked_workload(options)
+    with content_cache() as cache:
+        contents = contents_of(checked, cache)
+    job = plan(checked, contents, job_id=options.job_id or new_job_id(checked.workload))
+    tasks = job.tasks()
+    first = list(islice(tasks, 2))
+    last = list(deque(tasks, maxlen=1))
+    pool = checked.pool
+    sizes = sum(item.size for item in {c.sha256: c for c in contents.values()}.values())
+    terminal.result(
+        {
+            "version": 1,
+            "job": job.body,
+            "tasks": job.count,
+            "plan": job.digest,
+            "provisional": job.unbuilt,
+            "first_tasks": [orjson.loads(task.body) for task in first],
+            "last_task": orjson.loads((last or first)[-1].body),
+            "files": sorted(str(path) for path in contents),
+            "bytes_to_stage_at_most": sizes,
+            "pool": pool.model_dump(),
+        }
+    )
+    terminal.show(
+        f"job      {job.job_id} on pool {pool.id}, stack {checked.stack.stack}",
+        f"tasks    {job.count:,}, each {counted(checked.workload.spec.resources.slots, 'slot')}",
+        f"files    {len(contents)}, {size_text(sizes)} to stage at most"
+        + (f"; {_PLANNED_BUILD}" if job.unbuilt else ""),
+        f"nodes    {pool.min_nodes} to {pool.max_nodes} of {pool.vm_size}, {_price(checked)}",
+    )
+    for task in (*first, *last):
+        line = orjson.loads(task.body)["commandLine"]
+        terminal.show(f"task     {task.id}: {line}")
+    terminal.show("", "Nothing was sent (--dry-run). The whole of it: --json")
+    return EXIT_OK
+
+
+def new_job_id(workload: LoadedWorkload) -> str:
+    """An id that no other job has: name, UTC time, chance."""
+    return f"{workload.spec.name}-{datetime.now(UTC):%y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def _price(checked: Checked) -> str:
+    pool = checked.pool
+    price = pool.dedicated_price_per_hour
+    if price is None:
+        return "price unknown"
+    most = pool.max_dedicated_nodes * price + pool.max_spot_nodes * (
+        pool.spot_price_per_hour or price
+    )
+    return (
+        f"{money(price, pool.price_currency)} an hour each, "
+        f"{money(most, pool.price_currency)} an hour at most"
+    )
+
+
+def _verb(verb: str, job_id: str, options: RunOptions) -> str:
+    """A command line that goes on with a job."""
+    out = "" if options.out == Path("results") else f" --out {shlex.quote(str(options.out))}"
+    return f"python -m jobs {verb} {job_id}{out}"
+
+
+@contextmanager
+def _interruptible(consequence: str) -> Iterator[None]:
+    """Turns Ctrl-C into an error that says what goes on."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise InterruptError(f"interrupted: {consequence}") from error

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import base64
+import importlib.util
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+
+from jobs.clients import Clients
+from jobs.loading import LoadedWorkload, load_workload
+from jobs.service import BatchService, RetryPolicy
+from jobs.stack import Stack, parse_stack
+
+# importlib mode has no packages of tests: the fake is loaded by its path
+_SPEC = importlib.util.spec_from_file_location(
+    "jobs_fake_batch", Path(__file__).with_name("fake_batch.py")
+)
+assert _SPEC is not None
+assert _SPEC.loader is not None
+fake_batch = importlib.util.module_from_spec(_SPEC)
+sys.modules[_SPEC.name] = fake_batch
+_SPEC.loader.exec_module(fake_batch)
+
+KEY = base64.b64encode(b"not a secret: a key of a fake account").decode()
+
+MakeWorkload = Callable[..., LoadedWorkload]
+
+
+def stack_values(**members: Any) -> dict[str, Any]:
+    pool = {
+        "id": "pool-cpu",
+        "vm_size": "Standard_D4s_v5",
+        "vcpus": 4,
+        "os": "linux",
+        "task_slots_per_node": 4,
+        "min_nodes": 0,
+        "max_nodes": 4,
+        "max_dedicated_nodes": 2,
+        "max_spot_nodes": 2,
+        "inter_node_communication": False,
+        "identity_id": "/subscriptions/s/resourceGroups/g/providers/identity/nodes",
+        "dedicated_price_per_hour": 0.192,
+        "spot_price_per_hour": 0.04,
+        "price_currency": "USD",
+        "prices_as_of": "2026-11-01",
+    }
+    return {
+        "schema_version": 1,
+        "stack": "test",
+        "location": "eastus",
+        "resource_group": "rg",
+        "batch_account_name": "account",
+        "batch_endpoint": "http://127.0.0.1:1",
+        "authentication": "shared-key",
+        "storage_account_name": "data",
+        "blob_endpoint": "http://127.0.0.1:2/data",
+        "programs_container": "programs",
+        "inputs_container": "inputs",
+        "outputs_container": "outputs",
+        "logs_container": "logs",
+        "log_analytics_workspace_id": "/w",
+        "pools": {"cpu": pool},
+        **members,
+    }
+
+
+@pytest.fixture(autouse=True)
+def local_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An own local state, so that no test meets the developer's."""
+    directory = tmp_path / "local"
+    monkeypatch.setenv("HPC_LOCAL_DIR", str(directory))
+    monkeypatch.delenv("AZURE_STORAGE_KEY", raising=False)
+    monkeypatch.setenv("AZURE_BATCH_ACCESS_KEY", KEY)
+    for name in ("JOBS_STACK", "JOBS_OUTPUTS", "JOBS_OUT", "JOBS_JSON"):
+        monkeypatch.delenv(name, raising=False)
+    return directory
+
+
+@pytest.fixture
+def values() -> Callable[..., dict[str, Any]]:
+    return stack_values
+
+
+@pytest.fixture
+def stack() -> Stack:
+    return parse_stack(json.loads(json.dumps(stack_values())), where="test")
+
+
+@pytest.fixture
+def workload(tmp_path: Path) -> MakeWorkload:
+    """Writes a workload file and the files it needs, and loads it."""
+
+    def make(text: str, *overrides: str, **files: str) -> LoadedWorkload:
+        directory = tmp_path / "workload"
+        directory.mkdir(exist_ok=True)
+        (directory / "job.yaml").write_text(dedent(text), encoding="utf-8")
+        for name, content in files.items():
+            path = directory / name.replace("__", "/").replace("_DOT_", ".")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content, encoding="utf-8")
+        return load_workload(directory / "job.yaml", overrides)
+
+    return make
+
+
+@pytest.fixture
+def batch() -> Iterator[Any]:
+    with fake_batch.serving(fake_batch.FakeBatch()) as served:
+        yield served
+
+
+@pytest.fixture
+def fault() -> Any:
+    return fake_batch.Fault
+
+
+@pytest.fixture
+def pauses() -> list[float]:
+    return []
+
+
+@pytest.fixture
+def service(batch: Any, pauses: list[float]) -> Iterator[BatchService]:
+    """The client of the fake; its waits are recorded, not waited."""
+    stack = parse_stack(stack_values(batch_endpoint=batch.url), where="test")
+    client = Clients(stack).batch
+    yield BatchService(client=client, policy=RetryPolicy(), pause=pauses.append)
+    client.close()

@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobs.checking import check
+from jobs.errors import CredentialError, InputError, NotFoundError, ServiceError, UnavailableError
+from jobs.loading import LoadedWorkload
+from jobs.plan import META_SUBMISSION, JobPlan, PlannedTask, plan
+from jobs.service import BatchService
+from jobs.stack import Stack
+from jobs.submit import collections, metadata_of, submit
+
+MakePlan = Callable[..., JobPlan]
+
+
+@pytest.fixture
+def make_plan(workload: Callable[..., LoadedWorkload], stack: Stack) -> MakePlan:
+    def make(tasks: int = 250, command: str = "echo {index}", job_id: str = "job") -> JobPlan:
+        text = f"name: n\npool: cpu\ncommand: {command}\ntasks: {tasks}\n"
+        return plan(check(workload(text), stack), {}, job_id=job_id)
+
+    return make
+
+
+def test_every_task_is_added_once_and_the_job_may_end_then(
+    make_plan: MakePlan, service: BatchService, batch: Any
+) -> None:
+    seen: list[int] = []
+    done = submit(make_plan(250), service, progress=seen.append)
+    assert (done.added, done.present) == (250, 0)
+    assert len(batch.tasks["job"]) == 250
+    assert sorted(seen) == seen
+    assert seen[-1] == 250
+    job = batch.jobs["job"]
+    assert job["onAllTasksComplete"] == "terminatejob"
+    assert metadata_of(job)[META_SUBMISSION] == "complete"
+    assert sum("addtaskcollection" in request for request in batch.requests) == 3
+
+
+def test_a_job_is_unfinished_while_tasks_are_missing(
+    make_plan: MakePlan, service: BatchService, batch: Any, fault: Any
+) -> None:
+    batch.fault = lambda _method, path, _number: fault() if "collection" in path else None
+    with pytest.raises(UnavailableError):
+        submit(make_plan(10), service)
+    assert batch.jobs["job"]["onAllTasksComplete"] == "noaction"
+    assert metadata_of(batch.jobs["job"])[META_SUBMISSION] == "unfinished"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_answers_that_are_lost_after_the_work_leave_each_task_once(
+    make_plan: MakePlan, service: BatchService, batch: Any, fault: Any, seed: int
+) -> None:
+    draw = random.Random(seed)  # noqa: S311 - faults, not secrets
+    kinds = [
+        fault(drop=True, after_work=True),
+        fault(drop=True),
+        fault(status=500, code="InternalError", after_work=True),
+        fault(status=503),
+        fault(status=429, headers={"Retry-After": "3"}),
+        fault(cut=True, after_work=True),
+        *[None] * 14,
+    ]
+    batch.fault = lambda _method, _path, _number: draw.choice(kinds)
+    wanted = make_plan(330)
+    done = submit(wanted, service)
+    assert done.added + done.present == 330
+    assert set(batch.tasks["job"]) == {task.id for task in wanted.tasks()}
+    assert set(batch.added.values()) == {1}
+    assert metadata_of(batch.jobs["job"])[META_SUBMISSION] == "complete"
+
+
+def test_a_submission_that_was_cut_short_is_resumed(
+    make_plan: MakePlan, service: BatchService, batch: Any, fault: Any
+) -> None:
+    sent: list[int] = []
+
+    def die(_method: str, path: str, _number: int) -> Any:
+        if "collection" in path:
+            sent.append(1)
+            return fault(status=503) if len(sent) > 2 else None
+        return None
+
+    batch.fault = die
+    with pytest.raises(UnavailableError):
+        submit(make_plan(1000), service)
+    there = len(batch.tasks["job"])
+    assert 0 < there < 1000
+    batch.fault = lambda *_: None
+    done = submit(make_plan(1000), service, resume=True)
+    assert (done.present, done.added) == (there, 1000 - there)
+    assert set(batch.added.values()) == {1}
+    again = submit(make_plan(1000), service, resume=True)
+    assert (again.present, again.added) == (1000, 0)
+
+
+def test_a_job_of_another_workload_is_not_touched(
+    make_plan: MakePlan, service: BatchService, batch: Any
+) -> None:
+    submit(make_plan(3), service)
+    with pytest.raises(InputError, match=r"exists already.*resume job"):
+        submit(make_plan(3), service)
+    with pytest.raises(InputError, match="made from another workload"):
+        submit(make_plan(4), service, resume=True)
+    assert len(batch.tasks["job"]) == 3
+
+
+def test_a_task_that_exists_and_is_another_one_is_refused(
+    make_plan: MakePlan, service: BatchService, batch: Any
+) -> None:
+    wanted = make_plan(1)
+    task_id = next(wanted.tasks()).id
+
+    def intrude(_method: str, path: str, _number: int) -> None:
+        if "collection" in path:
+            batch.tasks["job"].setdefault(task_id, {"id": task_id, "commandLine": "rm -rf /"})
+
+    batch.fault = intrude
+    with pytest.raises(ServiceError, match="differs in commandLine"):
+        submit(wanted, service)
+
+
+def test_items_that_the_server_fails_are_sent_again(
+    make_plan: MakePlan, service: BatchService, batch: Any
+) -> None:
+    failed: set[str] = set()
+
+    def fail_once(task_id: str) -> dict[str, Any] | None:
+        if task_id in failed or not task_id.startswith(("0000003", "0000005")):
+            return None
+        failed.add(task_id)
+        error = {"code": "ServerBusy", "message": {"value": "busy"}}
+        return {"status": "ServerError", "error": error}
+
+    batch.item_fault = fail_once
+    assert submit(make_plan(10), service).added == 10
+    assert len(failed) == 2
+
+
+def test_an_item_that_is_refused_ends_it_and_leaves_nothing_behind(
+    make_plan: MakePlan, service: BatchService, batch: Any
+) -> None:
+    error = {
+        "code": "InvalidPropertyValue",
+        "message": {"value": "The value is invalid.\nRequestId:1"},
+        "values": [{"key": "PropertyName", "value": "commandLine"}],
+    }
+    batch.item_fault = lambda _: {"status": "ClientError", "error": error}
+    with pytest.raises(ServiceError, match=r"InvalidPropertyValue.*PropertyName: commandLine"):
+        submit(make_plan(10), service)
+    assert not batch.jobs
+
+
+def test_too_large_a_collection_is_halved(
+    make_plan: MakePlan, service: BatchService, batch: Any
+) -> None:
+    batch.max_body = 20_000
+    submit(make_plan(100), service)
+    assert len(batch.tasks["job"]) == 100
+
+
+def test_retry_after_is_honoured_and_waits_are_bounded(
+    make_plan: MakePlan, service: BatchService, batch: Any, fault: Any, pauses: list[float]
+) -> None:
+    batch.fault = lambda _m, _p, number: (
+        fault(status=429, headers={"Retry-After": "7"}) if number < 5 else None
+    )
+    submit(make_plan(1), service)
+    assert len(pauses) == 4
+    assert all(7 <= pause <= 8 for pause in pauses)
+
+
+def test_a_storm_of_refusals_ends(
+    make_plan: MakePlan, service: BatchService, batch: Any, fault: Any, pauses: list[float]
+) -> None:
+    batch.fault = lambda *_: fault(status=429, code="TooManyRequests")
+    with pytest.raises(UnavailableError, match="TooManyRequests"):
+        submit(make_plan(1), service)
+    assert len(batch.requests) == service.policy.attempts
+    assert max(pauses) <= service.policy.longest_wait_s
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "error"),
+    [
+        (403, "AuthenticationFailed", CredentialError),
+        (409, "ActiveJobAndScheduleQuotaReached", ServiceError),
+        (404, "PoolNotFound", NotFoundError),
+        (501, "NotImplemented", ServiceError),
+    ],
+)
+def test_a_refusal_is_told_by_its_code_and_not_repeated(
+    make_plan: MakePlan, service: BatchService, batch: Any, fault: Any,
+    status: int, code: str, error: type[ServiceError],
+) -> None:  # fmt: skip
+    batch.fault = lambda *_: fault(status=status, code=code)
+    with pytest.raises(error, match=code) as caught:
+        submit(make_plan(1), service)
+    assert type(caught.value) is error
+    assert caught.value.exit_code == 3
+    assert len(batch.requests) == 1
+
+
+@given(
+    st.lists(st.integers(50, 5_000), min_size=1, max_size=300),
+    st.integers(1, 100),
+    st.integers(5_100, 40_000),
+)
+def test_collections_keep_order_and_both_limits(
+    sizes: list[int], max_tasks: int, max_bytes: int
+) -> None:
+    tasks = [
+        PlannedTask(index=i, id=str(i), body=json.dumps({"x": "y" * size}).encode())
+        for i, size in enumerate(sizes)
+    ]
+    cut = list(collections(iter(tasks), max_tasks=max_tasks, max_bytes=max_bytes))
+    assert [task for batch in cut for task in batch] == tasks
+    for batch in cut:
+        assert 0 < len(batch) <= max_tasks
+        body = b'{"value":[' + b",".join(task.body for task in batch) + b"]}"
+        assert len(body) <= max_bytes
+        assert len(json.loads(body)["value"]) == len(batch)
+
+
+def test_one_task_over_the_limit_is_an_input_error() -> None:
+    task = PlannedTask(index=3, id="3", body=b"x" * 2_000_000)
+    with pytest.raises(InputError, match="task 3 takes 2,000,000 bytes"):
+        list(collections([task]))
