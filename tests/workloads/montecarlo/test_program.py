@@ -41,6 +41,22 @@ def test_sums_have_the_same_bits_at_any_optimisation_and_width(
             assert run(*arguments, program=other).stdout == as_shipped
 
 
+@pytest.mark.parametrize("sampling", ["antithetic", "plain"])
+def test_the_bits_are_those_of_every_earlier_version(
+    run: Run, portfolio: Path, sampling: str
+) -> None:
+    arguments = [
+        "--portfolio",
+        portfolio.name,
+        "--paths",
+        "5000",
+        "--seed",
+        "12345678901234567890",
+    ]
+    golden = Path(__file__).with_name(f"sums-{sampling}.golden.csv")
+    assert run(*arguments, "--sampling", sampling).stdout == golden.read_text()
+
+
 def test_slices_together_are_the_whole(run: Run, portfolio: Path) -> None:
     arguments = ["--portfolio", portfolio.name, "--paths", str(SEVERAL_BLOCKS), "--seed", "1"]
     whole = run(*arguments).stdout.splitlines()
