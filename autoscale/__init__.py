@@ -11,6 +11,7 @@ from autoscale.checking import check
 from autoscale.errors import AutoscaleError, CaseError, FormulaError, PolicyError
 from autoscale.evaluation import Evaluation, EvaluationError, Targets, evaluate, refusal
 from autoscale.findings import Finding
+from autoscale.limits import Limits
 from autoscale.parser import parse
 from autoscale.semantics import Semantics
 from autoscale.syntax import Formula
@@ -23,6 +24,7 @@ __all__ = [
     "Finding",
     "Formula",
     "FormulaError",
+    "Limits",
     "PolicyError",
     "Semantics",
     "Targets",
