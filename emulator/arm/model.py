@@ -1,0 +1,612 @@
+"""Resource Manager: checks, compares, puts, reads and deletes resources of the known types.
+
+What every resource has in common is here, once; what differs is data in
+`emulator.arm.resources`. The operations are those of a Pulumi provider, because
+azure-native's behaviour (automatic names, which change replaces) is part of what a
+program meets; nothing here knows gRPC, and a preview is a call like any other.
+
+Not modelled: quota, policies, locks, and defaults deep inside a resource that only Azure
+fills in. Whether a caller has a role is not checked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any, Final
+
+from emulator.arm import schema
+from emulator.arm.backend import Backend, BackendError
+from emulator.arm.changes import Change, changes
+from emulator.arm.errors import ArmError, UnknownTypeError
+from emulator.arm.kinds import (
+    Context,
+    Identity,
+    NameRule,
+    ResourceType,
+    arm_type,
+    identity_answer,
+    parent_id,
+    scope_name,
+)
+from emulator.arm.resources import FUNCTIONS, TYPES
+from emulator.arm.schema import WRITE_ONLY, Finding, near_misses
+from emulator.arm.store import Document, Store
+from emulator.arm.values import UNKNOWN, has_unknown
+
+logger = logging.getLogger(__name__)
+
+CREATE_BEFORE_DELETE: Final = "__createBeforeDelete"
+"""azure-native marks with this input that a name is random, so that both may exist at once."""
+
+_VOLATILE: Final = frozenset(
+    {"etag", "eTag", "lastModified", "lastModifiedTime", "modifiedDate", "timeModified"}
+    | {"updatedOn", "lastUpdatedTime", "systemData", "lastPlanModifiedDate"}
+)
+_BY_ARM_TYPE: Final = MappingProxyType({one.arm_type.casefold(): one for one in TYPES.values()})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """A resource as it is answered.
+
+    Attributes:
+        id: Resource id.
+        inputs: The properties that were put.
+        outputs: What Resource Manager answers.
+    """
+
+    id: str
+    inputs: dict[str, Any]
+    outputs: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """Inputs with automatic names and defaults, and everything that is wrong with them."""
+
+    inputs: dict[str, Any]
+    findings: list[Finding]
+
+
+class ResourceManager:
+    """Azure Resource Manager for one subscription.
+
+    Args:
+        backend: The data planes.
+        store: Where resources are kept.
+        identity: Subscription and caller.
+        now: Tells the time.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        store: Store,
+        *,
+        identity: Identity | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.identity = identity or Identity()
+        self._backend = backend
+        self._store = store
+        self._now = now
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    def check(
+        self,
+        token: str,
+        logical_name: str,
+        news: Mapping[str, Any],
+        olds: Mapping[str, Any] | None = None,
+        *,
+        seed: bytes = b"",
+        proposed_name: str | None = None,
+    ) -> Checked:
+        """Names and completes inputs, and says what is wrong with them.
+
+        Args:
+            token: Type token.
+            logical_name: The resource's name in the program.
+            news: Inputs as the program gave them.
+            olds: Inputs of the last deployment.
+            seed: Makes automatic names differ between stacks and replacements.
+            proposed_name: Used instead of an automatic name.
+
+        Raises:
+            UnknownTypeError: There is no such type.
+        """
+        kind = find_type(token)
+        declared = schema.load(token)
+        inputs = {
+            key: value
+            for key, value in news.items()
+            if value is not None and key != CREATE_BEFORE_DELETE
+        }
+        name_property = kind.name_property
+        if name_property not in inputs and name_property in declared.inputs:
+            old = (olds or {}).get(name_property)
+            if old is not None and old is not UNKNOWN:
+                inputs[name_property] = old
+                flagged = bool((olds or {}).get(CREATE_BEFORE_DELETE))
+            else:
+                inputs[name_property] = proposed_name or automatic_name(kind, logical_name, seed)
+                flagged = kind.autoname != "copy"
+            if flagged:
+                inputs[CREATE_BEFORE_DELETE] = True
+        if "location" in declared.inputs and "location" not in inputs and kind.location_from_group:
+            group = inputs.get("resourceGroupName")
+            if group is UNKNOWN:
+                inputs["location"] = UNKNOWN
+            elif (location := self._group_location(group)) is not None:
+                inputs["location"] = location
+        asked = {key: value for key, value in inputs.items() if key != CREATE_BEFORE_DELETE}
+        findings = declared.check(asked) + list(_check_name(kind, asked))
+        return Checked(inputs=inputs, findings=findings)
+
+    def diff(self, token: str, olds: Mapping[str, Any], news: Mapping[str, Any]) -> list[Change]:
+        """What differs between two sets of inputs, and what a new resource is needed for.
+
+        Raises:
+            UnknownTypeError: There is no such type.
+        """
+        kind = find_type(token)
+        replaces = {*kind.placeholders, *kind.replaces, "location"}
+        return [
+            replace(one, replaces=one.top in replaces or one.path in replaces)
+            for one in changes(_asked(olds), _asked(news))
+            if not (one.path == "location" and _same_region(olds, news))
+        ]
+
+    def preview(
+        self, token: str, news: Mapping[str, Any], resource_id: str | None = None
+    ) -> dict[str, Any]:
+        """The outputs as far as they are known before a deployment.
+
+        Args:
+            token: Type token.
+            news: Checked inputs.
+            resource_id: Of the resource that will be updated; None if it will be created.
+
+        Raises:
+            UnknownTypeError: There is no such type.
+        """
+        kind = find_type(token)
+        document = self._store.get(resource_id) if resource_id else None
+        asked = _asked(news)
+        promised = schema.load(token).outputs
+        known: dict[str, Any] = {}
+        if document is not None and not has_unknown(asked):
+            context = self._context(kind, document.id, asked, document.created, document.created)
+            known = self._outputs(kind, context)
+        else:
+            known = {key: value for key, value in asked.items() if key in promised}
+            known["type"] = kind.arm_type
+            known["azureApiVersion"] = schema.load(token).api_version
+            if kind.name_property in asked:
+                known["name"] = asked[kind.name_property]
+            # Only what is promised: an optional output that nobody set stays absent.
+            later = {key for key, promise in promised.items() if promise} | {*kind.defaults}
+            known |= dict.fromkeys((later & promised.keys()) - known.keys(), UNKNOWN)
+            stamp = self._stamp()
+            context = self._context(kind, resource_id or "", asked, stamp, stamp)
+            computed = {*kind.outputs(context), *identity_answer(context)} - {"name"}
+            known |= dict.fromkeys(computed & promised.keys(), UNKNOWN)
+        return known | dict.fromkeys(_VOLATILE & known.keys(), UNKNOWN)
+
+    async def create(
+        self, token: str, owner: str, news: Mapping[str, Any], *, adopt: bool = True
+    ) -> Resource:
+        """Puts a resource that the caller believes to be new.
+
+        A resource that the same owner has put before is taken over and brought to the
+        new properties (an interrupted deployment is run again); anybody else's is not.
+
+        Args:
+            token: Type token.
+            owner: URN of the Pulumi resource.
+            news: Checked inputs, all known.
+            adopt: Whether to take over; False where the owner still has the old one.
+
+        Raises:
+            ArmError: Resource Manager refuses.
+            UnknownTypeError: There is no such type.
+        """
+        kind = find_type(token)
+        asked = _asked(news)
+        resource_id = kind.id(asked, self.identity.subscription_id)
+        async with self._lock(resource_id):
+            existing = self._store.get(resource_id)
+            if existing is not None and not (adopt and existing.owner == owner):
+                raise ArmError(
+                    409,
+                    "ResourceAlreadyExists",
+                    f"cannot create already existing resource '{resource_id}'",
+                )
+            return await self._put(kind, resource_id, owner, asked, existing)
+
+    async def update(
+        self, token: str, owner: str, resource_id: str, news: Mapping[str, Any]
+    ) -> Resource:
+        """Brings a resource to new properties; one that is gone is put again.
+
+        Raises:
+            ArmError: Resource Manager refuses.
+            UnknownTypeError: There is no such type.
+        """
+        kind = find_type(token)
+        async with self._lock(resource_id):
+            existing = self._store.get(resource_id)
+            return await self._put(kind, resource_id, owner, _asked(news), existing)
+
+    async def read(
+        self, token: str, resource_id: str, inputs: Mapping[str, Any] | None = None
+    ) -> Resource | None:
+        """The resource as it is now, None if it is gone.
+
+        Args:
+            token: Type token.
+            resource_id: Resource id.
+            inputs: What the caller knows of it; secrets are taken from there.
+
+        Raises:
+            ArmError: A data plane cannot be read.
+            UnknownTypeError: There is no such type.
+        """
+        kind = find_type(token)
+        document = self._store.get(resource_id)
+        if document is None or document.token != token:
+            return None
+        context = self._context(
+            kind, document.id, document.inputs, document.created, document.modified
+        )
+        try:
+            found = await kind.effect.read(context)
+            live = await kind.effect.live(context) if found is not None else {}
+        except BackendError as error:
+            raise ArmError(400, error.code, error.message) from error
+        if found is None:
+            return None
+        context = replace(context, inputs=found)
+        kept = dict(inputs or {})
+        answered = _with_write_only(found, kept)
+        if CREATE_BEFORE_DELETE in kept:
+            answered[CREATE_BEFORE_DELETE] = kept[CREATE_BEFORE_DELETE]
+        outputs = self._outputs(kind, context) | live
+        return Resource(id=document.id, inputs=answered, outputs=outputs)
+
+    async def delete(self, token: str, resource_id: str) -> None:
+        """Deletes a resource with everything in it; no error if it is gone.
+
+        Raises:
+            ArmError: Something still uses it.
+            UnknownTypeError: There is no such type.
+        """
+        kind = find_type(token)
+        async with self._lock(resource_id):
+            document = self._store.get(resource_id)
+            if document is None:
+                return
+            inside = self._store.below(resource_id)
+            self._refuse_in_use(kind, document, inside)
+            try:
+                # The innermost first, so that a data plane never holds an orphan.
+                for one in [*reversed(inside), document]:
+                    one_kind = find_type(one.token)
+                    context = self._context(
+                        one_kind, one.id, one.inputs, one.created, one.modified
+                    )
+                    await one_kind.effect.delete(context)
+            except BackendError as error:
+                raise ArmError(400, error.code, error.message) from error
+            self._store.delete(resource_id)
+
+    def invoke(self, token: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Calls a function of azure-native.
+
+        Raises:
+            ArmError: The function is refused here.
+            UnknownTypeError: There is no such function.
+        """
+        if token not in FUNCTIONS:
+            raise UnknownTypeError(
+                f"unknown function {token!r}: the emulator's Resource Manager does not have it"
+                f"{near_misses(token, FUNCTIONS)}"
+            )
+        return dict(FUNCTIONS[token](self.identity, arguments))
+
+    async def _put(
+        self,
+        kind: ResourceType,
+        resource_id: str,
+        owner: str,
+        asked: dict[str, Any],
+        existing: Document | None,
+    ) -> Resource:
+        stamp = self._stamp()
+        created = existing.created if existing else stamp
+        context = self._context(kind, resource_id, asked, created, stamp)
+        self._require_parent(kind, resource_id)
+        self._require_references(context)
+        self._refuse_taken(kind, context)
+        kind.rule(context)
+        if existing is not None:
+            _refuse_frozen(kind, existing.inputs, asked)
+        try:
+            await kind.effect.put(context, existing.inputs if existing else None)
+            live = await kind.effect.live(context)
+        except BackendError as error:
+            raise ArmError(400, error.code, error.message) from error
+        self._store.put(
+            Document(
+                id=resource_id,
+                token=kind.token,
+                owner=owner,
+                inputs=_without_write_only(asked),
+                created=created,
+                modified=stamp,
+            )
+        )
+        logger.debug("put %s", resource_id)
+        outputs = self._outputs(kind, context) | live
+        return Resource(id=resource_id, inputs=asked, outputs=outputs)
+
+    def _stamp(self) -> str:
+        return self._now().isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+    def _context(
+        self,
+        kind: ResourceType,
+        resource_id: str,
+        inputs: Mapping[str, Any],
+        created: str,
+        modified: str,
+    ) -> Context:
+        return Context(
+            id=resource_id,
+            name=str(inputs.get(kind.name_property, scope_name(resource_id))),
+            inputs=inputs,
+            created=created,
+            modified=modified,
+            identity=self.identity,
+            backend=self._backend,
+            lookup=self._store.get,
+            below=self._store.below,
+        )
+
+    def _outputs(self, kind: ResourceType, context: Context) -> dict[str, Any]:
+        declared = schema.load(kind.token)
+        common = {
+            "name": context.name,
+            "type": kind.arm_type,
+            "azureApiVersion": declared.api_version,
+            "provisioningState": "Succeeded",
+            "etag": f'W/"{context.etag}"',
+            "systemData": {
+                "createdAt": context.created,
+                "createdBy": context.identity.client_id,
+                "createdByType": "Application",
+                "lastModifiedAt": context.modified,
+                "lastModifiedBy": context.identity.client_id,
+                "lastModifiedByType": "Application",
+            },
+        }
+        asked = _without_write_only(dict(context.inputs))
+        every = {
+            **common,
+            **kind.defaults,
+            **asked,
+            **identity_answer(context),
+            **kind.outputs(context),
+        }
+        every["name"] = context.name
+        return {
+            key: value
+            for key, value in every.items()
+            if key in declared.outputs and value is not None
+        }
+
+    def _group_location(self, group: object) -> str | None:
+        root = f"/subscriptions/{self.identity.subscription_id}/resourceGroups/{group}"
+        document = self._store.get(root)
+        return str(document.inputs["location"]) if document else None
+
+    def _lock(self, resource_id: str) -> asyncio.Lock:
+        return self._locks.setdefault(resource_id.casefold(), asyncio.Lock())
+
+    def _exists(self, resource_id: str) -> bool:
+        if resource_id.casefold() == f"/subscriptions/{self.identity.subscription_id}":
+            return True
+        if self._store.get(resource_id) is not None:
+            return True
+        # A subnet or rule may stand inside its parent's own properties.
+        parent = self._store.get(parent_id(resource_id))
+        collection = arm_type(resource_id).rpartition("/")[2]
+        nested = parent.inputs.get(collection) if parent else None
+        name = scope_name(resource_id).casefold()
+        return isinstance(nested, list) and any(
+            isinstance(one, dict) and str(one.get("name", "")).casefold() == name for one in nested
+        )
+
+    def _require_parent(self, kind: ResourceType, resource_id: str) -> None:
+        parent = parent_id(resource_id)
+        if self._exists(parent):
+            return
+        ours = f"/subscriptions/{self.identity.subscription_id}"
+        if not f"{parent}/".casefold().startswith(f"{ours}/"):
+            name = parent.split("/")[2] if parent.startswith("/subscriptions/") else parent
+            raise ArmError(
+                404, "SubscriptionNotFound", f"The subscription '{name}' could not be found."
+            )
+        group = parent.split("/")[4]
+        if not self._exists(f"{ours}/resourceGroups/{group}"):
+            raise ArmError(
+                404, "ResourceGroupNotFound", f"Resource group '{group}' could not be found."
+            )
+        if len(kind.placeholders) > 2:  # noqa: PLR2004 - a group, a parent and a name
+            raise ArmError(
+                404,
+                "ParentResourceNotFound",
+                "Can not perform requested operation on nested resource. "
+                f"Parent resource '{scope_name(parent)}' not found.",
+            )
+        raise ArmError(
+            404,
+            "ResourceNotFound",
+            f"The Resource '{arm_type(parent)}/{scope_name(parent)}' under resource group "
+            f"'{group}' was not found.",
+        )
+
+    def _require_references(self, context: Context) -> None:
+        ours = f"/subscriptions/{self.identity.subscription_id}/".casefold()
+        for reference in _references(context.inputs, ours):
+            known = arm_type(reference).casefold() in _BY_ARM_TYPE
+            if (
+                known
+                and reference.casefold() != context.id.casefold()
+                and not self._exists(reference)
+            ):
+                raise ArmError(
+                    404,
+                    "InvalidResourceReference",
+                    f"Resource {reference} referenced by resource {context.id} was not found. "
+                    "Please make sure that the referenced resource exists, and that both "
+                    "resources are in the same region.",
+                )
+
+    def _refuse_taken(self, kind: ResourceType, context: Context) -> None:
+        if kind.taken is None:
+            return
+        mine = [_folded(context.inputs.get(one)) for one in kind.taken.properties]
+        for other in self._store.all():
+            if other.token != kind.token or other.id.casefold() == context.id.casefold():
+                continue
+            if [_folded(other.inputs.get(one)) for one in kind.taken.properties] == mine:
+                message = kind.taken.message.format(name=context.name, other=scope_name(other.id))
+                raise ArmError(409, kind.taken.code, message)
+
+    def _refuse_in_use(
+        self, kind: ResourceType, document: Document, inside: list[Document]
+    ) -> None:
+        blocking = [one for one in inside if find_type(one.token).blocks_parent]
+        if blocking and document.token != "azure-native:resources:ResourceGroup":  # noqa: S105 - a type token
+            raise ArmError(
+                409,
+                "CannotDeleteResource",
+                f"Can not delete resource '{document.id}' before nested resources are deleted: "
+                + ", ".join(one.id for one in blocking),
+            )
+        gone = {one.id.casefold() for one in [document, *inside]}
+        guarded = [
+            (one, code)
+            for one in [document, *(inside if kind.in_use else [])]
+            if (code := find_type(one.token).in_use) is not None
+        ]
+        if not guarded:
+            return
+        for other in self._store.all():
+            if other.id.casefold() in gone:
+                continue
+            used = {reference.casefold() for reference in _references(other.inputs, "/")}
+            for one, code in guarded:
+                if one.id.casefold() in used:
+                    raise ArmError(
+                        400,
+                        code,
+                        f"{scope_name(one.id)} is in use by {other.id} and cannot be deleted. "
+                        f"In order to delete it, delete {scope_name(other.id)} first.",
+                    )
+
+
+def find_type(token: str) -> ResourceType:
+    """The declaration of a type.
+
+    Raises:
+        UnknownTypeError: There is none.
+    """
+    found = TYPES.get(token)
+    if found is None:
+        raise UnknownTypeError(
+            f"unknown resource type {token!r}: the emulator's Resource Manager does not have it"
+            f"{near_misses(token, TYPES)}"
+        )
+    return found
+
+
+def automatic_name(kind: ResourceType, logical_name: str, seed: bytes) -> str:
+    """The name azure-native gives: random at the top level, the logical name when nested."""
+    if kind.autoname == "copy":
+        return logical_name
+    digest = hashlib.sha512(seed + kind.token.encode() + b"\0" + logical_name.encode()).hexdigest()
+    if kind.autoname == "uuid":
+        return f"{digest[:8]}-{digest[8:12]}-4{digest[13:16]}-8{digest[17:20]}-{digest[20:32]}"
+    return f"{logical_name[: kind.max_name - 8]}{digest[:8]}"
+
+
+def _check_name(kind: ResourceType, inputs: Mapping[str, Any]) -> Iterator[Finding]:
+    rule: NameRule | None = kind.name
+    name = inputs.get(kind.name_property)
+    if rule is not None and isinstance(name, str) and not re.fullmatch(rule.pattern, name):
+        yield Finding(path=kind.name_property, message=f"{name!r} is no valid name: {rule.text}")
+
+
+def _asked(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in inputs.items() if key != CREATE_BEFORE_DELETE}
+
+
+def _same_region(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
+    old, new = (str(one.get("location", "")).replace(" ", "").lower() for one in (olds, news))
+    return old == new
+
+
+def _folded(value: Any) -> str:
+    return str(value).strip("/").casefold()
+
+
+def _references(value: Any, prefix: str) -> Iterator[str]:
+    if isinstance(value, str) and value.casefold().startswith(prefix) and "/providers/" in value:
+        yield value.rstrip("/")
+    elif isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from _references(key, prefix)
+            yield from _references(part, prefix)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _references(part, prefix)
+
+
+def _refuse_frozen(kind: ResourceType, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    for one in changes(old, _without_write_only(dict(new))):
+        if one.path in kind.frozen or one.top in kind.frozen:
+            raise ArmError(
+                409, "PropertyChangeNotAllowed", f"Changing property '{one.path}' is not allowed."
+            )
+
+
+def _without_write_only(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {
+            key: _without_write_only(part) for key, part in value.items() if key not in WRITE_ONLY
+        }
+    if isinstance(value, list):
+        return [_without_write_only(part) for part in value]
+    return value
+
+
+def _with_write_only(value: Any, known: Any) -> Any:
+    """`value` with the write-only members that `known` has in the same places."""
+    if isinstance(value, Mapping) and isinstance(known, Mapping):
+        merged = {key: _with_write_only(part, known.get(key)) for key, part in value.items()}
+        return merged | {
+            key: part for key, part in known.items() if key in WRITE_ONLY and key not in merged
+        }
+    if isinstance(value, list) and isinstance(known, list):
+        padded = [*known, *[None] * len(value)]
+        return [_with_write_only(part, padded[index]) for index, part in enumerate(value)]
+    return value

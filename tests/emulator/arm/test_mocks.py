@@ -1,0 +1,101 @@
+"""A program under mocks meets the same Resource Manager as under the engine."""
+
+from __future__ import annotations
+
+import pulumi
+import pytest
+from pulumi_azure_native import batch, compute, resources, storage
+
+from emulator.arm.errors import ArmError, UnknownTypeError
+from emulator.arm.memory import MemoryBackend
+from emulator.arm.mocks import ProgramError, run_program
+
+
+def estate() -> None:
+    group = resources.ResourceGroup("rg", location="East US")
+    data = storage.StorageAccount(
+        "data",
+        resource_group_name=group.name,
+        kind="StorageV2",
+        sku=storage.SkuArgs(name="Standard_LRS"),
+    )
+    storage.BlobContainer("inputs", account_name=data.name, resource_group_name=group.name)
+    account = batch.BatchAccount(
+        "hpc",
+        account_name="hpc",
+        resource_group_name=group.name,
+        auto_storage=batch.AutoStorageBasePropertiesArgs(storage_account_id=data.id),
+    )
+    pulumi.export("endpoint", account.account_endpoint)
+    pulumi.export("blob", data.primary_endpoints.blob)
+    pulumi.export("region", account.location)
+    pulumi.export("secret", pulumi.Output.secret("s"))
+    pulumi.export("option", pulumi.Config().get("option"))
+
+
+def test_outputs_are_those_that_resource_manager_gives() -> None:
+    backend = MemoryBackend("http://127.0.0.1:7", "http://127.0.0.1:8")
+    run = run_program(estate, project="p", config={"p:option": "on"}, backend=backend)
+    account = run.arm.one("storage:StorageAccount")
+    assert run.outputs == {
+        "endpoint": "http://127.0.0.1:7",
+        "blob": f"http://127.0.0.1:8/{account.outputs['name']}/",
+        "region": "East US",
+        "secret": "s",
+        "option": "on",
+    }
+    assert backend.containers == {account.outputs["name"]: {"inputs"}}
+    auto_storage = run.arm.one("batch:BatchAccount", "hpc").inputs["autoStorage"]
+    assert auto_storage["storageAccountId"] == account.id
+
+
+def test_two_runs_do_not_see_each_other_and_are_equal() -> None:
+    first, second = run_program(estate), run_program(estate)
+    assert first.outputs == second.outputs
+    assert [one.id for one in first.arm.resources if one.token != "pulumi:pulumi:Stack"]
+    assert {one.id for one in first.arm.resources} == {one.id for one in second.arm.resources}
+
+
+def test_a_refusal_of_resource_manager_fails_the_program() -> None:
+    def program() -> None:
+        storage.BlobContainer("inputs", account_name="nowhere", resource_group_name="nothing")
+
+    with pytest.raises(ArmError) as caught:
+        run_program(program)
+    assert caught.value.code == "ResourceGroupNotFound"
+
+
+def test_wrong_inputs_fail_the_program_all_at_once() -> None:
+    def program() -> None:
+        resources.ResourceGroup("rg", tags={"a": 1, "b": 2})  # type: ignore[dict-item]
+
+    with pytest.raises(ProgramError) as caught:
+        run_program(program)
+    assert "tags.a: expected a string, got 1" in str(caught.value)
+    assert "tags.b: expected a string, got 2" in str(caught.value)
+
+
+def test_a_type_that_is_not_modelled_fails_the_program_by_name() -> None:
+    def program() -> None:
+        compute.Disk("d", resource_group_name="g", creation_data={"create_option": "Empty"})
+
+    with pytest.raises(UnknownTypeError, match="azure-native:compute:Disk"):
+        run_program(program)
+
+
+def test_components_are_recorded_beside_resources() -> None:
+    class Component(pulumi.ComponentResource):
+        def __init__(self) -> None:
+            super().__init__("hpc:index:Thing", "thing", {})
+            group = resources.ResourceGroup(
+                "rg", location="eastus", opts=pulumi.ResourceOptions(parent=self)
+            )
+            self.register_outputs({"name": group.name})
+
+    def program() -> None:
+        Component()
+
+    run = run_program(program)
+    assert [(one.token, one.id) for one in run.arm.resources[:1]] == [("hpc:index:Thing", None)]
+    with pytest.raises(LookupError, match="0 resources match batch:Pool"):
+        run.arm.one("batch:Pool")
