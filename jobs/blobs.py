@@ -9,14 +9,17 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import obstore
+import obstore.exceptions as blob_errors
+from azure.storage.blob import ContainerClient
 from obstore.store import AzureStore
 
+from jobs.errors import NotFoundError
 from jobs.translate import blob_errors_translated
 
 _LIST_CHUNK = 5000
@@ -66,17 +69,37 @@ class ObstoreContainer:
         ServiceError: From every method, with what was being done.
     """
 
-    def __init__(self, store: AzureStore, name: str) -> None:
-        """Takes the store and the container's name, for messages."""
+    def __init__(
+        self, store: AzureStore, name: str, fallback: Callable[[], ContainerClient]
+    ) -> None:
+        """Takes the store, the container's name for messages, and the SDK's client.
+
+        The SDK lists what obstore refuses to: one name with a newline or `//` in it
+        ends an obstore listing, and tasks may leave any name.
+        """
         self._store = store
         self._name = name
+        self._fallback = fallback
 
     def list(self, prefix: str) -> Iterator[Blob]:
         """Blobs below a prefix, 5,000 a request."""
+        listed: set[str] = set()
         with blob_errors_translated(f"listing container {self._name}"):
-            for chunk in obstore.list(self._store, prefix, chunk_size=_LIST_CHUNK):
-                for item in chunk:
-                    yield Blob(name=item["path"], size=item["size"], etag=str(item["e_tag"] or ""))
+            try:
+                for chunk in obstore.list(self._store, prefix, chunk_size=_LIST_CHUNK):
+                    for item in chunk:
+                        etag = str(item["e_tag"] or "").strip('"')
+                        listed.add(item["path"])
+                        yield Blob(name=item["path"], size=item["size"], etag=etag)
+            except blob_errors.InvalidPathError:
+                pass
+            else:
+                return
+            with self._fallback() as client:
+                for blob in client.list_blobs(name_starts_with=prefix):
+                    if blob.name not in listed:
+                        etag = str(blob.etag).strip('"')
+                        yield Blob(name=blob.name, size=blob.size or 0, etag=etag)
 
     def put(self, name: str, path: Path) -> None:
         """Sends a file."""
@@ -112,7 +135,7 @@ class ObstoreContainer:
     def delete(self, name: str) -> None:
         """Removes a blob."""
         with (
+            contextlib.suppress(NotFoundError),
             blob_errors_translated(f"deleting {name} from container {self._name}"),
-            contextlib.suppress(FileNotFoundError),
         ):
             obstore.delete(self._store, name)

@@ -21,6 +21,7 @@ from azure.core.credentials import AzureNamedKeyCredential, TokenCredential
 from azure.core.pipeline.policies import RetryPolicy
 from azure.core.pipeline.transport import RequestsTransport
 from azure.identity import DefaultAzureCredential
+from azure.storage.blob import ContainerClient
 from obstore.auth.azure import AzureCredentialProvider
 from obstore.store import AzureStore
 from requests.adapters import HTTPAdapter
@@ -89,6 +90,15 @@ class Clients:
             retry_policy=RetryPolicy.no_retries(),
         )
 
+    def container_client(self, name: str) -> ContainerClient:
+        """The SDK's client of a container."""
+        stack = self._stack
+        if stack.authentication == "entra":
+            return ContainerClient(stack.blob_endpoint, name, credential=self._token)
+        account = stack.storage_account_name
+        key = AzureNamedKeyCredential(account, _key("storage", account, ENV_STORAGE_KEY))
+        return ContainerClient(stack.blob_endpoint, name, credential=key)
+
     def container(self, name: str) -> AzureStore:
         """The store of a container's blobs."""
         stack = self._stack
@@ -117,6 +127,15 @@ class Clients:
         if self._stack.authentication == "entra":
             return self._token
         return AzureNamedKeyCredential(account, _key(service, account, variable))
+
+
+def batch_client(stack: Stack) -> BatchClient:
+    """The SDK's Batch client of a stack, for programs that need more than a job's steps.
+
+    Raises:
+        JobsError: As `Clients`.
+    """
+    return Clients(stack).batch
 
 
 def _key(service: str, account: str, variable: str) -> str:

@@ -73,7 +73,10 @@ class Session:
     def container(self, name: str) -> ObstoreContainer:
         """A container of the data account."""
         if name not in self._containers:
-            self._containers[name] = ObstoreContainer(self._made().container(name), name)
+            clients = self._made()
+            self._containers[name] = ObstoreContainer(
+                clients.container(name), name, lambda: clients.container_client(name)
+            )
         return self._containers[name]
 
     def check_pool(self, pool: Pool) -> None:

@@ -6,6 +6,7 @@ deleted, and the SDK raises the same class for all of them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,7 +22,6 @@ from azure.core.exceptions import (
 
 from jobs.errors import (
     CredentialError,
-    JobsError,
     NotFoundError,
     ServiceError,
     UnavailableError,
@@ -48,6 +48,9 @@ _CREDENTIAL_CODES = frozenset(
         "InvalidAuthenticationInfo",
     }
 )
+_STATUS = re.compile(r"status code: (\d{3})")
+_CODE = re.compile(r"<Code>(\w+)</Code>")
+_MESSAGE = re.compile(r"<Message>([^\n<]+)")
 _BUSY = frozenset({408, 429, 500, 502, 503, 504})
 
 
@@ -89,24 +92,37 @@ def blob_errors_translated(doing: str) -> Iterator[None]:
     """Turns what obstore raises into `ServiceError`s that say what was being done."""
     try:
         yield
-    except blob_errors.NotFoundError as error:
-        raise NotFoundError(
-            f"{doing}: there is no such container or blob: {_first(error)}"
-        ) from error
-    except (blob_errors.PermissionDeniedError, blob_errors.UnauthenticatedError) as error:
-        raise CredentialError(
-            f"{doing}: storage refuses the credential. Azure: az login, and the role Storage "
-            "Blob Data Contributor. Emulator: keys.json is of another run; start it again, "
-            f"or unset AZURE_STORAGE_KEY. It says: {_first(error)}"
-        ) from error
-    except blob_errors.BaseError as error:
-        if "403" in str(error) or "AuthorizationFailure" in str(error):
-            raise CredentialError(f"{doing}: storage refuses: {_first(error)}") from error
-        raise UnavailableError(f"{doing}: storage does not answer: {_first(error)}") from error
+    except (blob_errors.BaseError, FileNotFoundError, PermissionError) as error:
+        # obstore raises Python's own errors for 404, which a local file may raise too
+        if isinstance(error, OSError) and "Debug source" not in str(error):
+            raise
+        raise _from_blobs(error, doing) from error
     except AzureError as error:
-        raise CredentialError(f"{doing}: {_first(error)}") from error
-    except JobsError:
-        raise
+        raise CredentialError(
+            f"{doing}: no credential: {_first(error)}. Azure: az login"
+        ) from error
+
+
+def _from_blobs(error: Exception, doing: str) -> ServiceError:
+    """By the status in the text: obstore's classes tell a 403 of a listing from no other."""
+    text = str(error)
+    status = int(found[1]) if (found := _STATUS.search(text)) else None
+    code = found[1] if (found := _CODE.search(text)) else ""
+    said = f"{code}: {found[1]}" if (found := _MESSAGE.search(text)) else _first(error)
+    refused = (blob_errors.PermissionDeniedError, blob_errors.UnauthenticatedError)
+    if status in {401, 403} or isinstance(error, refused):
+        return CredentialError(
+            f"{doing}: storage refuses the credential ({said}). Azure: az login, and the role "
+            "Storage Blob Data Contributor. Emulator: keys.json is of another run; start it "
+            "again, or unset AZURE_STORAGE_KEY",
+            code=code,
+            status=status,
+        )
+    if status == 404 or isinstance(error, FileNotFoundError):  # noqa: PLR2004 - HTTP
+        return NotFoundError(
+            f"{doing}: {said}. Deploy the stack again: pulumi up", code=code, status=status
+        )
+    return UnavailableError(f"{doing}: storage does not answer: {said}", code=code, status=status)
 
 
 def _from_answer(error: HttpResponseError, doing: str) -> ServiceError:

@@ -14,18 +14,25 @@ import pytest
 from jobs.clients import Clients
 from jobs.loading import LoadedWorkload, load_workload
 from jobs.service import BatchService, RetryPolicy
+from jobs.session import Session
 from jobs.stack import Stack, parse_stack
 
-# importlib mode has no packages of tests: the fake is loaded by its path
-_SPEC = importlib.util.spec_from_file_location(
-    "jobs_fake_batch", Path(__file__).with_name("fake_batch.py")
-)
-assert _SPEC is not None
-assert _SPEC.loader is not None
-fake_batch = importlib.util.module_from_spec(_SPEC)
-sys.modules[_SPEC.name] = fake_batch
-_SPEC.loader.exec_module(fake_batch)
 
+def _sibling(name: str) -> Any:
+    """Importlib mode has no packages of tests: a module beside this one, by its path."""
+    spec = importlib.util.spec_from_file_location(
+        f"jobs_{name}", Path(__file__).with_name(f"{name}.py")
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+fake_batch = _sibling("fake_batch")
+azurite_fixture = _sibling("azurite_fixture")
 KEY = base64.b64encode(b"not a secret: a key of a fake account").decode()
 
 MakeWorkload = Callable[..., LoadedWorkload]
@@ -131,3 +138,30 @@ def service(batch: Any, pauses: list[float]) -> Iterator[BatchService]:
     client = Clients(stack).batch
     yield BatchService(client=client, policy=RetryPolicy(), pause=pauses.append)
     client.close()
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[Any]:
+    with azurite_fixture.running() as blobs:
+        yield blobs
+
+
+@pytest.fixture
+def blobs(azurite: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Azurite with empty containers, and its key where clients look for it."""
+    monkeypatch.setenv("AZURE_STORAGE_KEY", azurite.key)
+    with azurite.service() as service:
+        for name in azurite_fixture.CONTAINERS:
+            container = service.get_container_client(name)
+            for blob in container.list_blob_names():
+                container.delete_blob(blob)
+    return azurite
+
+
+@pytest.fixture
+def session(batch: Any, blobs: Any) -> Session:
+    return Session(
+        stack=parse_stack(
+            stack_values(batch_endpoint=batch.url, blob_endpoint=blobs.endpoint), where="test"
+        )
+    )

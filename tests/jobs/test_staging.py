@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.blobs import Blob, ObstoreContainer
+from jobs.collect import collect, local_path
+from jobs.contents import ContentCache
+from jobs.errors import CredentialError, InputError, NotFoundError
+from jobs.inputs import NodeFile
+from jobs.results import ResultTree
+from jobs.session import Session
+from jobs.stage import Staged, stage
+
+
+def files_in(directory: Path, **contents: bytes) -> list[NodeFile]:
+    directory.mkdir(exist_ok=True)
+    found = []
+    for name, data in contents.items():
+        (directory / name).write_bytes(data)
+        found.append(NodeFile(local=directory / name, node_path=name, executable=False))
+    return found
+
+
+def staged(files: list[NodeFile], container: Any, database: Path | None = None) -> Staged:
+    with ContentCache(database) as cache:
+        return stage(files, cache.look(file.local for file in files), container)
+
+
+def test_a_second_staging_sends_nothing(tmp_path: Path, session: Session) -> None:
+    container = session.container("inputs")
+    files = files_in(tmp_path / "in", a=b"1", b=b"22", c=b"", same=b"1")
+    first = staged(files, container)
+    assert (first.files, first.sent, first.bytes_sent) == (3, 3, 3)
+    again = staged(files, container)
+    assert (again.files, again.sent, again.bytes_sent) == (3, 0, 0)
+    digest = hashlib.sha256(b"22").hexdigest()
+    assert f"sha256/{digest}" in {blob.name for blob in container.list("sha256/")}
+
+
+def test_a_changed_file_is_sent_beside_the_old_one(tmp_path: Path, session: Session) -> None:
+    container = session.container("inputs")
+    staged(files_in(tmp_path / "in", a=b"old"), container)
+    assert staged(files_in(tmp_path / "in", a=b"new!"), container).sent == 1
+    assert len(list(container.list("sha256/"))) == 2
+
+
+def test_a_blob_of_the_wrong_length_is_sent_again(
+    tmp_path: Path, session: Session, blobs: Any
+) -> None:
+    files = files_in(tmp_path / "in", a=b"whole")
+    name = f"sha256/{hashlib.sha256(b'whole').hexdigest()}"
+    with blobs.service() as service:
+        service.get_blob_client("inputs", name).upload_blob(b"who")
+    assert staged(files, session.container("inputs")).sent == 1
+
+
+def test_a_large_file_arrives_whole(tmp_path: Path, session: Session, blobs: Any) -> None:
+    data = bytes(range(256)) * 100_000
+    files = files_in(tmp_path / "in", big=data)
+    staged(files, session.container("inputs"))
+    with blobs.service() as service:
+        name = f"sha256/{hashlib.sha256(data).hexdigest()}"
+        assert service.get_blob_client("inputs", name).download_blob().readall() == data
+
+
+class Changing:
+    """A container during whose uploads the file changes."""
+
+    def __init__(self) -> None:
+        self.deleted: list[str] = []
+
+    def list(self, prefix: str) -> list[Blob]:
+        assert prefix == "sha256/"
+        return []
+
+    def put(self, name: str, path: Path) -> None:
+        assert name.startswith("sha256/")
+        path.write_bytes(b"something else")
+
+    def get(self, name: str, path: Path) -> int:
+        raise NotImplementedError
+
+    def delete(self, name: str) -> None:
+        self.deleted.append(name)
+
+
+def test_a_file_that_changes_while_it_is_sent_is_no_blob(tmp_path: Path) -> None:
+    container = Changing()
+    with pytest.raises(InputError, match="changed while it was being staged"):
+        staged(files_in(tmp_path / "in", a=b"1"), container)
+    assert container.deleted == [f"sha256/{hashlib.sha256(b'1').hexdigest()}"]
+
+
+def test_a_wrong_key_is_told_as_one(
+    tmp_path: Path, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_KEY", "d3Jvbmc=")
+    with pytest.raises(CredentialError, match="storage refuses the credential"):
+        staged(files_in(tmp_path / "in", a=b"1"), session.container("inputs"))
+    for act in (session.container("inputs").put, session.container("inputs").get):
+        with pytest.raises(CredentialError):
+            act("sha256/x", tmp_path / "in" / "a")
+
+
+def test_a_missing_container_is_told_by_its_name(tmp_path: Path, session: Session) -> None:
+    with pytest.raises(NotFoundError, match="nowhere"):
+        staged(files_in(tmp_path / "in", a=b"1"), session.container("nowhere"))
+
+
+def test_a_missing_blob_is_told_and_removing_it_is_no_error(
+    tmp_path: Path, session: Session
+) -> None:
+    container = session.container("inputs")
+    container.delete("sha256/gone")
+    with pytest.raises(NotFoundError, match="gone"):
+        container.get("sha256/gone", tmp_path / "x")
+
+
+def put_all(blobs: Any, container: str, **contents: bytes) -> None:
+    with blobs.service() as service:
+        for name, data in contents.items():
+            service.get_blob_client(container, name).upload_blob(data, overwrite=True)
+
+
+def collected(session: Session, tree: ResultTree) -> Any:
+    return collect(
+        "job",
+        tree,
+        outputs=session.container("outputs"),
+        logs=session.container("logs"),
+    )
+
+
+def test_what_is_new_is_fetched_and_nothing_twice(
+    tmp_path: Path, session: Session, blobs: Any
+) -> None:
+    tree = ResultTree(tmp_path / "job")
+    put_all(
+        blobs, "outputs", **{"job/t1/a b ü.txt": b"1", "job/t2/x/y.csv": b"22", "jobs/no": b""}
+    )
+    put_all(blobs, "logs", **{"job/t1/stdout.txt": b""})
+    first = collected(session, tree)
+    assert (first.files, first.fetched, first.bytes_fetched) == (3, 3, 3)
+    assert (tree.outputs / "t1" / "a b ü.txt").read_bytes() == b"1"
+    assert (tree.logs / "t1" / "stdout.txt").read_bytes() == b""
+    assert not list(tmp_path.rglob("no"))
+    put_all(blobs, "outputs", **{"job/t1/a b ü.txt": b"9"})
+    (tree.outputs / "t2" / "x" / "y.csv").unlink()
+    again = collected(session, tree)
+    assert (again.files, again.fetched) == (3, 2)
+    assert (tree.outputs / "t1" / "a b ü.txt").read_bytes() == b"9"
+    assert collected(session, tree).fetched == 0
+
+
+def test_names_that_leave_the_tree_are_reported_and_not_written(
+    tmp_path: Path, session: Session, blobs: Any
+) -> None:
+    tree = ResultTree(tmp_path / "results" / "job")
+    put_all(
+        blobs,
+        "outputs",
+        **{"job/t1/fine": b"1", "job/t1/back\\slash": b"2", "job/t1/new\nline": b"3",
+           f"job/t1/{'l' * 300}": b"4", "job/t1/-rf 'quote\" $x": b"5"},
+    )  # fmt: skip
+    done = collected(session, tree)
+    assert len(done.refused) == 2
+    names = {path.name for path in tree.outputs.rglob("*") if path.is_file()}
+    assert names == {"fine", "-rf 'quote\" $x", "slash"}  # storage itself makes it back/slash
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../x", "a/../../x", "/etc/passwd", "a//b", "a/./b", "", "a\\..\\b", "a\0b", "é" * 200],
+)
+def test_no_name_escapes_the_directory(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match="name"):
+        local_path(name, tmp_path)
+
+
+def test_no_link_in_the_tree_is_followed_out_of_it(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "t1").symlink_to("/")
+    with pytest.raises(ValueError, match="outside"):
+        local_path("t1/tmp/x", tmp_path / "out")
+
+
+def test_an_aborted_download_leaves_no_half_file(
+    tmp_path: Path, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import obstore
+
+    class Broken:
+        def stream(self, **_: object) -> Any:
+            yield b"half"
+            raise obstore.exceptions.GenericError("connection reset")
+
+    monkeypatch.setattr(obstore, "get", lambda *_: Broken())
+    container: ObstoreContainer = session.container("outputs")
+    with pytest.raises(Exception, match="connection reset"):
+        container.get("x", tmp_path / "file")
+    assert not list(tmp_path.glob("*file*"))
+    assert not list(tmp_path.glob(".part*"))
