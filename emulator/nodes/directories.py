@@ -1,0 +1,87 @@
+"""Where a node and its tasks keep their files: every path convention of the nodes.
+
+Layout of a node's root, as recorded from Linux nodes:
+
+    applications/ fsmounts/ shared/ startup/ volatile/
+    workitems/JOB/job-1/TASK/{wd/,certs/,stdout.txt,stderr.txt}
+
+A job `SCHEDULE:job-2` of a schedule is under `workitems/SCHEDULE/job-2`. The start
+task's own directory is `startup`.
+
+Ids are checked here again, though the service checked them before: a path is made of
+them, and removed with all that is under it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+from pathlib import Path, PurePosixPath
+
+from emulator.nodes.interface import NodeFacts, TaskLaunch
+
+NODE_DIRECTORIES = ("applications", "fsmounts", "shared", "startup", "volatile", "workitems")
+_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+
+
+class OutsideError(ValueError):
+    """A path from a task leads out of the directory that it must stay in."""
+
+
+def node_root(nodes: Path, node: NodeFacts) -> Path:
+    """`AZ_BATCH_NODE_ROOT_DIR` of a node."""
+    return nodes / _checked(node.pool_id) / _checked(node.node_id)
+
+
+def task_root(nodes: Path, launch: TaskLaunch) -> Path:
+    """`AZ_BATCH_TASK_DIR` of a task."""
+    root = node_root(nodes, launch.node)
+    if launch.kind == "start":
+        return root / "startup"
+    schedule, _, number = launch.job_id.partition(":")
+    job = _checked(schedule), _checked(number or "job-1")
+    return root.joinpath("workitems", *job, _checked(launch.task_id))
+
+
+def _checked(name: str) -> str:
+    if not _ID.fullmatch(name):
+        raise OutsideError(f"not an id of the service: {name!r}")
+    return name
+
+
+def inside(directory: Path, relative: str) -> Path:
+    """The path of a file in a directory, which it cannot leave, through a link neither.
+
+    Raises:
+        OutsideError: It is absolute, empty, climbs out or passes a link that leads out.
+    """
+    parts = PurePosixPath(relative)
+    if not parts.parts or parts.is_absolute() or ".." in parts.parts or "\0" in relative:
+        raise OutsideError(f"{relative!r} leads out of the task's working directory")
+    path = directory / parts
+    home = directory.resolve()
+    if path.is_symlink() or not path.parent.resolve().is_relative_to(home):
+        raise OutsideError(f"{relative!r} passes a link")
+    return path
+
+
+def make_task_root(root: Path) -> None:
+    """Makes a task's directories; those of an earlier attempt stay as they are."""
+    for path in (root, root / "wd", root / "certs"):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+def remove_tree(path: Path) -> None:
+    """Removes a directory with all in it, directories that a task locked included."""
+    if not path.exists():
+        return
+    try:
+        shutil.rmtree(path)
+    except PermissionError:
+        for folder, names, _ in os.walk(path):
+            for name in [".", *names]:
+                with contextlib.suppress(OSError):
+                    Path(folder, name).chmod(0o700, follow_symlinks=False)
+        shutil.rmtree(path)

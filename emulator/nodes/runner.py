@@ -1,0 +1,272 @@
+"""Tasks as real processes: `emulator.nodes.interface.NodeRunner` on this machine.
+
+An attempt is: directories, resource files, the command, output files. Whatever goes
+wrong on the way is the outcome's `failure`, in the service's words.
+
+Nodes are directories, not cages. Tasks run as the user who runs the emulator: the pool's
+and the task's non-admin auto-user are that user; an admin is had only by root; a named
+user only if it is that very user.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import pwd
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from emulator.nodes import output_files, resource_files
+from emulator.nodes.blobs import Blobs, LocalStorage
+from emulator.nodes.command import environment, split, wall_clock_s
+from emulator.nodes.containers import NOT_CREATED, Container, container
+from emulator.nodes.directories import (
+    NODE_DIRECTORIES,
+    make_task_root,
+    node_root,
+    remove_tree,
+    task_root,
+)
+from emulator.nodes.failures import TaskFailureError, failure, of_system_error
+from emulator.nodes.interface import FailureInfo, NodeFacts, TaskLaunch, TaskOutcome
+from emulator.nodes.launcher import AgentLostError, Exit, Launcher, Running
+from emulator.processes import Program, SpawnError
+
+GRACE_S = 2.0
+"""Between SIGTERM and SIGKILL for a task that is ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prepared:
+    """An attempt whose files are in place."""
+
+    program: Program
+    environment: Mapping[str, str]
+    container: Container | None
+
+
+class ProcessRunner:
+    """Runs tasks as processes of this machine, under an agent that ends them with it.
+
+    Args:
+        nodes: Directory of all nodes: `POOL/NODE` under it.
+        storage: The emulator's own storage accounts.
+        grace_s: Between SIGTERM and SIGKILL, seconds.
+    """
+
+    def __init__(self, nodes: Path, storage: LocalStorage, *, grace_s: float = GRACE_S) -> None:
+        self._nodes = nodes.resolve()
+        self._blobs = Blobs(storage)
+        self._launcher = Launcher()
+        self._grace_s = grace_s
+        self._running: dict[tuple[str, str], set[Running]] = {}
+
+    def node_directory(self, node: NodeFacts) -> Path:
+        """The node's root (`AZ_BATCH_NODE_ROOT_DIR`)."""
+        return node_root(self._nodes, node)
+
+    def task_directory(self, launch: TaskLaunch) -> Path:
+        """The task's directory, `AZ_BATCH_TASK_DIR`."""
+        return task_root(self._nodes, launch)
+
+    async def add_node(self, node: NodeFacts) -> None:
+        """Makes the node's directories."""
+        root = self.node_directory(node)
+        for name in NODE_DIRECTORIES:
+            (root / name).mkdir(parents=True, exist_ok=True)
+
+    async def remove_node(self, node: NodeFacts) -> None:
+        """Ends whatever still runs there and removes its directories."""
+        running = self._running.pop((node.pool_id, node.node_id), set())
+        await asyncio.gather(*(one.end(self._grace_s) for one in running))
+        root = self.node_directory(node)
+        await asyncio.to_thread(remove_tree, root)
+        with contextlib.suppress(OSError):  # the pool's directory goes with its last node
+            root.parent.rmdir()
+
+    async def remove_task(self, launch: TaskLaunch) -> None:
+        """Removes the task's directory, and its job's when it was the last."""
+        root = self.task_directory(launch)
+        await asyncio.to_thread(remove_tree, root)
+        with contextlib.suppress(OSError):
+            root.parent.rmdir()
+            root.parent.parent.rmdir()
+
+    async def close(self) -> None:
+        """Ends every process of every task."""
+        await self._launcher.close()
+        await self._blobs.close()
+
+    async def run_task(
+        self, launch: TaskLaunch, started: Callable[[datetime], None]
+    ) -> TaskOutcome:
+        """One attempt; see `NodeRunner.run_task`."""
+        begun = datetime.now(UTC)
+        try:
+            prepared = await self._prepare(launch)
+            running = await self._launch(prepared.program)
+        except TaskFailureError as error:
+            return _outcome(begun, None, error.failure)
+        started(running.time)
+        of_node = self._running.setdefault((launch.node.pool_id, launch.node.node_id), set())
+        of_node.add(running)
+        try:
+            ended, failed = await self._until_it_ends(launch, running, prepared.container)
+        except AgentLostError as error:
+            return _outcome(running.time, None, failure("Unknown", Message=str(error)))
+        except TaskFailureError as error:
+            return _outcome(running.time, None, error.failure)
+        finally:
+            of_node.discard(running)
+        try:
+            not_taken = await output_files.take(
+                self._blobs,
+                launch.node,
+                _items(launch.task, "outputFiles"),
+                self.task_directory(launch) / "wd",
+                prepared.environment,
+                succeeded=failed is None,
+            )
+        except OSError as error:  # the logs of the upload
+            not_taken = of_system_error(error, "FileUploadMiscError")
+        if failed is None and not_taken is not None:
+            failed = not_taken.failure
+        return _outcome(running.time, ended, failed)
+
+    async def _prepare(self, launch: TaskLaunch) -> _Prepared:
+        task = launch.task
+        root, task_dir = self.node_directory(launch.node), self.task_directory(launch)
+        argv = split(str(task.get("commandLine") or ""))
+        _check_user(task.get("userIdentity") or {})
+        if packages := _items(task, "applicationPackageReferences"):
+            name = str(packages[0].get("applicationId"))
+            raise TaskFailureError(
+                "ApplicationPackageError",
+                ApplicationPackage=name,
+                Message="The emulator does not deploy application packages yet: bring the "
+                "files by resourceFiles",
+            )
+        try:
+            make_task_root(task_dir)
+        except OSError as error:
+            raise of_system_error(
+                error, "ResourceDirectoryCreateFailed", FilePath=str(task_dir)
+            ) from error
+        files = _items(task, "resourceFiles")
+        await resource_files.bring(self._blobs, launch.node, files, task_dir / "wd")
+        env = environment(launch, root, task_dir)
+        inside = None
+        if settings := task.get("containerSettings"):
+            name = f"batch-{launch.node.node_id[:12]}-{secrets.token_hex(6)}"
+            inside = container(settings, argv, env, root=root, task_dir=task_dir, name=name)
+        program = Program(
+            argv=inside.argv if inside else argv,
+            env=inside.env if inside else env,
+            cwd=str(task_dir / "wd"),
+            stdout=str(task_dir / "stdout.txt"),
+            stderr=str(task_dir / "stderr.txt"),
+        )
+        return _Prepared(program=program, environment=env, container=inside)
+
+    async def _launch(self, program: Program) -> Running:
+        try:
+            return await self._launcher.launch(program)
+        except AgentLostError as error:
+            raise TaskFailureError("Unknown", Message=str(error)) from error
+        except SpawnError as error:
+            if error.stage == "program" and error.errno in {errno.ENOENT, errno.ENOTDIR}:
+                # The service says so on Linux, too.
+                raise TaskFailureError(
+                    "CommandProgramNotFound",
+                    Message="The system cannot find the file specified",
+                ) from error
+            raise of_system_error(
+                OSError(error.errno, ""), "CommandLaunchFailed", CommandProgram=program.argv[0]
+            ) from error
+
+    async def _until_it_ends(
+        self, launch: TaskLaunch, running: Running, inside: Container | None
+    ) -> tuple[Exit, FailureInfo | None]:
+        in_time = True
+        try:
+            try:
+                async with asyncio.timeout(wall_clock_s(launch.task)):
+                    ended = await running.wait()
+            except TimeoutError:
+                in_time = False
+                running.stop(self._grace_s)
+                ended = await running.wait()
+        except asyncio.CancelledError:
+            await running.end(self._grace_s)
+            raise
+        finally:
+            if inside:
+                await asyncio.shield(self._remove_container(inside))
+        if inside and ended.code == NOT_CREATED and not inside.created.exists():
+            said = self.task_directory(launch) / "stderr.txt"
+            raise TaskFailureError("ContainerRuntimeError", Message=_tail(said))
+        if not in_time:
+            return ended, failure(
+                "TaskEnded", Message="The task ran longer than its maxWallClockTime"
+            )
+        if ended.code:
+            return ended, failure(
+                "FailureExitCode",
+                Message="The task process exited with an unexpected exit code",
+                AdditionalErrorCode="FailureExitCode",
+            )
+        return ended, None
+
+    async def _remove_container(self, inside: Container) -> None:
+        program = Program(
+            argv=inside.removal, env=inside.env, stdout=os.devnull, stderr=os.devnull
+        )
+        with contextlib.suppress(SpawnError, AgentLostError):
+            await (await self._launcher.launch(program)).wait()
+
+
+def _outcome(begun: datetime, ended: Exit | None, failed: FailureInfo | None) -> TaskOutcome:
+    return TaskOutcome(
+        start_time=begun,
+        end_time=datetime.now(UTC),
+        exit_code=ended.code if ended else None,
+        failure=failed,
+        cpu_s=ended.cpu_s if ended else 0.0,
+        peak_memory_bytes=ended.peak_bytes if ended else 0,
+    )
+
+
+def _items(task: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    return list(task.get(name) or ())
+
+
+def _check_user(identity: Mapping[str, Any]) -> None:
+    me = pwd.getpwuid(os.geteuid()).pw_name
+    name = identity.get("username")
+    if name is not None and name != me:
+        raise TaskFailureError(
+            "UserIdentityError",
+            UserName=str(name),
+            Message=f"Tasks of the emulator run as {me}, who started it",
+        )
+    level = str((identity.get("autoUser") or {}).get("elevationLevel") or "nonadmin").lower()
+    if name is None and level == "admin" and os.geteuid() != 0:
+        raise TaskFailureError(
+            "UserIdentityError",
+            ElevationLevel="admin",
+            Message=f"Tasks of the emulator run as {me}, who started it and is no "
+            "administrator: start it as root, or ask for nonadmin",
+        )
+
+
+def _tail(path: Path) -> str:
+    try:
+        return path.read_bytes()[-400:].decode(errors="replace").strip()
+    except OSError as error:
+        return str(error)
