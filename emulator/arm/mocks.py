@@ -120,9 +120,9 @@ class ArmMocks(Mocks):
         self._record(args.typ, args.name, resource.id, resource.inputs, resource.outputs)
         return resource.id, resource.outputs
 
-    def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], None]:
+    def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]]]:
         """Calls a function of azure-native."""
-        return self._manager.invoke(args.token, plain(args.args)), None
+        return self._manager.invoke(args.token, plain(args.args)), []
 
     def _record(
         self,
@@ -182,7 +182,11 @@ def run_program(
 
     try:
         with _own_loop() as loop:
+            # Nothing of an earlier program: its root resource, calls and values under way.
+            settings.reset_options()
             mocks.set_mocks(arm, project=project, stack=stack, preview=False)
+            settings.SETTINGS.rpc_manager.clear()
+            settings.SETTINGS.outputs.clear()
             set_all_config(dict(config or {}))
             loop.run_until_complete(run())
     finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pulumi
 import pytest
-from pulumi_azure_native import batch, compute, resources, storage
+from pulumi_azure_native import authorization, batch, compute, resources, storage
 
 from emulator.arm.errors import ArmError, UnknownTypeError
 from emulator.arm.memory import MemoryBackend
@@ -99,3 +99,34 @@ def test_components_are_recorded_beside_resources() -> None:
     assert [(one.token, one.id) for one in run.arm.resources[:1]] == [("hpc:index:Thing", None)]
     with pytest.raises(LookupError, match="0 resources match batch:Pool"):
         run.arm.one("batch:Pool")
+
+
+def test_a_failed_run_leaves_nothing_for_the_next() -> None:
+    def program() -> None:
+        pulumi.export("left", "over")
+        batch.Pool("cpu", resource_group_name="x", account_name="y")
+
+    for _ in range(2):
+        with pytest.raises(ArmError):
+            run_program(program)
+    assert "left" not in run_program(estate).outputs
+
+
+def test_functions_that_give_out_keys_are_refused_by_name() -> None:
+    def program() -> None:
+        storage.list_storage_account_keys(account_name="data", resource_group_name="g")
+
+    with pytest.raises(ArmError, match=r"keys of data are not given out.*\.local/keys\.json"):
+        run_program(program)
+
+
+def test_who_is_signed_in_is_known_and_stable() -> None:
+    found = []
+
+    def program() -> None:
+        found.append(authorization.get_client_config().subscription_id)
+
+    run_program(program)
+    run_program(program)
+    assert found[0] == found[1]
+    assert found[0].startswith("00000000-0000-")
