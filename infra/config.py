@@ -118,7 +118,11 @@ class FormulaScale(Model):
 
 
 def _scale_mode(value: Any) -> str | None:
-    mode = value.get("mode", "follow-pending") if isinstance(value, dict) else value.mode
+    mode = (
+        value.get("mode", "follow-pending")
+        if isinstance(value, dict)
+        else getattr(value, "mode", None)
+    )
     return mode if isinstance(mode, str) else None
 
 

@@ -40,7 +40,7 @@ class Finding:
 
 
 def near_misses(word: str, choices: Iterable[str]) -> str:
-    """` did you mean …?` for the choices that look like `word`, else an empty string."""
+    """`; did you mean …?` for the choices that look like `word`, else an empty string."""
     by_folded = {choice.casefold(): choice for choice in choices}
     close = difflib.get_close_matches(word.casefold(), by_folded, n=2, cutoff=0.7)
     if not close:

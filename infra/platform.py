@@ -11,6 +11,7 @@ from pulumi.runtime.config import CONFIG, get_config_env
 from pulumi_azure_native.authorization import get_client_config
 from pulumi_azure_native.resources import ResourceGroup
 
+from infra.checking import plan_stack
 from infra.components.batch_account import BatchAccount, BatchAccountArgs
 from infra.components.identity import (
     BLOB_DATA_CONTRIBUTOR,
@@ -24,13 +25,13 @@ from infra.components.network import Network, NetworkArgs
 from infra.components.pool import Pool, PoolArgs
 from infra.components.storage import Storage, StorageArgs
 from infra.errors import InfraError
-from infra.estate import Estate, plan_stack
+from infra.estate import Estate
 from infra.names import PREFIX, account_name, resource_group_name
 from infra.outputs import Provisioned, stack_outputs
 from infra.sources import PROJECT_ROOT, decode_engine_config
 
-# No subscription of Azure has an id of these digits; the emulator's have.
-_EMULATED_SUBSCRIPTION = "00000000-0000-0000-0000-"
+# Azure draws subscription ids at random; the emulator's begins like no drawn one.
+EMULATED_SUBSCRIPTION_PREFIX = "00000000-0000-"
 
 
 def plan_from_engine(*, root: Path = PROJECT_ROOT) -> Estate:
@@ -240,7 +241,7 @@ def _refuse_shared_keys_in_azure() -> None:
         InfraError: The provider is Azure's.
     """
     subscription = get_client_config().subscription_id
-    if not subscription.startswith(_EMULATED_SUBSCRIPTION):
+    if not subscription.startswith(EMULATED_SUBSCRIPTION_PREFIX):
         raise InfraError(
             f"this stack uses shared keys, which only the emulator accepts, and the provider "
             f"is subscription {subscription}.\n"

@@ -93,7 +93,7 @@ def _walk(location: tuple[int | str, ...]) -> tuple[list[str], type[BaseModel] |
             owner = chosen[0]
         elif not _names_a_union_member(str(part)):
             owner = models[0] if models else owner
-            names.append(str(part))
+            names.append(str(part) or "''")
             candidates = []
     return names, owner
 

@@ -1,7 +1,7 @@
 """Where a stack's config is read from: its file, or the engine.
 
 Both ways give the same raw mapping, key without namespace to value, which
-`infra.estate.plan_stack` validates. Keys of other namespaces (`azure-native:…`) are the
+`infra.checking.plan_stack` validates. Keys of other namespaces (`azure-native:…`) are the
 business of others. Secrets are not read: this program has none, and an encrypted value
 in its namespace is refused by the models as the object that it is.
 """
@@ -27,6 +27,15 @@ def stack_file(stack: str, *, root: Path = PROJECT_ROOT) -> Path:
     return root / f"Pulumi.{stack}.yaml"
 
 
+def stack_names(*, root: Path = PROJECT_ROOT) -> list[str]:
+    """Every stack with a file, in order of name."""
+    found = (
+        path.name.removeprefix("Pulumi.").removesuffix(".yaml")
+        for path in root.glob("Pulumi.*.yaml")
+    )
+    return sorted(name for name in found if name)
+
+
 def read_stack_file(stack: str, *, root: Path = PROJECT_ROOT) -> dict[str, Any]:
     """The raw config of a stack, with the project's defaults beneath it.
 
@@ -35,7 +44,7 @@ def read_stack_file(stack: str, *, root: Path = PROJECT_ROOT) -> dict[str, Any]:
     """
     file = stack_file(stack, root=root)
     if Path(stack).name != stack or not file.is_file():
-        names = sorted(path.name.split(".")[1] for path in root.glob("Pulumi.*.yaml"))
+        names = stack_names(root=root)
         raise StackFileError(
             f"there is no stack '{stack}' here: {file.name} does not exist.\n"
             f"Stacks with a file: {', '.join(names) or 'none'}."

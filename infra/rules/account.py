@@ -12,6 +12,7 @@ _LOCAL_STACK = re.compile(r"^local(-[a-z0-9-]+)?$")
 
 
 def _shared_keys_only_on_a_laptop(estate: Estate) -> Iterator[Problem]:
+    """Shared keys are for the emulator alone."""
     if estate.config.authentication == "shared-key" and not _LOCAL_STACK.match(estate.stack):
         yield Problem(
             "authentication",
@@ -21,6 +22,7 @@ def _shared_keys_only_on_a_laptop(estate: Estate) -> Iterator[Problem]:
 
 
 def _closed_doors_need_private_endpoints(estate: Estate) -> Iterator[Problem]:
+    """An account without public access needs a private endpoint."""
     config = estate.config
     if config.network.private_endpoints:
         return
@@ -37,6 +39,7 @@ def _closed_doors_need_private_endpoints(estate: Estate) -> Iterator[Problem]:
 
 
 def _closed_storage_breaks_packages(estate: Estate) -> Iterator[Problem]:
+    """A closed data account is staged to from inside the network."""
     if not estate.config.storage.public_network_access:
         yield Problem(
             "storage.public_network_access",
@@ -47,6 +50,7 @@ def _closed_storage_breaks_packages(estate: Estate) -> Iterator[Problem]:
 
 
 def _containers_differ(estate: Estate) -> Iterator[Problem]:
+    """Each kind of blob has a container of its own."""
     storage = estate.config.storage
     seen: dict[str, str] = {}
     for kind in ("programs", "inputs", "outputs", "logs"):

@@ -10,6 +10,7 @@ from infra.rules.rule import Problem, Rule
 
 
 def _formulas_are_there(estate: Estate) -> Iterator[Problem]:
+    """Each autoscaled pool has a formula."""
     for pool in estate.pools:
         if pool.scale.formula_problem:
             yield Problem(pool.scale.formula_path, pool.scale.formula_problem)
@@ -30,10 +31,12 @@ def _checked(estate: Estate, severities: frozenset[str]) -> Iterator[Problem]:
 
 
 def _formulas_are_valid(estate: Estate) -> Iterator[Problem]:
+    """The service accepts each formula."""
     yield from _checked(estate, frozenset({"error"}))
 
 
 def _formulas_are_sound(estate: Estate) -> Iterator[Problem]:
+    """Formulas do what their author wants."""
     yield from _checked(estate, frozenset({"warning"}))
 
 

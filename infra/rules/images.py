@@ -17,6 +17,7 @@ _GALLERY_ID = re.compile(
 
 
 def _drivers_are_there(estate: Estate) -> Iterator[Problem]:
+    """GPU and InfiniBand sizes run images with their drivers."""
     for pool in estate.pools:
         needs = pool.size is not None and (
             pool.size.gpu is not None or (pool.inter_node_communication and pool.size.has_rdma)
@@ -30,6 +31,7 @@ def _drivers_are_there(estate: Estate) -> Iterator[Problem]:
 
 
 def _gallery_ids_are_gallery_ids(estate: Estate) -> Iterator[Problem]:
+    """Custom images come from a Compute Gallery."""
     for pool in estate.pools:
         if pool.gallery_image_id is not None and not _GALLERY_ID.match(pool.gallery_image_id):
             yield Problem(
@@ -41,6 +43,7 @@ def _gallery_ids_are_gallery_ids(estate: Estate) -> Iterator[Problem]:
 
 
 def _agents_match(estate: Estate) -> Iterator[Problem]:
+    """The node agent fits the image."""
     for pool in estate.pools:
         if pool.image is None:
             continue
@@ -59,6 +62,7 @@ def _agents_match(estate: Estate) -> Iterator[Problem]:
 
 
 def _hbv5_boots_gen2(estate: Estate) -> Iterator[Problem]:
+    """Sizes that need generation 2 images get them."""
     for pool in estate.pools:
         if pool.size is None or not pool.size.needs_gen2 or pool.image is None:
             continue
@@ -70,6 +74,7 @@ def _hbv5_boots_gen2(estate: Estate) -> Iterator[Problem]:
 
 
 def _production_pins_versions(estate: Estate) -> Iterator[Problem]:
+    """A protected stack pins image versions."""
     if not estate.config.protect:
         return
     for pool in estate.pools:

@@ -14,11 +14,13 @@ _SMALLEST_SPACE = 24
 
 
 def _pools_fit(estate: Estate) -> Iterator[Problem]:
+    """Subnets hold their pools at their largest."""
     if estate.network_problem:
         yield Problem("network.address_space", estate.network_problem)
 
 
 def _address_space_is_private(estate: Estate) -> Iterator[Problem]:
+    """The network has a private address range of a sensible size."""
     space = estate.config.network.address_space
     if not space.is_private or not _LARGEST_SPACE <= space.prefixlen <= _SMALLEST_SPACE:
         yield Problem(
@@ -29,6 +31,7 @@ def _address_space_is_private(estate: Estate) -> Iterator[Problem]:
 
 
 def _docker_bridge_is_free(estate: Estate) -> Iterator[Problem]:
+    """Docker's own bridge stays free."""
     space = estate.config.network.address_space
     if space.overlaps(_DOCKER_BRIDGE):
         yield Problem(
@@ -39,6 +42,7 @@ def _docker_bridge_is_free(estate: Estate) -> Iterator[Problem]:
 
 
 def _private_nodes_have_a_way_out(estate: Estate) -> Iterator[Problem]:
+    """Nodes without public addresses can reach the Batch service."""
     network = estate.config.network
     if network.public_addresses or network.nat_gateway or network.private_endpoints:
         return
@@ -51,6 +55,7 @@ def _private_nodes_have_a_way_out(estate: Estate) -> Iterator[Problem]:
 
 
 def _existing_subnet_is_left_alone(estate: Estate) -> Iterator[Problem]:
+    """An existing subnet is used as it is."""
     network = estate.config.network
     if network.existing_subnet_id is None:
         return
@@ -74,6 +79,7 @@ def _existing_subnet_is_left_alone(estate: Estate) -> Iterator[Problem]:
 
 
 def _public_addresses_are_for_one_way_out(estate: Estate) -> Iterator[Problem]:
+    """A gateway is paid for only where it is used."""
     network = estate.config.network
     if network.public_addresses and network.nat_gateway:
         yield Problem(
@@ -84,6 +90,7 @@ def _public_addresses_are_for_one_way_out(estate: Estate) -> Iterator[Problem]:
 
 
 def _packages_need_the_internet(estate: Estate) -> Iterator[Problem]:
+    """Start tasks reach the package sources they call."""
     network = estate.config.network
     if network.allow_package_sources or network.existing_subnet_id is not None:
         return

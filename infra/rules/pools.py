@@ -17,6 +17,7 @@ _SHELLS = ("/bin/bash -c", "/bin/sh -c", "bash -c", "sh -c", "cmd /c", "cmd.exe 
 
 
 def _slots_fit(estate: Estate) -> Iterator[Problem]:
+    """A node has at most 4 slots per vCPU, and 256."""
     for pool in estate.pools:
         most = min(4 * pool.size.vcpus, _MOST_SLOTS) if pool.size else _MOST_SLOTS
         if pool.task_slots_per_node > most:
@@ -28,6 +29,7 @@ def _slots_fit(estate: Estate) -> Iterator[Problem]:
 
 
 def _mpi_has_a_node_to_itself(estate: Estate) -> Iterator[Problem]:
+    """Pools for multi-instance tasks have one slot per node."""
     for pool in estate.pools:
         if pool.inter_node_communication and pool.task_slots_per_node > 1:
             yield Problem(
@@ -38,6 +40,7 @@ def _mpi_has_a_node_to_itself(estate: Estate) -> Iterator[Problem]:
 
 
 def _mpi_pools_are_small(estate: Estate) -> Iterator[Problem]:
+    """Pools whose nodes talk to each other have at most 100 nodes."""
     for pool in estate.pools:
         if pool.inter_node_communication and pool.scale.max_nodes > _MOST_INTER_NODE_NODES:
             yield Problem(
@@ -49,6 +52,7 @@ def _mpi_pools_are_small(estate: Estate) -> Iterator[Problem]:
 
 
 def _mpi_on_spot_is_fragile(estate: Estate) -> Iterator[Problem]:
+    """MPI runs on dedicated nodes."""
     for pool in estate.pools:
         if pool.inter_node_communication and pool.scale.max_spot_nodes:
             yield Problem(
@@ -59,6 +63,7 @@ def _mpi_on_spot_is_fragile(estate: Estate) -> Iterator[Problem]:
 
 
 def _rdma_sizes_talk(estate: Estate) -> Iterator[Problem]:
+    """The nodes of an rdma pool may talk to each other."""
     for pool in estate.pools:
         if pool.preset == "rdma" and not pool.inter_node_communication:
             yield Problem(
@@ -69,6 +74,7 @@ def _rdma_sizes_talk(estate: Estate) -> Iterator[Problem]:
 
 
 def _spot_keeps_its_disk(estate: Estate) -> Iterator[Problem]:
+    """Spot nodes have no ephemeral OS disk."""
     for pool in estate.pools:
         if pool.ephemeral_os_disk and pool.scale.max_spot_nodes:
             yield Problem(
@@ -79,6 +85,7 @@ def _spot_keeps_its_disk(estate: Estate) -> Iterator[Problem]:
 
 
 def _interval_is_allowed(estate: Estate) -> Iterator[Problem]:
+    """Formulas are evaluated every 5 minutes to 168 hours."""
     for pool in estate.pools:
         minutes = pool.scale.interval_minutes
         if minutes is None or _LEAST_INTERVAL_MINUTES <= minutes <= _MOST_INTERVAL_MINUTES:
@@ -91,6 +98,7 @@ def _interval_is_allowed(estate: Estate) -> Iterator[Problem]:
 
 
 def _bounds_make_sense(estate: Estate) -> Iterator[Problem]:
+    """A pool can have a node, and its least is not above its most."""
     for pool in estate.pools:
         scale = pool.scale
         if not scale.is_fixed and scale.min_nodes > scale.max_nodes:
@@ -108,6 +116,7 @@ def _bounds_make_sense(estate: Estate) -> Iterator[Problem]:
 
 
 def _nodes_that_stay_cost(estate: Estate) -> Iterator[Problem]:
+    """No nodes stay that cost notably without work."""
     for pool in estate.pools:
         scale = pool.scale
         price = pool.price_per_hour(
@@ -126,6 +135,7 @@ _NOTABLE_PRICE_PER_DAY = 50.0
 
 
 def _start_task_has_a_shell(estate: Estate) -> Iterator[Problem]:
+    """Start tasks that use shell features call a shell."""
     for pool in estate.pools:
         command = pool.start_task.command_line if pool.start_task else ""
         if any(
@@ -139,6 +149,7 @@ def _start_task_has_a_shell(estate: Estate) -> Iterator[Problem]:
 
 
 def _start_task_is_waited_for(estate: Estate) -> Iterator[Problem]:
+    """Tasks wait for the start task."""
     for pool in estate.pools:
         if pool.start_task and not pool.start_task.wait_for_success:
             yield Problem(
@@ -149,6 +160,7 @@ def _start_task_is_waited_for(estate: Estate) -> Iterator[Problem]:
 
 
 def _own_metadata_is_kept(estate: Estate) -> Iterator[Problem]:
+    """Metadata does not use the program's own names."""
     for pool in estate.pools:
         for name in pool.metadata:
             if name in _OWN_METADATA:
@@ -162,6 +174,7 @@ _OWN_METADATA = frozenset({"hpc-pool", "hpc-stack"})
 
 
 def _names_differ(estate: Estate) -> Iterator[Problem]:
+    """Pool names differ in more than case."""
     seen: dict[str, PoolPlan] = {}
     for pool in estate.pools:
         other = seen.setdefault(pool.name.casefold(), pool)

@@ -26,6 +26,7 @@ def spot_vcpus(estate: Estate) -> int:
 
 
 def _dedicated_quota_suffices(estate: Estate) -> Iterator[Problem]:
+    """Pools together stay within the vCPU quota of each series."""
     quota = estate.config.batch.vcpu_quota_by_series
     for series, wanted in vcpus_by_series(estate).items():
         if series in quota and wanted > quota[series]:
@@ -43,6 +44,7 @@ def _dedicated_quota_suffices(estate: Estate) -> Iterator[Problem]:
 
 
 def _spot_quota_suffices(estate: Estate) -> Iterator[Problem]:
+    """Spot nodes together stay within the spot vCPU quota."""
     quota = estate.config.batch.spot_vcpu_quota
     wanted = spot_vcpus(estate)
     if quota is not None and wanted > quota:
@@ -54,6 +56,7 @@ def _spot_quota_suffices(estate: Estate) -> Iterator[Problem]:
 
 
 def _quota_names_series(estate: Estate) -> Iterator[Problem]:
+    """Quota is given for series that exist."""
     known = sorted({size.series for size in SIZES.values()})
     for series in estate.config.batch.vcpu_quota_by_series:
         if series not in known:

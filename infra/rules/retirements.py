@@ -58,6 +58,7 @@ def _retiring(estate: Estate) -> Iterator[tuple[str, str, Retirement]]:
 
 
 def _retired_sizes(estate: Estate) -> Iterator[Problem]:
+    """No size is retired."""
     for path, size, retirement in _retiring(estate):
         if retirement.on <= estate.today:
             yield Problem(
@@ -68,6 +69,7 @@ def _retired_sizes(estate: Estate) -> Iterator[Problem]:
 
 
 def _retiring_sizes(estate: Estate) -> Iterator[Problem]:
+    """No size retires within a year."""
     for path, size, retirement in _retiring(estate):
         if estate.today < retirement.on <= estate.today + _NOTICE:
             yield Problem(
@@ -78,6 +80,7 @@ def _retiring_sizes(estate: Estate) -> Iterator[Problem]:
 
 
 def _retiring_images(estate: Estate) -> Iterator[Problem]:
+    """No image whose end is announced is used."""
     for pool in estate.pools:
         if pool.node_agent_sku_id == "batch.node.ubuntu 22.04":
             yield Problem(

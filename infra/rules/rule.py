@@ -25,13 +25,19 @@ class Rule:
         code: Stable id, three letters of the subject and three digits.
         severity: Of every finding of this rule.
         source: Where Azure, or a table of this project, says so.
-        judge: Yields a problem for each place that breaks the rule.
+        judge: Yields a problem for each place that breaks the rule; its docstring is the
+            rule in a sentence.
     """
 
     code: str
     severity: Severity
     source: str
     judge: Callable[[Estate], Iterable[Problem]]
+
+    @property
+    def about(self) -> str:
+        """The rule in a sentence."""
+        return str(self.judge.__doc__)
 
     def findings(self, estate: Estate) -> Iterator[Finding]:
         """The rule's problems as findings."""

@@ -11,6 +11,7 @@ from infra.sizes import SIZES
 
 
 def _sizes_are_known(estate: Estate) -> Iterator[Problem]:
+    """VM sizes are in the size table."""
     for pool in estate.pools:
         if pool.size is None:
             close = near_misses(pool.vm_size, SIZES)
@@ -22,6 +23,7 @@ def _sizes_are_known(estate: Estate) -> Iterator[Problem]:
 
 
 def _sizes_fit_their_preset(estate: Estate) -> Iterator[Problem]:
+    """Gpu pools have GPUs, rdma pools InfiniBand."""
     for pool in estate.pools:
         if pool.size is None:
             continue

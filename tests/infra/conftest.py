@@ -11,7 +11,8 @@ import pulumi
 import pytest
 from pulumi.runtime import MockCallArgs, MockResourceArgs, Mocks
 
-from infra.estate import Estate, plan_stack
+from infra.checking import plan_stack
+from infra.estate import Estate
 from infra.platform import Platform
 from infra.sources import read_stack_file
 

@@ -1,0 +1,130 @@
+"""From raw config to a judged plan, with every finding in one pass.
+
+A wrong part is set aside and the rest is judged all the same, so that one mistake hides
+no other. Whether findings stop anything is the caller's business: the Pulumi program
+refuses errors, `python -m infra check` prints all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from infra.config import StackConfig
+from infra.errors import ConfigError
+from infra.estate import Estate, plan_estate
+from infra.findings import Finding, near_misses
+from infra.rules import RULES, all_findings
+from infra.schema_findings import WRONG_VALUE, describe, failing_keys
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedStack:
+    """What planning came to.
+
+    Attributes:
+        stack: The stack's name.
+        estate: The plan, or None when the config has errors.
+        findings: Everything found, silenced findings included, in order of path.
+    """
+
+    stack: str
+    estate: Estate | None
+    findings: tuple[Finding, ...]
+
+    def deployable(self) -> Estate:
+        """The plan.
+
+        Raises:
+            ConfigError: Some finding is an error.
+        """
+        if self.estate is None or any(finding.is_error for finding in self.findings):
+            raise ConfigError(self.stack, self.findings)
+        return self.estate
+
+
+def plan_stack(
+    stack: str, raw: Mapping[str, Any], *, root: Path, today: date | None = None
+) -> PlannedStack:
+    """Plans a stack from its raw config and judges it by every rule.
+
+    Args:
+        stack: The stack's name.
+        raw: Config by key without the namespace; values as YAML or JSON has them.
+        root: The project root, which formula files are relative to.
+        today: The day that retirements are judged on; now when absent.
+    """
+    config, findings = _validate(raw)
+    if config is None:
+        return PlannedStack(stack=stack, estate=None, findings=_ordered(findings))
+    estate = plan_estate(stack, config, root=root, today=today or date.today())  # noqa: DTZ011 - a retirement's day is the reader's own
+    set_aside = {finding.path for finding in findings}
+    findings += [finding for finding in judge(estate) if not _concerns(finding.path, set_aside)]
+    broken = any(finding.code.startswith("CFG") for finding in findings)
+    return PlannedStack(
+        stack=stack, estate=None if broken else estate, findings=_ordered(findings)
+    )
+
+
+def judge(estate: Estate) -> list[Finding]:
+    """Every rule over an estate; what `ignore` names is silenced with its reason."""
+    ignore = estate.config.ignore
+    findings = [
+        replace(finding, silenced=ignore.get(finding.code)) for finding in all_findings(estate)
+    ]
+    codes = sorted(rule.code for rule in RULES)
+    findings += [
+        Finding(
+            path=f"ignore.{code}",
+            code=WRONG_VALUE,
+            severity="error",
+            message=f"there is no such rule{near_misses(code, codes)} "
+            "(`python -m infra rules` lists them)",
+        )
+        for code in ignore
+        if code not in codes
+    ]
+    return findings
+
+
+def _validate(raw: Mapping[str, Any]) -> tuple[StackConfig | None, list[Finding]]:
+    try:
+        return StackConfig.model_validate(raw), []
+    except ValidationError as error:
+        findings = describe(error)
+        remaining = _without(raw, failing_keys(error))
+    try:
+        return StackConfig.model_validate(remaining), findings
+    except ValidationError:
+        # Nothing sensible is left, such as a config without any valid pool.
+        return None, findings
+
+
+def _without(raw: Mapping[str, Any], keys: Sequence[tuple[str, ...]]) -> dict[str, Any]:
+    remaining = dict(raw)
+    for key in keys:
+        if len(key) == 1:
+            remaining.pop(key[0], None)
+        elif isinstance(remaining.get(key[0]), Mapping):
+            remaining[key[0]] = {
+                name: value for name, value in remaining[key[0]].items() if name != key[1]
+            }
+    return remaining
+
+
+def _concerns(path: str, set_aside: set[str]) -> bool:
+    """Whether a rule's finding is about a part that was set aside, or replaced by a default."""
+    return any(
+        path.split(".")[: 2 if other.startswith("pools.") else 1]
+        == other.split(".")[: 2 if other.startswith("pools.") else 1]
+        for other in set_aside
+    )
+
+
+def _ordered(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    return tuple(sorted(findings, key=lambda finding: (finding.path, finding.code)))

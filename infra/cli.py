@@ -1,0 +1,235 @@
+"""`python -m infra`: checks and plans a stack offline, before it costs anything.
+
+Results go to stdout, errors to stderr. The one place that catches `InfraError`. Neither
+Pulumi nor azure-native is imported, so that the answer comes at once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Literal
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from infra.checking import PlannedStack, plan_stack
+from infra.config import json_schema
+from infra.errors import InfraError
+from infra.findings import Finding
+from infra.rules import RULES
+from infra.sources import PROJECT_ROOT, read_stack_file, stack_names
+from infra.summary import PoolSummary, Summary, summarise
+
+app = typer.Typer(
+    name="infra",
+    help="Checks and plans the Batch estate of a stack, offline.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+StackOption = Annotated[
+    list[str] | None,
+    typer.Option("--stack", "-s", help="A stack; may be repeated. All stacks when left out."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+
+
+@app.command(epilog="Examples: python -m infra check   python -m infra check -s dev --json")
+def check(
+    stack: StackOption = None,
+    as_json: JsonOption = False,
+    fail_on: Annotated[
+        Literal["error", "warning"], typer.Option(help="Least severity that exits with 1.")
+    ] = "error",
+) -> None:
+    """Find every mistake of a stack's config at once: PATH: CODE message."""
+    planned = _plan(stack)
+    if as_json:
+        _print_json(
+            {
+                "stacks": [
+                    {"stack": one.stack, "findings": [_finding_json(f) for f in one.findings]}
+                    for one in planned
+                ]
+            }
+        )
+    else:
+        for one in planned:
+            _print_findings(one)
+    counted = [f for one in planned for f in one.findings if f.silenced is None]
+    if any(fail_on == "warning" or finding.severity == "error" for finding in counted):
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Examples: python -m infra plan -s dev   python -m infra plan --formulas")
+def plan(
+    stack: StackOption = None,
+    as_json: JsonOption = False,
+    formulas: Annotated[
+        bool, typer.Option("--formulas", help="Print formulas as they will be sent.")
+    ] = False,
+) -> None:
+    """Tell what a stack comes to: nodes, vCPUs, addresses, price per hour."""
+    summaries = [summarise(planned.deployable()) for planned in _plan(stack)]
+    if as_json:
+        _print_json({"stacks": [summary.to_json() for summary in summaries]})
+        return
+    console = _console()
+    for summary in summaries:
+        _print_summary(console, summary, formulas=formulas)
+
+
+@app.command(epilog="Example: python -m infra rules --json")
+def rules(as_json: JsonOption = False) -> None:
+    """List the rules that `check` judges by, each with its source."""
+    if as_json:
+        _print_json(
+            {
+                "rules": [
+                    {
+                        "code": rule.code,
+                        "severity": rule.severity,
+                        "about": rule.about,
+                        "source": rule.source,
+                    }
+                    for rule in RULES
+                ]
+            }
+        )
+        return
+    for rule in RULES:
+        typer.echo(f"{rule.code} {rule.severity:7} {rule.about}")
+
+
+@app.command(epilog="Example: python -m infra schema > infra/config.schema.json")
+def schema() -> None:
+    """Print the JSON schema of stack files."""
+    typer.echo(json_schema(), nl=False)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs a command; an error that a person can mend is printed, not traced."""
+    try:
+        app(arguments)
+    except InfraError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the one exit for errors
+        raise SystemExit(1) from None
+
+
+def _plan(stacks: Sequence[str] | None) -> list[PlannedStack]:
+    return [
+        plan_stack(stack, read_stack_file(stack, root=PROJECT_ROOT), root=PROJECT_ROOT)
+        for stack in stacks or stack_names(root=PROJECT_ROOT)
+    ]
+
+
+def _print_json(value: object) -> None:
+    typer.echo(json.dumps(value, indent=2))
+
+
+def _finding_json(finding: Finding) -> dict[str, str | None]:
+    return {
+        "path": finding.path,
+        "code": finding.code,
+        "severity": finding.severity,
+        "message": finding.message,
+        "source": finding.source,
+        "silenced": finding.silenced,
+    }
+
+
+def _print_findings(planned: PlannedStack) -> None:
+    counted = [finding for finding in planned.findings if finding.silenced is None]
+    silenced = len(planned.findings) - len(counted)
+    errors = sum(finding.severity == "error" for finding in counted)
+    counts = f"{errors} errors, {len(counted) - errors} warnings, {silenced} silenced"
+    typer.echo(f"Pulumi.{planned.stack}.yaml: {counts}")
+    for finding in counted:
+        typer.echo(f"{finding.path}: {finding.code} {finding.severity}: {finding.message}")
+
+
+def _console() -> Console:
+    # Never narrower than a terminal of old, so that redirected output is whole.
+    return Console(width=None if sys.stdout.isatty() else 80, highlight=False, soft_wrap=False)
+
+
+def _print_summary(console: Console, summary: Summary, *, formulas: bool) -> None:
+    table = Table(
+        title=f"{summary.stack} in {summary.location}",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    table.add_column("pool")
+    table.add_column("size")
+    for heading in ("nodes", "spot", "tasks", "vCPUs", "$/h idle", "$/h full"):
+        table.add_column(heading, justify="right")
+    for pool in summary.pools:
+        table.add_row(*_row(pool))
+    table.add_section()
+    table.add_row(
+        "all",
+        *[""] * 5,
+        _price(summary.idle_price_per_hour),
+        _price(summary.full_price_per_hour, bound=summary.full_price_is_bound),
+    )
+    console.print(table)
+    for line in _notes(summary):
+        console.print(Text(line))
+    if formulas:
+        for pool in summary.pools:
+            if pool.formula is not None:
+                console.print(Text(f"\n{pool.name}:"))
+                typer.echo(pool.formula.rstrip())
+    console.print()
+
+
+def _row(pool: PoolSummary) -> Iterable[str]:
+    least = max(0, pool.min_nodes if pool.max_dedicated_nodes else 0)
+    return (
+        pool.name,
+        pool.vm_size.removeprefix("Standard_"),
+        _range(least, pool.max_dedicated_nodes),
+        _range(pool.min_nodes - least, pool.max_spot_nodes),
+        str(pool.max_tasks),
+        "?" if pool.max_vcpus is None else str(pool.max_vcpus),
+        _price(pool.idle_price_per_hour),
+        _price(pool.full_price_per_hour, bound=pool.full_price_is_bound),
+    )
+
+
+def _notes(summary: Summary) -> Iterable[str]:
+    for subnet in summary.subnets:
+        yield (
+            f"subnet {subnet.name} {subnet.prefix}: {subnet.max_nodes} nodes at most, "
+            f"{subnet.usable_addresses} addresses"
+        )
+    for series in summary.series:
+        yield f"quota {series.series}: {series.max_vcpus} vCPUs at most, {_quota(series.quota)}"
+    if summary.max_spot_vcpus:
+        quota = _quota(summary.spot_vcpu_quota)
+        yield f"quota spot: {summary.max_spot_vcpus} vCPUs at most, {quota}"
+    yield (
+        f"Nodes alone, {summary.price_currency} in East US as of {summary.prices_as_of}; "
+        "≤ counts spot on demand where it has no price."
+    )
+
+
+def _range(least: int, most: int) -> str:
+    return str(most) if least == most else f"{least}-{most}"
+
+
+def _price(price: float | None, *, bound: bool = False) -> str:
+    if price is None:
+        return "?"
+    return f"{'≤' if bound else ''}{price:,.2f}"
+
+
+def _quota(quota: int | None) -> str:
+    return "quota not given" if quota is None else f"quota {quota}"

@@ -1,0 +1,150 @@
+"""What a person may write, and what they are told when it is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infra.checking import plan_stack
+from infra.config import SCHEMA_FILE, StackConfig, json_schema
+from infra.errors import ConfigError
+from infra.sources import decode_engine_config, read_stack_file, stack_names
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def told(raw: dict[str, Any]) -> dict[str, str]:
+    planned = plan_stack("dev", raw, root=ROOT)
+    return {finding.path: finding.message for finding in planned.findings}
+
+
+def test_every_mistake_is_told_at_once_with_its_path() -> None:
+    raw = {
+        "location": "East US",
+        "authentication": "sharedkey",
+        "network": {"address_space": "10.0.0.0/33", "public_adresses": True},
+        "pools": {
+            "cpu": {"preset": "cpus"},
+            "fixed": {"scale": {"mode": "fixed", "max_dedicated_nodes": 3}},
+            "mode": {"scale": {"mode": "fxed"}},
+            "formula": {"scale": {"mode": "formula"}},
+            "image": {"image": "ubuntu-hpc"},
+            "bad name!": {},
+            "mpi": {"preset": "rdma", "task_slots_per_node": 4},
+        },
+        "pols": {},
+    }
+    findings = told(raw)
+    assert sorted(findings) == sorted(
+        [
+            "authentication",
+            "location",
+            "network.address_space",
+            "network.public_adresses",
+            "pols",
+            "pools.bad name!",
+            "pools.cpu.preset",
+            "pools.fixed.scale.max_dedicated_nodes",
+            "pools.formula.scale.formula_file",
+            "pools.formula.scale.max_dedicated_nodes",
+            "pools.image.image",
+            "pools.mode.scale",
+            # A rule's finding stands beside those of the schema.
+            "pools.mpi.task_slots_per_node",
+        ]
+    )
+    assert "did you mean public_addresses?" in findings["network.public_adresses"]
+    assert "did you mean pools?" in findings["pols"]
+    assert "did you mean shared-key?" in findings["authentication"]
+    assert "ubuntu-hpc-24.04" in findings["pools.image.image"]
+    assert "did you mean dedicated_nodes?" in findings["pools.fixed.scale.max_dedicated_nodes"]
+
+
+def test_an_unknown_size_names_the_ones_that_look_like_it() -> None:
+    findings = told({"pools": {"mpi": {"preset": "rdma", "vm_size": "Standard_HB176rs_v5"}}})
+    assert "did you mean Standard_HB176rs_v4" in findings["pools.mpi.vm_size"]
+
+
+def test_a_config_without_pools_says_what_is_missing() -> None:
+    assert told({})["pools"].startswith("this key must be given: Pools by logical name")
+
+
+def test_a_wrong_part_is_told_once_though_it_breaks_rules_too() -> None:
+    findings = told({"network": {"address_space": "nonsense"}, "pools": {"a": {}}})
+    assert list(findings) == ["network.address_space"]
+
+
+def test_errors_stop_a_deployment_with_all_of_them() -> None:
+    planned = plan_stack("dev", {"pols": {}, "pools": {"a": {"vm_size": 3}}}, root=ROOT)
+    with pytest.raises(ConfigError, match=r"(?s)2 config errors.*pols: .*a\.vm_size: "):
+        planned.deployable()
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+keys = st.sampled_from(sorted(StackConfig.model_fields)) | st.text(max_size=6)
+
+
+@given(st.dictionaries(keys, json_values, max_size=4))
+def test_whatever_is_written_gets_findings_and_never_a_traceback(raw: dict[str, Any]) -> None:
+    planned = plan_stack("dev", raw, root=ROOT)
+    assert planned.estate is not None or planned.findings
+    for finding in planned.findings:
+        assert finding.path
+        assert finding.message
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["preset", "scale", "image", "start_task", "vm_size"]), json_values
+    )
+)
+def test_whatever_is_written_of_a_pool_gets_a_path_into_the_pool(pool: dict[str, Any]) -> None:
+    for finding in plan_stack("dev", {"pools": {"a": pool}}, root=ROOT).findings:
+        assert finding.path.split(".")[:2] == ["pools", "a"]
+
+
+def test_the_published_schema_is_fresh() -> None:
+    assert SCHEMA_FILE.read_text(encoding="utf-8") == json_schema(), (
+        "run: python -m infra schema > infra/config.schema.json"
+    )
+
+
+def test_the_project_declares_every_key_with_the_models_default() -> None:
+    project = yaml.safe_load((ROOT / "Pulumi.yaml").read_text(encoding="utf-8"))
+    declared = {key.removeprefix("hpc:"): entry for key, entry in project["config"].items()}
+    assert set(declared) == set(StackConfig.model_fields)
+    minimal = StackConfig.model_validate({"pools": {"a": {}}})
+    given_defaults = {
+        key: entry["default"] for key, entry in declared.items() if "default" in entry
+    }
+    assert StackConfig.model_validate({**given_defaults, "pools": {"a": {}}}) == minimal
+    assert set(declared) - set(given_defaults) == {"pools"}
+
+
+@pytest.mark.parametrize("name", stack_names())
+def test_the_engine_and_the_file_give_the_same_config(name: str) -> None:
+    from_file = read_stack_file(name)
+    engine = {
+        f"hpc:{key}": value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+        for key, value in from_file.items()
+    }
+    from_engine = decode_engine_config({**engine, "azure-native:location": "westus"})
+    assert StackConfig.model_validate(from_engine) == StackConfig.model_validate(from_file)
+
+
+@pytest.mark.parametrize("name", stack_names())
+def test_example_stacks_have_no_error(name: str) -> None:
+    planned = plan_stack(name, read_stack_file(name), root=ROOT)
+    assert [str(finding) for finding in planned.findings if finding.is_error] == []

@@ -1,0 +1,331 @@
+"""Each rule with a case that breaks exactly it, and a near case that does not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.checking import plan_stack
+from infra.rules import RULES
+
+TODAY = date(2026, 1, 15)
+GALLERY = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/galleries/lab/images/x"
+SUBNET = (
+    "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/v/subnets/n"
+)
+FIXED = {"mode": "fixed", "dedicated_nodes": 1}
+GEN1 = {"publisher": "p", "offer": "o", "sku": "8-gen1", "node_agent_sku_id": "batch.node.el 8"}
+UBUNTU = {"publisher": "Canonical", "offer": "ubuntu-24_04-lts", "sku": "server"}
+TWO_POOLS = {"a": {"scale": FIXED}, "b": {"scale": FIXED}}
+APT = "/bin/bash -c 'apt-get install -y jq'"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A rule's two sides; pools are those of the whole config, one fixed node each."""
+
+    code: str
+    breaks: Mapping[str, Any]
+    near: Mapping[str, Any]
+    stack: str = "dev"
+
+
+def pool(**config: Any) -> dict[str, Any]:
+    return {"pools": {"a": {"scale": FIXED, **config}}}
+
+
+def scaled(**scale: Any) -> dict[str, Any]:
+    return pool(
+        scale={"mode": "formula", "formula_file": "good.txt", "max_dedicated_nodes": 2, **scale}
+    )
+
+
+def fixed(dedicated: int, spot: int = 0) -> dict[str, Any]:
+    return {"mode": "fixed", "dedicated_nodes": dedicated, "spot_nodes": spot}
+
+
+def start(command: str, **more: Any) -> dict[str, Any]:
+    return pool(start_task={"command_line": command, **more})
+
+
+CASES = [
+    Case("ACC001", {"authentication": "shared-key"}, {"authentication": "entra"}),
+    Case(
+        "ACC002",
+        {"batch": {"public_network_access": False}},
+        {"batch": {"public_network_access": False}, "network": {"private_endpoints": True}},
+    ),
+    Case(
+        "ACC003",
+        {"storage": {"public_network_access": False}, "network": {"private_endpoints": True}},
+        {"storage": {"public_network_access": True}, "network": {"private_endpoints": True}},
+    ),
+    Case(
+        "ACC004",
+        {"storage": {"logs_container": "outputs"}},
+        {"storage": {"logs_container": "outputs-logs"}},
+    ),
+    Case(
+        "FOR001",
+        scaled(formula_file="absent.txt"),
+        scaled(formula_file="good.txt"),
+    ),
+    Case("FOR002", scaled(formula_file="broken.txt"), scaled()),
+    Case("FOR003", scaled(formula_file="careless.txt"), scaled()),
+    Case(
+        "IMG001",
+        pool(preset="gpu", image="ubuntu-24.04"),
+        pool(preset="gpu", image="ubuntu-hpc-24.04"),
+    ),
+    Case(
+        "IMG002",
+        pool(image={"gallery_image_id": "my-image", "node_agent_sku_id": "batch.node.el 9"}),
+        pool(image={"gallery_image_id": GALLERY, "node_agent_sku_id": "batch.node.el 9"}),
+    ),
+    Case(
+        "IMG003",
+        pool(image={**UBUNTU, "node_agent_sku_id": "batch.node.el 9"}),
+        pool(image={**UBUNTU, "node_agent_sku_id": "batch.node.ubuntu 24.04"}),
+    ),
+    Case(
+        "IMG004",
+        pool(
+            preset="rdma",
+            vm_size="Standard_HB368rs_v5",
+            image={**GEN1, "has_hpc_drivers": True},
+        ),
+        pool(
+            preset="rdma",
+            vm_size="Standard_HB368rs_v5",
+            image={**GEN1, "sku": "8-gen2", "has_hpc_drivers": True},
+        ),
+    ),
+    Case("IMG005", {"protect": True}, {"protect": True, **pool(image_version="24.04.202512010")}),
+    Case(
+        "NET001",
+        {
+            "network": {"address_space": "10.0.0.0/24"},
+            **pool(scale=fixed(400), vm_size="Standard_X1"),
+        },
+        {
+            "network": {"address_space": "10.0.0.0/23"},
+            **pool(scale=fixed(400), vm_size="Standard_X1"),
+        },
+    ),
+    Case(
+        "NET002",
+        {"network": {"address_space": "20.0.0.0/16"}},
+        {"network": {"address_space": "10.0.0.0/8"}},
+    ),
+    Case(
+        "NET003",
+        {"network": {"address_space": "172.16.0.0/12"}},
+        {"network": {"address_space": "172.18.0.0/16"}},
+    ),
+    Case(
+        "NET004",
+        {"network": {"public_addresses": False}},
+        {"network": {"public_addresses": False, "nat_gateway": True}},
+    ),
+    Case(
+        "NET005",
+        {"network": {"existing_subnet_id": SUBNET, "private_endpoints": True}},
+        {"network": {"existing_subnet_id": SUBNET}},
+    ),
+    Case(
+        "NET006",
+        {"network": {"nat_gateway": True}},
+        {"network": {"nat_gateway": True, "public_addresses": False}},
+    ),
+    Case(
+        "NET007",
+        start(APT),
+        {
+            "network": {"allow_package_sources": True},
+            **start(APT),
+        },
+    ),
+    Case("POL001", pool(task_slots_per_node=17), pool(task_slots_per_node=16)),
+    Case(
+        "POL002",
+        pool(inter_node_communication=True, task_slots_per_node=2),
+        pool(inter_node_communication=True, task_slots_per_node=1),
+    ),
+    Case(
+        "POL003",
+        pool(
+            vm_size="Standard_E2s_v5",
+            inter_node_communication=True,
+            scale={"max_dedicated_nodes": 101},
+        ),
+        pool(
+            vm_size="Standard_E2s_v5",
+            inter_node_communication=True,
+            scale={"max_dedicated_nodes": 100},
+        ),
+    ),
+    Case(
+        "POL004",
+        pool(inter_node_communication=True, scale=fixed(1, 1)),
+        pool(inter_node_communication=True, scale=fixed(2)),
+    ),
+    Case(
+        "POL005",
+        pool(preset="rdma", inter_node_communication=False, scale={"max_dedicated_nodes": 2}),
+        pool(preset="rdma", scale={"max_dedicated_nodes": 2}),
+    ),
+    Case(
+        "POL006",
+        pool(ephemeral_os_disk=True, scale=fixed(1, 1)),
+        pool(ephemeral_os_disk=True, scale=fixed(2)),
+    ),
+    Case("POL007", scaled(evaluation_interval_minutes=4), scaled(evaluation_interval_minutes=5)),
+    Case("POL008", scaled(min_nodes=3), scaled(min_nodes=2)),
+    Case("POL009", pool(scale=fixed(11)), pool(scale=fixed(10))),
+    Case(
+        "POL010",
+        start("mkdir /scratch && chmod 777 /scratch"),
+        start("/bin/bash -c 'mkdir /scratch && chmod 777 /scratch'"),
+    ),
+    Case(
+        "POL011",
+        start("/bin/true", wait_for_success=False),
+        start("/bin/true", wait_for_success=True),
+    ),
+    Case("POL012", pool(metadata={"hpc-pool": "x"}), pool(metadata={"pool": "x"})),
+    Case(
+        "POL013",
+        {"pools": {"a": {"scale": FIXED}, "A": {"scale": FIXED}}},
+        {"pools": TWO_POOLS},
+    ),
+    Case(
+        "QUO001",
+        {
+            "batch": {"vcpu_quota_by_series": {"Dsv5": 7}},
+            "pools": TWO_POOLS,
+        },
+        {
+            "batch": {"vcpu_quota_by_series": {"Dsv5": 8}},
+            "pools": TWO_POOLS,
+        },
+    ),
+    Case(
+        "QUO002",
+        {"batch": {"spot_vcpu_quota": 7}, **pool(scale=fixed(0, 2))},
+        {"batch": {"spot_vcpu_quota": 8}, **pool(scale=fixed(0, 2))},
+    ),
+    Case(
+        "QUO003",
+        {"batch": {"vcpu_quota_by_series": {"HBv9": 480}}},
+        {"batch": {"vcpu_quota_by_series": {"HBv3": 480}}},
+    ),
+    Case(
+        "RET001",
+        pool(preset="cpu", vm_size="Standard_NC6s_v3"),
+        pool(preset="cpu", vm_size="Standard_NC6s_v9"),
+    ),
+    Case(
+        "RET002",
+        pool(preset="cpu", vm_size="Standard_NV12s_v3"),
+        pool(preset="cpu", vm_size="Standard_NV12s_v9"),
+    ),
+    Case("RET003", pool(image="ubuntu-hpc-22.04"), pool(image="ubuntu-hpc-24.04")),
+    Case("SIZ001", pool(vm_size="Standard_D4s_v9"), pool(vm_size="standard_d4s_V5")),
+    Case(
+        "SIZ002",
+        pool(preset="gpu", vm_size="Standard_D4s_v5"),
+        pool(preset="gpu", vm_size="Standard_NC4as_T4_v3"),
+    ),
+]
+# Sizes that Azure retires are in no table, which is a finding of its own.
+COMPANIONS = {"SIZ001"}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    good = (
+        "n = max(0, $PendingTasks.GetSample(1));\n"
+        "$TargetDedicatedNodes = min(2, n);\n"
+        "$NodeDeallocationOption = taskcompletion;\n"
+    )
+    (tmp_path / "good.txt").write_text(good)
+    (tmp_path / "broken.txt").write_text("$TargetDedicatedNodes = min(2,;\n")
+    (tmp_path / "careless.txt").write_text(
+        "$TargetDedicatedNodes = min(2, max(0, $PendingTasks.GetSample(1)));\n"
+    )
+    return tmp_path
+
+
+def codes(raw: Mapping[str, Any], root: Path, stack: str = "dev", today: date = TODAY) -> set[str]:
+    planned = plan_stack(stack, {**pool(), **raw}, root=root, today=today)
+    return {finding.code for finding in planned.findings}
+
+
+def test_the_config_that_cases_start_from_has_no_finding(root: Path) -> None:
+    assert codes({}, root) == set()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: str(case.code))
+def test_a_rule_fires_on_what_breaks_it_and_not_beside_it(case: Case, root: Path) -> None:
+    assert codes(case.breaks, root) - COMPANIONS | {case.code} == {case.code}
+    assert case.code in codes(case.breaks, root)
+    assert codes(case.near, root) <= COMPANIONS - {case.code}
+
+
+def test_every_rule_has_a_case_and_every_case_a_rule() -> None:
+    declared = [rule.code for rule in RULES]
+    assert len(set(declared)) == len(declared)
+    assert sorted(declared) == sorted({case.code for case in CASES})
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: str(rule.code))
+def test_a_rule_says_where_it_comes_from_and_what_it_is(rule: Any) -> None:
+    assert rule.source.startswith("https://")
+    assert rule.about.endswith(".")
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: str(case.code))
+def test_a_text_says_what_to_write_instead(case: Case, root: Path) -> None:
+    planned = plan_stack(case.stack, {**pool(), **case.breaks}, root=root, today=TODAY)
+    finding = next(finding for finding in planned.findings if finding.code == case.code)
+    assert len(finding.message) > 40 or case.code.startswith("FOR")
+    assert finding.path.split(".")[0] in {"authentication", "batch", "network", "pools", "storage"}
+
+
+def test_a_silenced_rule_does_not_stop_a_deployment(root: Path) -> None:
+    raw = {**pool(task_slots_per_node=17), "ignore": {"POL001": "a support ticket raised it"}}
+    planned = plan_stack("dev", raw, root=root, today=TODAY)
+    assert [finding.silenced for finding in planned.findings] == ["a support ticket raised it"]
+    assert planned.deployable().pools[0].task_slots_per_node == 17
+
+
+def test_an_unknown_rule_cannot_be_silenced(root: Path) -> None:
+    planned = plan_stack("dev", {**pool(), "ignore": {"POL099": "no such rule here"}}, root=root)
+    (finding,) = planned.findings
+    assert (finding.path, finding.is_error) == ("ignore.POL099", True)
+
+
+@pytest.mark.parametrize(
+    ("today", "code"),
+    [
+        (date(2025, 9, 29), None),
+        (date(2025, 9, 30), "RET002"),
+        (date(2026, 9, 29), "RET002"),
+        (date(2026, 9, 30), "RET001"),
+    ],
+)
+def test_a_retirement_warns_for_a_year_and_then_refuses(
+    today: date, code: str | None, root: Path
+) -> None:
+    found = codes(pool(vm_size="Standard_NV12s_v3"), root, today=today) - COMPANIONS
+    assert found == ({code} if code else set())
+
+
+@pytest.mark.parametrize("name", ["local", "local-alice"])
+def test_shared_keys_are_allowed_where_only_the_emulator_can_be(name: str, root: Path) -> None:
+    assert codes({"authentication": "shared-key"}, root, name) == set()
