@@ -1,0 +1,320 @@
+"""The driver of one account: its engine, the timers it waits on, the tasks it has run."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from emulator.clock import Clock, Timer, from_datetime
+from emulator.engine import formulas, tasks
+from emulator.engine.core import Core
+from emulator.engine.effects import AddNode, Cancel, Effect, Launch, RemoveFiles, RemoveNode
+from emulator.engine.engine import Engine
+from emulator.engine.records import Kind, Row
+from emulator.engine.settings import Settings
+from emulator.engine.world import Attempt, Job, Node, Task, World
+from emulator.nodes.interface import (
+    FailureInfo,
+    NodeFacts,
+    NodeRunner,
+    TaskLaunch,
+    TaskOutcome,
+)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+logger = logging.getLogger(__name__)
+
+
+class AccountDriver:
+    """Runs one account's engine (`emulator.service.call.Host` for the handlers).
+
+    Args:
+        name: Of the account.
+        clock: The time.
+        runner: Runs the tasks.
+        settings: Of the engine.
+        base_url: Tells where tasks reach the service.
+        changed: To be called when there is something to store.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        clock: Clock,
+        runner: NodeRunner,
+        settings: Settings,
+        base_url: Callable[[], str],
+        changed: Callable[[], None],
+    ) -> None:
+        self.name = name
+        self._clock = clock
+        self._runner = runner
+        self._base_url = base_url
+        self._changed = changed
+        self._engine = Engine(name, settings, formulas.evaluate)
+        self._timer: Timer | None = None
+        self._deadline: int | None = None
+        self._attempts: dict[int, asyncio.Task[TaskOutcome]] = {}
+        self._by_node: dict[str, dict[int, asyncio.Task[TaskOutcome]]] = {}
+        self._chores: dict[str, asyncio.Task[None]] = {}
+        self._stopped = True
+
+    # Life
+
+    def start(self, rows: Iterable[Row]) -> None:
+        """Takes up a world; from now on its time passes."""
+        self._stopped = False
+        self._engine.restore(self._clock.now(), rows)
+        for pool in self.world.pools.values():
+            for node in pool.nodes.values():
+                self._execute(AddNode(node))
+        self._after()
+
+    def stop(self) -> None:
+        """Lets no time pass any more, and takes no notice of what ends from now on."""
+        self._stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    async def join(self) -> None:
+        """Waits until nothing that this driver began still runs."""
+        running = [*self._attempts.values(), *self._chores.values()]
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    async def remove_nodes(self) -> None:
+        """Ends whatever runs and removes every node's directories."""
+        for pool in self.world.pools.values():
+            for node in pool.nodes.values():
+                for task in self._by_node.get(node.id, {}).values():
+                    task.cancel()
+                self._execute(RemoveNode(node))
+        await asyncio.gather(*self._chores.values(), return_exceptions=True)
+
+    # What handlers ask of it
+
+    @property
+    def world(self) -> World:
+        """What there is; to be read only."""
+        return self._engine.world
+
+    def run(
+        self, command: Callable[Concatenate[Core, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Executes a command of the engine now."""
+        try:
+            return self._engine.run(self._clock.now(), command, *args, **kwargs)
+        finally:
+            self._after()
+
+    def check_formula(self, formula: str) -> None:
+        """Refuses an autoscale formula with a syntax error."""
+        formulas.check(formula)
+
+    def task_directory(self, task: Task) -> Path:
+        """Of a task on its node."""
+        launch = self._launch_of(task)
+        if launch is None:
+            raise LookupError(f"the node of {task.id} is gone")
+        return self._runner.task_directory(launch)
+
+    def node_directory(self, node: Node) -> Path:
+        """The node's root."""
+        return self._runner.node_directory(self._facts(node))
+
+    # What the server asks of it
+
+    def take_changes(self) -> tuple[list[Row], list[tuple[Kind, str, str]]]:
+        """Records to be stored, and keys of those to be removed."""
+        return self._engine.take_changes()
+
+    # The engine's wishes
+
+    def _after(self) -> None:
+        """Executes effects, has changes stored, and waits for the next deadline."""
+        for effect in self._engine.take_effects():
+            self._execute(effect)
+        self._changed()
+        deadline = None if self._stopped else self._engine.next_deadline
+        if deadline == self._deadline and self._timer is not None:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._deadline = deadline
+        if deadline is not None:
+            self._timer = self._clock.call_at(deadline, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        if not self._stopped:
+            self._engine.advance(self._clock.now())
+            self._after()
+
+    def _execute(self, effect: Effect) -> None:
+        match effect:
+            case Launch(attempt):
+                self._launch(attempt)
+            case Cancel(attempt):
+                running = self._attempts.get(attempt.id)
+                if running is not None:
+                    running.cancel()
+            case AddNode(node):
+                self._chore(node.id, partial(self._runner.add_node, self._facts(node)))
+            case RemoveNode(node):
+                self._chore(node.id, partial(self._remove_node, self._facts(node)))
+            case RemoveFiles(task):
+                launch = self._launch_of(task)
+                if launch is not None:
+                    self._chore(launch.node.node_id, partial(self._remove_files, launch))
+
+    # Chores of a node, one after the other
+
+    def _chore(self, node_id: str, work: Callable[[], Any]) -> None:
+        before = self._chores.get(node_id)
+
+        async def chore() -> None:
+            if before is not None:
+                await asyncio.wait([before])
+            try:
+                await work()
+            except Exception:
+                logger.exception("a chore of node %s failed", node_id)
+
+        task = self._chores[node_id] = asyncio.create_task(chore())
+        task.add_done_callback(partial(self._chore_done, node_id))
+
+    def _chore_done(self, node_id: str, task: asyncio.Task[None]) -> None:
+        if self._chores.get(node_id) is task:
+            del self._chores[node_id]
+
+    async def _remove_node(self, facts: NodeFacts) -> None:
+        running = [*self._by_node.get(facts.node_id, {}).values()]
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running)
+        await self._runner.remove_node(facts)
+
+    async def _remove_files(self, launch: TaskLaunch) -> None:
+        same = [
+            task
+            for task in self._by_node.get(launch.node.node_id, {}).values()
+            if task.get_name() == _name(launch)
+        ]
+        if same:
+            await asyncio.wait(same)
+        await self._runner.remove_task(launch)
+
+    # Attempts
+
+    def _launch(self, attempt: Attempt) -> None:
+        launch = self._attempt_launch(attempt)
+        ready = self._chores.get(attempt.node.id)
+        task = asyncio.create_task(self._run(attempt.id, launch, ready), name=_name(launch))
+        self._attempts[attempt.id] = task
+        self._by_node.setdefault(attempt.node.id, {})[attempt.id] = task
+        task.add_done_callback(partial(self._ended, attempt.id, attempt.node.id))
+
+    async def _run(
+        self, attempt_id: int, launch: TaskLaunch, ready: asyncio.Task[None] | None
+    ) -> TaskOutcome:
+        if ready is not None:
+            await asyncio.wait([ready])
+        began = datetime.now(UTC)
+        try:
+            return await self._runner.run_task(launch, partial(self._started, attempt_id))
+        except Exception:
+            logger.exception("the node of task %s failed", launch.task_id)
+            failure = FailureInfo(
+                category="ServerError",
+                code="InternalError",
+                message="The node failed to run the task; the emulator's log has the reason",
+            )
+            return TaskOutcome(
+                start_time=began, end_time=datetime.now(UTC), exit_code=None, failure=failure
+            )
+
+    def _started(self, attempt_id: int, at: datetime) -> None:
+        if not self._stopped:
+            self._engine.attempt_started(self._clock.now(), attempt_id, from_datetime(at))
+            self._after()
+
+    def _ended(self, attempt_id: int, node_id: str, task: asyncio.Task[TaskOutcome]) -> None:
+        del self._attempts[attempt_id]
+        on_node = self._by_node[node_id]
+        del on_node[attempt_id]
+        if not on_node:
+            del self._by_node[node_id]
+        if self._stopped:
+            return
+        outcome = None if task.cancelled() else task.result()
+        self._engine.attempt_ended(self._clock.now(), attempt_id, outcome)
+        self._after()
+
+    # What the runner is told
+
+    def _facts(self, node: Node) -> NodeFacts:
+        identities = (node.pool.identity or {}).get("userAssignedIdentities") or ()
+        return NodeFacts(
+            account=self.name,
+            batch_url=self._base_url(),
+            pool_id=node.pool.id,
+            node_id=node.id,
+            is_dedicated=node.dedicated,
+            ip_address=node.ip,
+            identity_ids=tuple(identity["resourceId"] for identity in identities),
+        )
+
+    def _attempt_launch(self, attempt: Attempt) -> TaskLaunch:
+        spec: Mapping[str, Any]
+        job, retries = attempt.job, 0
+        match attempt.kind:
+            case "task" if attempt.task is not None:
+                spec, retries = tasks.spec_of(attempt.task), attempt.task.retry_count
+            case "preparation" if job is not None:
+                spec = job.body["jobPreparationTask"]
+            case "release" if job is not None:
+                spec = job.body["jobReleaseTask"]
+            case _:
+                spec = attempt.node.start_task or {}
+                retries = (attempt.node.start_info or {}).get("retryCount", 0)
+        return TaskLaunch(
+            node=self._facts(attempt.node),
+            job_id=job.id if job else "",
+            task_id=attempt.task_id,
+            task=spec,
+            job_environment=_environment(job),
+            retry_count=retries,
+            nodes=(attempt.node.ip,),
+            kind=attempt.kind,
+        )
+
+    def _launch_of(self, task: Task) -> TaskLaunch | None:
+        """The launch of a task that is over, by which the runner knows its directory."""
+        pool = self.world.pools.get(task.pool_id.lower())
+        node = pool.nodes.get(task.node_id or "") if pool else None
+        if node is None:
+            return None
+        return TaskLaunch(
+            node=self._facts(node), job_id=task.job.id, task_id=task.id, task={"id": task.id}
+        )
+
+
+def _name(launch: TaskLaunch) -> str:
+    return f"{launch.kind}:{launch.job_id}/{launch.task_id}"
+
+
+def _environment(job: Job | None) -> dict[str, str]:
+    settings = job.body.get("commonEnvironmentSettings", ()) if job else ()
+    return {setting["name"]: setting.get("value", "") for setting in settings}

@@ -1,0 +1,336 @@
+"""Transitions of jobs: added, changed, disabled, terminated, deleted; and when they are over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from emulator.clock import MAX_TICKS, from_datetime
+from emulator.engine import effects, pools, tasks
+from emulator.engine.core import Core
+from emulator.engine.refusal import Refused
+from emulator.engine.world import Attempt, Job, Node, Preparation
+from emulator.nodes.interface import TaskOutcome
+
+_OPEN = frozenset({"active", "disabled", "disabling", "enabling"})
+
+
+def get(core: Core, job_id: str) -> Job:
+    """The job of an id.
+
+    Raises:
+        Refused: `JobNotFound`.
+    """
+    job = core.world.jobs.get(job_id.lower())
+    if job is None:
+        raise Refused("JobNotFound")
+    return job
+
+
+def touch(core: Core, job: Job) -> None:
+    """A client changed the job: its ETag changes."""
+    job.modified = max(core.now, job.modified + 1)
+    core.save(job)
+
+
+def add(core: Core, job_id: str, body: dict[str, Any], *, wall_clock: int) -> Job:
+    """Adds a job, with the pool that its specification may ask for.
+
+    Raises:
+        Refused: `JobExists`, `JobBeingDeleted`, `ActiveJobAndScheduleQuotaReached`, or
+            what refuses its pool.
+    """
+    key = job_id.lower()
+    existing = core.world.jobs.get(key)
+    if existing is not None:
+        raise Refused("JobBeingDeleted" if existing.state == "deleting" else "JobExists")
+    if core.world.active_jobs >= core.settings.max_active_jobs:
+        raise Refused("ActiveJobAndScheduleQuotaReached")
+    auto: Mapping[str, Any] | None = body["poolInfo"].get("autoPoolSpecification")
+    pool_id: str = _auto_pool(core, auto) if auto else body["poolInfo"]["poolId"]
+    job = Job(
+        id=job_id,
+        key=key,
+        body=body,
+        pool_id=pool_id,
+        pool_key=pool_id.lower(),
+        created=core.now,
+        modified=core.now,
+        since=core.now,
+        seq=core.next_number(),
+        started=core.now,
+        auto_pool=auto is not None,
+    )
+    core.world.add_job(job)
+    limit_wall_clock(core, job, wall_clock)
+    return job
+
+
+def _auto_pool(core: Core, auto: Mapping[str, Any]) -> str:
+    name = str(UUID(int=core.random.getrandbits(128), version=4)).upper()
+    prefix = auto.get("autoPoolIdPrefix")
+    pool_id = f"{prefix}_{name}" if prefix else name
+    if "pool" in auto:
+        body: dict[str, Any] = dict(auto["pool"])
+        targets = body.pop("targetDedicatedNodes", 0), body.pop("targetLowPriorityNodes", 0)
+        for name in ("resizeTimeout", "enableAutoScale"):
+            body.pop(name, None)
+        pools.add(core, pool_id, body, targets=targets, resize_timeout=0)
+    return pool_id
+
+
+def limit_wall_clock(core: Core, job: Job, wall_clock: int) -> None:
+    """Terminates the job when its wall-clock limit is over, unless that changes meanwhile."""
+    job.wall_clock = wall_clock
+    core.save(job)
+    if wall_clock < MAX_TICKS:
+        core.at(job.created + wall_clock, _too_long, job, wall_clock)
+
+
+def _too_long(core: Core, job: Job, wall_clock: int) -> None:
+    if job.state in _OPEN and job.wall_clock == wall_clock:
+        _terminate(core, job, "MaxWallClockTimeExpiry")
+
+
+def change(core: Core, job: Job, members: Mapping[str, Any], wall_clock: int | None) -> None:
+    """Replaces each member given, whole.
+
+    Raises:
+        Refused: The job is over, or would move to another pool while it is active.
+    """
+    tasks.check_open(job)
+    info = members.get("poolInfo")
+    if info is not None and info.get("poolId", "").lower() != job.pool_key:
+        if job.state != "disabled":
+            raise Refused("OperationInvalidForCurrentState")
+        core.world.move_job(job, info["poolId"])
+    job.body = {**job.body, **members}
+    touch(core, job)
+    if wall_clock is not None:
+        limit_wall_clock(core, job, wall_clock)
+    core.check[job] = None
+    core.wake[job.pool_key] = None
+
+
+def disable(core: Core, job: Job, option: str) -> None:
+    """Lets no task of the job start any more.
+
+    Raises:
+        Refused: The job is over, or disabled already.
+    """
+    tasks.check_open(job)
+    if job.state in {"disabled", "disabling"}:
+        raise Refused("JobDisabled")
+    touch(core, job)
+    core.world.set_job_state(job, "disabling", core.now)
+    if option != "wait":
+        for attempt in list(job.attempts.values()):
+            tasks.call_off(core, attempt, "terminate" if option == "terminate" else "requeue")
+    core.check[job] = None
+
+
+def enable(core: Core, job: Job) -> None:
+    """Lets tasks of the job start again.
+
+    Raises:
+        Refused: The job is over, or not disabled.
+    """
+    tasks.check_open(job)
+    if job.state not in {"disabled", "disabling"}:
+        raise Refused("JobNotDisabled")
+    touch(core, job)
+    core.world.set_job_state(job, "active", core.now)
+    core.wake[job.pool_key] = None
+
+
+def terminate(core: Core, job: Job, reason: str) -> None:
+    """Ends the job at a client's request; tasks that wait stay as they are.
+
+    Raises:
+        Refused: The job is over.
+    """
+    tasks.check_open(job)
+    touch(core, job)
+    _terminate(core, job, reason)
+
+
+def _terminate(core: Core, job: Job, reason: str) -> None:
+    job.terminate_reason = reason
+    core.world.set_job_state(job, "terminating", core.now)
+    core.save(job)
+    for attempt in list(job.attempts.values()):
+        tasks.call_off(core, attempt, "terminate")
+    core.check[job] = None
+
+
+def delete(core: Core, job: Job) -> None:
+    """Ends the job and removes it with its tasks and their files.
+
+    Raises:
+        Refused: `JobBeingDeleted`.
+    """
+    if job.state == "deleting":
+        raise Refused("JobBeingDeleted")
+    core.world.set_job_state(job, "deleting", core.now)
+    core.save(job)
+    for attempt in list(job.attempts.values()):
+        tasks.call_off(core, attempt, "terminate")
+    core.check[job] = None
+
+
+# When it is over
+
+
+def settle(core: Core, job: Job) -> None:
+    """Moves a job on whose last task ended, or whose last process is gone."""
+    if core.world.jobs.get(job.key) is not job:
+        return
+    action, job.action = job.action, ""
+    if job.state in _OPEN and action == "terminate":
+        _terminate(core, job, "TaskFailed")
+    elif job.state == "active" and action == "disable":
+        disable(core, job, "requeue")
+    elif job.state == "active" and _all_done(job):
+        _terminate(core, job, "AllTasksCompleted")
+    if job.attempts:
+        return
+    if job.state == "disabling":
+        core.after(core.settings.job_transition_s, _disabled, job, job.since)
+    elif job.state in {"terminating", "deleting"} and _released(core, job):
+        wait_s = (
+            core.settings.job_termination_s
+            if job.state == "terminating"
+            else core.settings.job_deletion_s
+        )
+        core.after(wait_s, _over, job, job.since)
+
+
+def _all_done(job: Job) -> bool:
+    return (
+        job.body["onAllTasksComplete"] == "terminatejob"
+        and len(job.tasks) > 0
+        and not job.counts.active
+        and not job.counts.running
+    )
+
+
+def _disabled(core: Core, job: Job, since: int) -> None:
+    if job.state == "disabling" and job.since == since and not job.attempts:
+        core.world.set_job_state(job, "disabled", core.now)
+        core.save(job)
+
+
+def _over(core: Core, job: Job, since: int) -> None:
+    if job.since != since or core.world.jobs.get(job.key) is not job:
+        return
+    if job.auto_pool:
+        _drop_auto_pool(core, job)
+    if job.state == "terminating":
+        core.world.set_job_state(job, "completed", core.now)
+        job.ended = core.now
+        core.save(job)
+    elif job.state == "deleting":
+        for task in list(job.tasks.values()):
+            if task.files:
+                core.effects.append(effects.RemoveFiles(task))
+        for pool in core.world.pools.values():
+            for node in pool.nodes.values():
+                node.preparations.pop(job.key, None)
+                node.releases.pop(job.key, None)
+        core.world.remove_job(job)
+        core.forget(job)
+
+
+def _drop_auto_pool(core: Core, job: Job) -> None:
+    pool = core.world.pools.get(job.pool_key)
+    keep = job.body["poolInfo"]["autoPoolSpecification"].get("keepAlive", False)
+    if pool is not None and pool.state == "active" and not keep:
+        pools.delete(core, pool)
+
+
+# Preparation and release tasks
+
+
+def prepare(core: Core, job: Job, node: Node, attempt: Attempt) -> bool:
+    """Whether a placed task may be launched; if not yet, it waits for the preparation."""
+    spec: dict[str, Any] | None = job.body.get("jobPreparationTask")
+    if spec is None:
+        return True
+    preparation = node.preparations.get(job.key)
+    if preparation is None:
+        preparation = node.preparations[job.key] = Preparation(kind="preparation", start=core.now)
+        _launch(core, job, node, preparation, spec["id"])
+    elif preparation.state == "completed":
+        return True
+    if not spec["waitForSuccess"]:
+        return True
+    preparation.waiting.append(attempt)
+    return False
+
+
+def barred(job: Job, node: Node) -> bool:
+    """Whether the job's preparation failed on the node, so that no task of it goes there."""
+    preparation = node.preparations.get(job.key)
+    return (
+        preparation is not None
+        and preparation.state == "completed"
+        and not preparation.ok
+        and bool(job.body["jobPreparationTask"]["waitForSuccess"])
+    )
+
+
+def _launch(core: Core, job: Job, node: Node, preparation: Preparation, task_id: str) -> None:
+    attempt = tasks.new_attempt(core, preparation.kind, node, job=job, task_id=task_id)
+    core.effects.append(effects.Launch(attempt))
+
+
+def _released(core: Core, job: Job) -> bool:
+    """Whether the release tasks are over; starts those that were not."""
+    spec: dict[str, Any] | None = job.body.get("jobReleaseTask")
+    if spec is None:
+        return True
+    pool = core.world.pools.get(job.pool_key)
+    for node in list(pool.nodes.values()) if pool else ():
+        up = node.state in {"idle", "running", "offline"} and not node.leaving
+        if job.key in node.preparations and job.key not in node.releases and up:
+            node.releases[job.key] = release = Preparation(kind="release", start=core.now)
+            _launch(core, job, node, release, spec["id"])
+    return not job.attempts
+
+
+def step_ended(core: Core, attempt: Attempt, outcome: TaskOutcome | None) -> None:
+    """A preparation or release task is over."""
+    tasks.release(core, attempt)
+    node, job = attempt.node, attempt.job
+    if job is None:
+        return
+    found = node.preparations if attempt.kind == "preparation" else node.releases
+    step = found.get(job.key)
+    if step is None:
+        return
+    if outcome is None:
+        del found[job.key]
+        for held in list(step.waiting):
+            tasks.call_off(core, held, "requeue")
+        return
+    step.start = from_datetime(outcome.start_time)
+    step.end = from_datetime(outcome.end_time)
+    step.exit_code = outcome.exit_code
+    step.failure = tasks.wire_failure(outcome.failure)
+    step.ok = step.failure is None
+    if attempt.kind == "preparation" and not step.ok:
+        spec = job.body["jobPreparationTask"]
+        limit = spec["constraints"]["maxTaskRetryCount"]
+        if (limit < 0 or step.retry_count < limit) and not attempt.intent:
+            step.retry_count += 1
+            _launch(core, job, node, step, spec["id"])
+            return
+    step.state = "completed"
+    waiting, step.waiting = step.waiting, []
+    for held in waiting:
+        if step.ok and not held.intent:
+            tasks.run(core, held)
+        else:
+            held.intent = held.intent or "requeue"
+            tasks.ended(core, held, None)

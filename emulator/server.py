@@ -1,0 +1,261 @@
+"""The driver: one event loop that owns clock, store and an engine for each account.
+
+It gives the engines what happens (requests, timers, processes that start and end),
+executes the effects that they leave, and stores what changed before anybody is told of
+it. It never decides anything about pools, jobs or tasks.
+
+`Server.app` is the data plane, and what is not of the Batch API under `/_emulator/`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from starlette.applications import Starlette
+
+from emulator.admin import Admin
+from emulator.arm.backend import BackendError
+from emulator.clock import Clock
+from emulator.driver import AccountDriver
+from emulator.engine import pools as pool_transitions
+from emulator.engine.records import Kind, Row
+from emulator.engine.refusal import Refused
+from emulator.engine.settings import Settings
+from emulator.faults import Faults
+from emulator.nodes.interface import NodeRunner
+from emulator.service import bodies, render
+from emulator.service import pools as pool_handlers
+from emulator.service.app import DataPlane
+from emulator.service.errors import CATALOGUE
+from emulator.store import Store
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+logger = logging.getLogger(__name__)
+
+
+class Server:
+    """The Batch service of one emulator.
+
+    Args:
+        data: Directory of the state; None keeps it in memory.
+        clock: The time, and by its speed how long the service takes.
+        runner: Runs the tasks.
+        settings: Waits and quotas; their speed is the clock's.
+
+    Raises:
+        AlreadyRunningError: Another emulator uses the directory.
+        LocalStateError: The state is damaged; it was set aside.
+
+    Attributes:
+        base_url: Where tasks reach the service: `AZ_BATCH_ACCOUNT_URL`. To be set when
+            the port is known, before `start`.
+        app: The ASGI application.
+    """
+
+    def __init__(
+        self,
+        *,
+        data: Path | None,
+        clock: Clock,
+        runner: NodeRunner,
+        settings: Settings | None = None,
+    ) -> None:
+        self.base_url = "http://127.0.0.1"
+        self.clock = clock
+        self.runner = runner
+        self.settings = replace(settings or Settings(), speed=clock.speed)
+        self.faults = Faults()
+        self._store = Store(data)
+        self._keys = self._store.accounts()
+        self._drivers = {name: self._driver(name) for name in self._keys}
+        self._started = False
+        self._flush: asyncio.Future[None] | None = None
+        self._unsaved: list[tuple[str, list[Row], list[tuple[Kind, str, str]]]] = []
+        self._gone: dict[tuple[str, str], list[asyncio.Future[None]]] = {}
+        self.app = Starlette(routes=Admin(self).routes())
+        self.app.mount("/", DataPlane(self, before=self.faults.before))
+
+    def _driver(self, name: str) -> AccountDriver:
+        return AccountDriver(
+            name,
+            clock=self.clock,
+            runner=self.runner,
+            settings=self.settings,
+            base_url=lambda: self.base_url,
+            changed=self._changed,
+        )
+
+    # Life
+
+    async def start(self) -> None:
+        """Takes up the world that was stored: from now on time passes."""
+        self._started = True
+        for name, driver in self._drivers.items():
+            driver.start(self._store.rows(name))
+        await self.commit()
+
+    async def close(self) -> None:
+        """Stops: what runs is ended, and requeued by the next start."""
+        for driver in self._drivers.values():
+            driver.stop()
+        await self.commit()
+        await self.runner.close()
+        for driver in self._drivers.values():
+            await driver.join()
+        self._store.close()
+
+    # Accounts
+
+    def add_account(self, name: str, key: bytes) -> None:
+        """Makes an account known, or changes its key."""
+        self._store.put_account(name, key)
+        self._keys[name] = key
+        if name not in self._drivers:
+            driver = self._drivers[name] = self._driver(name)
+            if self._started:
+                driver.start(())
+
+    async def remove_account(self, name: str) -> None:
+        """Ends whatever runs for an account and forgets it; no error if there is none."""
+        driver = self._drivers.get(name)
+        if driver is None:
+            return
+        del self._keys[name]
+        driver.stop()
+        await driver.remove_nodes()
+        await driver.join()
+        del self._drivers[name]
+        self._store.delete_account(name)
+
+    def accounts(self) -> dict[str, bytes]:
+        """Account name → key."""
+        return dict(self._keys)
+
+    # What the data plane needs of it
+
+    def keys(self) -> Mapping[str, bytes]:
+        """Account name → key."""
+        return self._keys
+
+    def host(self, account: str) -> AccountDriver:
+        """The driver of an account.
+
+        Raises:
+            KeyError: There is no such account.
+        """
+        return self._drivers[account]
+
+    def now(self) -> int:
+        """This instant."""
+        return self.clock.now()
+
+    async def commit(self) -> None:
+        """Returns when every change made so far is stored.
+
+        All that wait in one round of the event loop share a transaction.
+        """
+        if self._flush is not None:
+            await asyncio.shield(self._flush)
+
+    def _changed(self) -> None:
+        if self._flush is None:
+            loop = asyncio.get_running_loop()
+            self._flush = loop.create_future()
+            loop.call_soon(self._write)
+
+    def _write(self) -> None:
+        flush, self._flush = self._flush, None
+        for name, driver in self._drivers.items():
+            rows, removed = driver.take_changes()
+            if rows or removed:
+                self._unsaved.append((name, rows, removed))
+        try:
+            if self._unsaved:
+                self._store.write(self._unsaved)
+        except Exception as error:
+            # The changes are kept: the next flush writes them, in order, with its own.
+            logger.exception("the state could not be stored")
+            if flush is not None and not flush.done():
+                flush.set_exception(error)
+                flush.exception()
+        else:
+            self._unsaved.clear()
+            if flush is not None and not flush.done():
+                flush.set_result(None)
+        self._tell_gone()
+
+    # Pools, for Resource Manager
+
+    async def put_pool(self, account: str, pool_id: str, body: dict[str, Any]) -> None:
+        """Creates a pool, or brings an existing one to `body`.
+
+        Raises:
+            BackendError: The service would refuse it.
+        """
+        members = dict(body)
+        identity = members.pop("identity", None)
+        with _as_backend_error():
+            driver = self._account(account)
+            checked = bodies.pool({**members, "id": pool_id}, "")
+            pool = driver.world.pools.get(pool_id.lower())
+            if pool is None:
+                pool_handlers.create(driver, checked, identity)
+            else:
+                driver.run(pool_transitions.get_live, pool_id)
+                if identity != pool.identity:
+                    driver.run(pool_transitions.set_identity, pool, identity)
+                pool_handlers.bring_to(driver, pool, checked)
+        await self.commit()
+
+    async def get_pool(self, account: str, pool_id: str) -> dict[str, Any] | None:
+        """The pool as `GET /pools/{id}` answers it, or None."""
+        driver = self._drivers.get(account)
+        pool = driver.world.pools.get(pool_id.lower()) if driver else None
+        return render.pool(self.base_url, pool) if pool else None
+
+    async def delete_pool(self, account: str, pool_id: str) -> None:
+        """Deletes a pool and returns when it is gone; no error if there is none."""
+        driver = self._drivers.get(account)
+        pool = driver.world.pools.get(pool_id.lower()) if driver else None
+        if driver is None or pool is None:
+            return
+        if pool.state != "deleting":
+            driver.run(pool_transitions.delete, pool)
+        gone = asyncio.get_running_loop().create_future()
+        self._gone.setdefault((account, pool.key), []).append(gone)
+        self._changed()
+        await gone
+        await self.commit()
+
+    def _tell_gone(self) -> None:
+        for (account, key), waiting in list(self._gone.items()):
+            driver = self._drivers.get(account)
+            if driver is None or key not in driver.world.pools:
+                del self._gone[account, key]
+                for future in waiting:
+                    if not future.done():
+                        future.set_result(None)
+
+    def _account(self, account: str) -> AccountDriver:
+        driver = self._drivers.get(account)
+        if driver is None:
+            raise BackendError("AccountNotFound", f"there is no Batch account {account}")
+        return driver
+
+
+@contextmanager
+def _as_backend_error() -> Iterator[None]:
+    try:
+        yield
+    except Refused as refused:
+        detail = "; ".join(f"{name}: {value}" for name, value in refused.values.items())
+        sentence = CATALOGUE[refused.code].message
+        raise BackendError(refused.code, f"{sentence} {detail}".strip()) from refused

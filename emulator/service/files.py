@@ -1,0 +1,211 @@
+"""Handlers of files of tasks and nodes.
+
+A path from outside is relative and stays inside the directory that it is relative to:
+each is resolved, symbolic links included, before anything is read or removed.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+import re
+import shutil
+import stat
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from emulator.clock import UNIX_EPOCH_TICKS
+from emulator.engine.refusal import Refused
+from emulator.engine.world import Task
+from emulator.service import render
+from emulator.service.call import Call, FileBody, Reply
+from emulator.service.nodes import find as find_node
+from emulator.service.tasks import find as find_task
+from emulator.service.values import agent_instant, http_date
+
+_RANGE = re.compile(r"bytes=(\d+)-(\d*)")
+
+
+def _task_root(call: Call) -> Path:
+    task = find_task(call)
+    _check_available(call, task)
+    return call.host.task_directory(task)
+
+
+def _check_available(call: Call, task: Task) -> None:
+    if not task.files:
+        gone = task.node_id and task.state == "completed"
+        raise Refused("TaskFilesCleanedup" if gone else "TaskFilesUnavailable")
+    pool = call.host.world.pools.get(task.pool_id.lower())
+    if pool is None or task.node_id not in pool.nodes:
+        raise Refused("TaskFilesUnavailable")
+
+
+def _node_root(call: Call) -> Path:
+    return call.host.node_directory(find_node(call))
+
+
+def _inside(root: Path, name: str) -> Path:
+    """The file of a name under a root.
+
+    Raises:
+        Refused: `FileNotFound`, also for a name that would lead outside.
+    """
+    if not name or "\0" in name:
+        raise Refused("FileNotFound")
+    try:
+        path = (root / name.replace("\\", "/").lstrip("/")).resolve(strict=True)
+    except (OSError, RuntimeError):
+        raise Refused("FileNotFound") from None
+    if not path.is_relative_to(root.resolve()):
+        raise Refused("FileNotFound")
+    return path
+
+
+def _ticks(mtime_ns: int) -> int:
+    return UNIX_EPOCH_TICKS + mtime_ns // 100
+
+
+def _url(call: Call) -> str:
+    return f"{call.base}{call.raw_path.rpartition('/files')[0]}/files"
+
+
+def _walk(root: Path, *, deep: bool) -> Iterator[str]:
+    """Names below a root, breadth first, a directory's in order."""
+    waiting: deque[Path] = deque([root])
+    while waiting:
+        directory = waiting.popleft()
+        try:
+            children = sorted(directory.iterdir())
+        except OSError:
+            continue
+        for child in children:
+            yield child.relative_to(root).as_posix()
+            if deep and child.is_dir() and not child.is_symlink():
+                waiting.append(child)
+
+
+def _element(root: Path, name: str, url: str) -> dict[str, Any] | None:
+    path = root / name
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    directory = stat.S_ISDIR(found.st_mode)
+    element: dict[str, Any] = {
+        "name": name,
+        "url": f"{url}/{quote(name)}",
+        "isDirectory": directory,
+    }
+    if not directory:
+        element["properties"] = {
+            "lastModified": agent_instant(_ticks(found.st_mtime_ns)),
+            "contentLength": str(found.st_size),
+            "contentType": _content_type(path),
+            "fileMode": f"0o{found.st_mode:o}",
+        }
+    return element
+
+
+def _content_type(path: Path) -> str:
+    return mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+
+
+def _list(call: Call, root: Path) -> Reply:
+    names = [*_walk(root, deep=call.flag("recursive"))]
+    elements: dict[str, dict[str, Any]] = {}
+    for index, name in enumerate(names):
+        element = _element(root, name, _url(call))
+        if element is not None:
+            elements[f"{index:09d}"] = element
+    return call.listing(
+        "files",
+        render.FILE_MEMBERS,
+        lambda after: iter([key for key in elements if key > after]),
+        lambda key, _names: elements[key],
+    )
+
+
+def _get(call: Call, root: Path) -> Reply:
+    path = _inside(root, call.path["filePath"])
+    found = path.stat()
+    if stat.S_ISDIR(found.st_mode):
+        return Reply(headers=(("ocp-batch-file-isdirectory", "True"), *_file_url(call)))
+    modified = _ticks(found.st_mtime_ns)
+    if unchanged := call.check_conditions(modified):
+        return unchanged
+    start, length, partial = 0, found.st_size, False
+    asked = call.headers.get("ocp-range") or call.headers.get("range")
+    if asked and call.method == "GET":
+        start, length, partial = _part(asked, found.st_size)
+    headers = (
+        ("Content-Type", _content_type(path)),
+        ("Last-Modified", http_date(modified)),
+        ("ocp-batch-file-isdirectory", "False"),
+        *_file_url(call),
+        ("ocp-batch-file-mode", f"0o{found.st_mode:o}"),
+    )
+    if call.method == "HEAD":
+        return Reply(headers=(("Content-Length", str(found.st_size)), *headers))
+    if partial:
+        span = f"bytes {start}-{start + length - 1}/{found.st_size}"
+        headers += (("Content-Range", span),)
+    return Reply(headers=headers, file=FileBody(path=path, start=start, length=length))
+
+
+def _file_url(call: Call) -> tuple[tuple[str, str], ...]:
+    return (("ocp-batch-file-url", quote(f"{call.base}{call.raw_path}", safe="%")),)
+
+
+def _part(asked: str, size: int) -> tuple[int, int, bool]:
+    match = _RANGE.fullmatch(asked.strip())
+    if match is None:
+        raise Refused("InvalidHeaderValue", {"HeaderName": "ocp-range", "HeaderValue": asked[:64]})
+    start = int(match[1])
+    end = int(match[2]) if match[2] else size - 1
+    if start >= size or end < start:
+        raise Refused("InvalidRange")
+    return start, min(end, size - 1) - start + 1, True
+
+
+def _delete(call: Call, root: Path) -> Reply:
+    path = _inside(root, call.path["filePath"])
+    if path.is_dir():
+        if not call.flag("recursive"):
+            raise Refused("OperationInvalidForCurrentState")
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+    return Reply()
+
+
+def list_task_files(call: Call) -> Reply:
+    """GET /jobs/{jobId}/tasks/{taskId}/files."""
+    return _list(call, _task_root(call))
+
+
+def get_task_file(call: Call) -> Reply:
+    """GET and HEAD of a task's file."""
+    return _get(call, _task_root(call))
+
+
+def delete_task_file(call: Call) -> Reply:
+    """DELETE of a task's file."""
+    return _delete(call, _task_root(call))
+
+
+def list_node_files(call: Call) -> Reply:
+    """GET /pools/{poolId}/nodes/{nodeId}/files."""
+    return _list(call, _node_root(call))
+
+
+def get_node_file(call: Call) -> Reply:
+    """GET and HEAD of a node's file."""
+    return _get(call, _node_root(call))
+
+
+def delete_node_file(call: Call) -> Reply:
+    """DELETE of a node's file."""
+    return _delete(call, _node_root(call))

@@ -1,0 +1,294 @@
+"""Handlers of pools."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from emulator.engine import pools, scaling
+from emulator.engine.core import Core
+from emulator.engine.refusal import Refused
+from emulator.engine.world import Pool
+from emulator.service import bodies, render
+from emulator.service.call import Call, Host, Reply
+from emulator.service.images import SUPPORTED_IMAGES
+from emulator.service.values import parse_span
+
+_DEFAULT_RESIZE_TIMEOUT = "PT15M"
+_DEFAULT_INTERVAL = "PT15M"
+_SCALING = (
+    "resizeTimeout", "targetDedicatedNodes", "targetLowPriorityNodes", "enableAutoScale",
+    "autoScaleFormula", "autoScaleEvaluationInterval",
+)  # fmt: skip
+
+
+def live(call: Call) -> Pool:
+    """The pool that the path names, to be changed; conditional headers are held against it."""
+    pool = call.host.run(pools.get_live, call.path["poolId"])
+    call.check_conditions(pool.modified)
+    return pool
+
+
+def changed(pool: Pool, status: int = 200) -> Reply:
+    """The answer to what changed a pool."""
+    return Reply(status=status, modified=pool.modified, service_id=True)
+
+
+def after(keys: Mapping[str, Any]) -> Any:
+    """Pages through a dictionary by its keys; for what is never many."""
+
+    def follow(key: str) -> Iterator[str]:
+        return iter(sorted(name for name in keys if name > key))
+
+    return follow
+
+
+def create(host: Host, body: dict[str, Any], identity: dict[str, Any] | None = None) -> Pool:
+    """Adds a pool of a checked body."""
+    fixed = {name: value for name, value in body.items() if name not in {"id", *_SCALING}}
+    formula = body.get("autoScaleFormula")
+    if formula is not None:
+        host.check_formula(formula)
+
+    def add(core: Core) -> Pool:
+        pool = pools.add(
+            core,
+            body["id"],
+            fixed,
+            targets=(body.get("targetDedicatedNodes", 0), body.get("targetLowPriorityNodes", 0)),
+            resize_timeout=parse_span(body.get("resizeTimeout", _DEFAULT_RESIZE_TIMEOUT)),
+            identity=identity,
+        )
+        if formula is not None:
+            interval = parse_span(body.get("autoScaleEvaluationInterval", _DEFAULT_INTERVAL))
+            scaling.enable(core, pool, formula, interval, asked=False)
+        return pool
+
+    return host.run(add)
+
+
+def add_pool(call: Call) -> Reply:
+    """POST /pools."""
+    pool = create(call.host, call.body(bodies.pool))
+    url = f"{call.base}/pools/{pool.id}"
+    return Reply(status=201, modified=pool.modified, service_id=url, location=url)
+
+
+def list_pools(call: Call) -> Reply:
+    """GET /pools."""
+    found = call.host.world.pools
+    return call.listing(
+        "pools",
+        render.POOL_MEMBERS,
+        after(found),
+        lambda key, names: render.pool(call.base, found[key], names),
+    )
+
+
+def get_pool(call: Call) -> Reply:
+    """GET /pools/{poolId}."""
+    pool = call.host.run(pools.get, call.path["poolId"])
+    return call.entity(
+        "pools",
+        render.POOL_MEMBERS,
+        lambda names: render.pool(call.base, pool, names),
+        pool.modified,
+    )
+
+
+def pool_exists(call: Call) -> Reply:
+    """HEAD /pools/{poolId}."""
+    pool = call.host.run(pools.get, call.path["poolId"])
+    return call.check_conditions(pool.modified) or Reply(modified=pool.modified)
+
+
+def delete_pool(call: Call) -> Reply:
+    """DELETE /pools/{poolId}."""
+    call.host.run(pools.delete, live(call))
+    return Reply(status=202)
+
+
+def patch_pool(call: Call) -> Reply:
+    """PATCH /pools/{poolId}."""
+    members = call.body(bodies.pool_patch)
+    pool = live(call)
+    call.host.run(pools.patch, pool, members)
+    return changed(pool)
+
+
+def resize_pool(call: Call) -> Reply:
+    """POST /pools/{poolId}/resize."""
+    body = call.body(bodies.pool_resize)
+    pool = live(call)
+    call.host.run(
+        pools.resize,
+        pool,
+        (body.get("targetDedicatedNodes"), body.get("targetLowPriorityNodes")),
+        body["nodeDeallocationOption"],
+        parse_span(body["resizeTimeout"]),
+    )
+    return changed(pool, 202)
+
+
+def stop_pool_resize(call: Call) -> Reply:
+    """POST /pools/{poolId}/stopresize."""
+    pool = live(call)
+    call.host.run(pools.stop_resize, pool)
+    return changed(pool, 202)
+
+
+def remove_nodes(call: Call) -> Reply:
+    """POST /pools/{poolId}/removenodes."""
+    body = call.body(bodies.pool_remove_nodes)
+    pool = live(call)
+    call.host.run(pools.remove_nodes, pool, body["nodeList"], body["nodeDeallocationOption"])
+    return changed(pool, 202)
+
+
+def enable_autoscale(call: Call) -> Reply:
+    """POST /pools/{poolId}/enableautoscale."""
+    body = call.body(bodies.pool_enable_autoscale)
+    formula, interval = body.get("autoScaleFormula"), body.get("autoScaleEvaluationInterval")
+    pool = live(call)
+    if formula is not None:
+        call.host.check_formula(formula)
+    if interval is None and not pool.autoscale:
+        interval = _DEFAULT_INTERVAL
+    ticks = None if interval is None else parse_span(interval)
+    call.host.run(scaling.enable, pool, formula, ticks)
+    return changed(pool)
+
+
+def disable_autoscale(call: Call) -> Reply:
+    """POST /pools/{poolId}/disableautoscale."""
+    pool = live(call)
+    call.host.run(scaling.disable, pool)
+    return changed(pool)
+
+
+def evaluate_autoscale(call: Call) -> Reply:
+    """POST /pools/{poolId}/evaluateautoscale."""
+    body = call.body(bodies.pool_evaluate_autoscale)
+    pool = live(call)
+    if not pool.autoscale:
+        raise Refused(
+            "InvalidAutoScalingSettings", {"Reason": "Autoscale is not enabled on the pool"}
+        )
+
+    def evaluate(core: Core) -> dict[str, Any]:
+        result = scaling.evaluate(core, pool, body["autoScaleFormula"])
+        return scaling.as_run(core, result)
+
+    return Reply(
+        body=render.scale_run(call.host.run(evaluate)),
+        context="Microsoft.Azure.Batch.Protocol.Entities.AutoScaleRun",
+        service_id=True,
+    )
+
+
+def replace_pool_properties(call: Call) -> Reply:
+    """POST /pools/{poolId}/updateproperties."""
+    members = call.body(bodies.pool_properties)
+    pool = live(call)
+    call.host.run(pools.replace_properties, pool, members)
+    return changed(pool, 204)
+
+
+def list_pool_node_counts(call: Call) -> Reply:
+    """GET /nodecounts."""
+    found = call.host.world.pools
+    return call.listing(
+        "poolnodecounts",
+        render.COUNT_MEMBERS,
+        after(found),
+        lambda key, _names: render.node_counts(found[key]),
+    )
+
+
+def list_supported_images(call: Call) -> Reply:
+    """GET /supportedimages."""
+    images = {f"{index:04d}": image for index, image in enumerate(SUPPORTED_IMAGES)}
+    return call.listing(
+        "supportedimages",
+        render.IMAGE_MEMBERS,
+        after(images),
+        lambda key, _names: dict(images[key]),
+    )
+
+
+def list_pool_usage_metrics(call: Call) -> Reply:
+    """GET /poolusagemetrics: nothing is metered here."""
+    return call.listing("poolusagemetrics", ("poolId",), after({}), lambda _key, _names: {})
+
+
+def list_applications(call: Call) -> Reply:
+    """GET /applications: there are none."""
+    return call.listing(
+        "listapplicationsummariesresponses", ("id",), after({}), lambda _key, _names: {}
+    )
+
+
+def get_application(_call: Call) -> Reply:
+    """GET /applications/{applicationId}: there are none."""
+    raise Refused("ApplicationNotFound")
+
+
+# What Resource Manager does to a pool
+
+
+def bring_to(host: Host, pool: Pool, body: dict[str, Any]) -> None:
+    """Brings an existing pool to a checked body, by the ways that clients have.
+
+    A member that the service cannot change on a pool (its size, its machine, its network,
+    its slots) is refused when it differs.
+
+    Raises:
+        Refused: One of the changes is refused.
+    """
+    fixed = {name: value for name, value in body.items() if name not in {"id", *_SCALING}}
+    live_members = ("startTask", "metadata", "applicationPackageReferences", "displayName")
+    for name in sorted(fixed.keys() | pool.body.keys()):
+        if name not in live_members and fixed.get(name) != pool.body.get(name):
+            raise Refused(
+                "InvalidPropertyValue",
+                {
+                    "PropertyName": name,
+                    "PropertyValue": str(fixed.get(name)),
+                    "Reason": f"The property {name} cannot be updated on an existing pool",
+                },
+            )
+    if fixed.get("displayName") != pool.body.get("displayName"):
+        host.run(pools.patch, pool, {"displayName": fixed.get("displayName")})
+    if any(fixed.get(name) != pool.body.get(name) for name in live_members):
+        host.run(pools.replace_properties, pool, fixed)
+    if body["enableAutoScale"]:
+        _bring_formula(host, pool, body)
+    else:
+        _bring_targets(host, pool, body)
+
+
+def _bring_formula(host: Host, pool: Pool, body: dict[str, Any]) -> None:
+    formula = body["autoScaleFormula"]
+    interval = parse_span(body.get("autoScaleEvaluationInterval", _DEFAULT_INTERVAL))
+    if pool.autoscale and (pool.formula, pool.interval) == (formula, interval):
+        return
+    host.check_formula(formula)
+
+    def enable(core: Core) -> None:
+        pools.touch(core, pool)
+        scaling.enable(core, pool, formula, interval, asked=False)
+
+    host.run(enable)
+
+
+def _bring_targets(host: Host, pool: Pool, body: dict[str, Any]) -> None:
+    targets = body.get("targetDedicatedNodes", 0), body.get("targetLowPriorityNodes", 0)
+
+    def resize(core: Core) -> None:
+        scaling.disable(core, pool)
+        pool.resize_timeout = parse_span(body.get("resizeTimeout", _DEFAULT_RESIZE_TIMEOUT))
+        if targets != (pool.target_dedicated, pool.target_spot):
+            pools.touch(core, pool)
+            pools.retarget(core, pool, targets, "requeue")
+
+    host.run(resize)

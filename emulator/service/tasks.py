@@ -1,0 +1,209 @@
+"""Handlers of tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import orjson
+
+from emulator.clock import UNIX_EPOCH_TICKS
+from emulator.engine import tasks
+from emulator.engine.core import Core
+from emulator.engine.refusal import Refused, invalid
+from emulator.engine.world import Job, Task
+from emulator.service import bodies, render
+from emulator.service.call import Call, Reply
+from emulator.service.errors import CATALOGUE
+from emulator.service.jobs import find as find_job
+from emulator.service.odata import Filter
+from emulator.service.schema import malformed
+from emulator.service.values import error_instant, etag, instant, parse_span
+
+_INDEX_GAIN = 4
+"""An index of transitions is used when it leaves at most one task in so many."""
+
+
+def find(call: Call) -> Task:
+    """The task that the path names."""
+    return tasks.get(find_job(call), call.path["taskId"])
+
+
+def to_change(call: Call) -> Task:
+    """The task that the path names, if the conditional headers allow to change it."""
+    task = find(call)
+    call.check_conditions(task.modified)
+    return task
+
+
+def _add(core: Core, job: Job, body: dict[str, Any]) -> Task:
+    return tasks.add(core, job, body, parse_span(body["constraints"]["retentionTime"]))
+
+
+def add_task(call: Call) -> Reply:
+    """POST /jobs/{jobId}/tasks."""
+    body = call.body(bodies.task)
+    task = call.host.run(_add, find_job(call), body)
+    url = f"{call.base}/jobs/{task.job.id}/tasks/{task.id}"
+    return Reply(status=201, modified=task.modified, service_id=url, location=url)
+
+
+def add_task_collection(call: Call) -> Reply:
+    """POST /jobs/{jobId}/addtaskcollection: each task stands or falls by itself."""
+    items = call.body(bodies.task_collection)["value"]
+    if not isinstance(items, list):
+        raise malformed("An array is expected for 'value'.")
+    if len(items) > bodies.MAX_TASKS_PER_COLLECTION:
+        raise invalid(
+            "value",
+            len(items),
+            f"At most {bodies.MAX_TASKS_PER_COLLECTION} tasks can be added at a time",
+        )
+    job = find_job(call)
+
+    def add(core: Core) -> list[dict[str, Any]]:
+        tasks.check_open(job)
+        return [_add_item(call, core, job, item) for item in items]
+
+    return Reply(body={"value": call.host.run(add)}, context="taskaddresult")
+
+
+def _add_item(call: Call, core: Core, job: Job, item: Any) -> dict[str, Any]:
+    try:
+        task = _add(core, job, bodies.task(item, ""))
+    except Refused as refused:
+        given = item.get("id") if isinstance(item, dict) else None
+        return _refused_item(call, core, job, str(given or ""), refused)
+    return {
+        "status": "Success",
+        "taskId": task.id,
+        "eTag": etag(task.modified),
+        "lastModified": instant(task.modified),
+        "location": f"{call.base}/jobs/{job.id}/tasks/{task.id}",
+    }
+
+
+def _refused_item(
+    call: Call, core: Core, job: Job, task_id: str, refused: Refused
+) -> dict[str, Any]:
+    entry = CATALOGUE[refused.code]
+    ids = f"\nRequestId:{call.request_id}\nTime:{error_instant(core.now)}"
+    error: dict[str, Any] = {
+        "code": refused.code,
+        "message": {"lang": "en-US", "value": entry.message + ids},
+    }
+    if refused.values:
+        error["values"] = [{"key": k, "value": v} for k, v in refused.values.items()]
+    return {
+        "error@odata.navigationLinkUrl": f"{call.base}/jobs/{job.id}/tasks/{task_id}/error",
+        "error": error,
+        "status": "ClientError",
+        "taskId": task_id,
+    }
+
+
+def list_tasks(call: Call) -> Reply:
+    """GET /jobs/{jobId}/tasks."""
+    job = find_job(call)
+    return call.listing(
+        "tasks",
+        render.TASK_MEMBERS,
+        job.order.after,
+        lambda key, names: render.task(call.base, job.tasks[key], names),
+        lambda found: _index(job, found),
+    )
+
+
+def _index(job: Job, found: Filter) -> Callable[[str], Iterator[str]]:
+    """The cheapest way to the tasks that a filter may let pass, in order of their keys."""
+    one = found.equals.get("id")
+    if one is not None:
+        return lambda after: iter([one.lower()] if _has(job, one) and one.lower() > after else ())
+    state = found.equals.get("state")
+    recent = _changed_since(job, found.after.get("stateTransitionTime"))
+    if recent is not None:
+        return lambda after: (key for key in recent if key > after)
+    if state in job.by_state:
+        return job.by_state[state].after
+    return job.order.after
+
+
+def _has(job: Job, task_id: str) -> bool:
+    return task_id.lower() in job.tasks
+
+
+def _changed_since(job: Job, since: int | None) -> list[str] | None:
+    """Keys of tasks whose state changed since, in order; None when those are too many."""
+    if since is None or since <= UNIX_EPOCH_TICKS:
+        return None
+    most = len(job.tasks) // _INDEX_GAIN + 1
+    keys: list[str] = []
+    for key in reversed(job.by_transition):
+        # Nodes report ends a little late: a later one may stand before an earlier one.
+        if job.tasks[key].since < since - _LATE:
+            break
+        keys.append(key)
+        if len(keys) > most:
+            return None
+    return sorted(keys)
+
+
+_LATE = 600_000_000
+"""A minute: far more than an end is reported late."""
+
+
+def get_task(call: Call) -> Reply:
+    """GET /jobs/{jobId}/tasks/{taskId}."""
+    task = find(call)
+    return call.entity(
+        "tasks",
+        render.TASK_MEMBERS,
+        lambda names: render.task(call.base, task, names),
+        task.modified,
+    )
+
+
+def put_task(call: Call) -> Reply:
+    """PUT /jobs/{jobId}/tasks/{taskId}: its constraints, and nothing else."""
+    constraints = call.body(bodies.task_update)["constraints"]
+    task = to_change(call)
+    if "maxTaskRetryCount" not in constraints:
+        retries = task.job.body["constraints"]["maxTaskRetryCount"]
+        constraints = {**constraints, "maxTaskRetryCount": retries}
+
+    def change(core: Core) -> None:
+        if task.state == "completed":
+            raise Refused("TaskCompleted")
+        task.spec = orjson.dumps({**tasks.spec_of(task), "constraints": constraints})
+        task.max_retries = constraints["maxTaskRetryCount"]
+        task.retention = parse_span(constraints["retentionTime"])
+        tasks.touch(core, task)
+
+    call.host.run(change)
+    return Reply(modified=task.modified, service_id=True)
+
+
+def delete_task(call: Call) -> Reply:
+    """DELETE /jobs/{jobId}/tasks/{taskId}."""
+    call.host.run(tasks.delete, to_change(call))
+    return Reply()
+
+
+def terminate_task(call: Call) -> Reply:
+    """POST /jobs/{jobId}/tasks/{taskId}/terminate."""
+    task = to_change(call)
+    call.host.run(tasks.terminate, task)
+    return Reply(status=204, modified=task.modified, service_id=True)
+
+
+def reactivate_task(call: Call) -> Reply:
+    """POST /jobs/{jobId}/tasks/{taskId}/reactivate; the service sends no DataServiceId."""
+    task = to_change(call)
+    call.host.run(tasks.reactivate, task)
+    return Reply(status=204, modified=task.modified)
+
+
+def list_subtasks(call: Call) -> Reply:
+    """GET .../subtasksinfo: a task that is not multi-instance has none."""
+    find(call)
+    return Reply(body={"value": []}, context="subtaskinfo")

@@ -1,0 +1,195 @@
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from azure.batch import models
+from azure.batch.aio import BatchClient
+from azure.core.credentials import AzureNamedKeyCredential
+from azure.core.exceptions import HttpResponseError
+from azure.core.pipeline.transport import AsyncioRequestsTransport
+
+from emulator.arm.backend import BackendError
+from emulator.clock import SystemClock
+from emulator.errors import AlreadyRunningError, LocalStateError
+from emulator.server import Server
+from tests.emulator.simulation import (
+    ACCOUNT,
+    KEY,
+    QUICK,
+    SimulatedRunner,
+    manual_server,
+    serving,
+    until,
+)
+
+IMAGE = {
+    "imageReference": {"publisher": "canonical", "offer": "ubuntu-24_04-lts", "sku": "server"},
+    "nodeAgentSKUId": "batch.node.ubuntu 24.04",
+}
+
+
+def client(url: str, key: bytes = KEY, account: str = ACCOUNT) -> BatchClient:
+    credential = AzureNamedKeyCredential(account, base64.b64encode(key).decode())
+    transport = AsyncioRequestsTransport()
+    return BatchClient(url, credential, retry_total=0, transport=transport)
+
+
+def pool(pool_id: str, nodes: int = 0, **more: object) -> models.BatchPoolCreateOptions:
+    return models.BatchPoolCreateOptions(
+        {
+            "id": pool_id,
+            "vmSize": "Standard_D2s_v5",
+            "virtualMachineConfiguration": IMAGE,
+            "targetDedicatedNodes": nodes,
+            **more,
+        }
+    )
+
+
+def job(job_id: str, pool_id: str = "p", **more: object) -> models.BatchJobCreateOptions:
+    return models.BatchJobCreateOptions({"id": job_id, "poolInfo": {"poolId": pool_id}, **more})
+
+
+def task(task_id: str, command: str = "print hello") -> models.BatchTaskCreateOptions:
+    return models.BatchTaskCreateOptions(id=task_id, command_line=command)
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Server]:
+    clock = SystemClock()
+    runner = SimulatedRunner(tmp_path / "nodes", clock)
+    found = Server(data=tmp_path / "data", clock=clock, runner=runner, settings=QUICK)
+    found.add_account(ACCOUNT, KEY)
+    async with serving(found):
+        yield found
+
+
+async def completed(batch: BatchClient, job_id: str, count: int) -> None:
+    while (await batch.get_job_task_counts(job_id)).task_counts.completed < count:  # noqa: ASYNC110 - the service is polled, as clients do
+        await asyncio.sleep(0.005)
+
+
+async def test_the_official_client_runs_tasks_and_reads_their_files(server: Server) -> None:
+    async with client(server.base_url) as batch, asyncio.timeout(20):
+        await batch.create_pool(pool("p", 2))
+        await batch.create_job(job("j"))
+        await batch.create_tasks("j", [task(f"t{number}") for number in range(250)])
+        await completed(batch, "j", 250)
+
+        counts = (await batch.get_job_task_counts("j")).task_counts
+        assert (counts.succeeded, counts.failed, counts.active) == (250, 0, 0)
+        listed = batch.list_tasks("j", filter="startswith(id,'t1')", select=["id"], max_results=10)
+        assert len([found async for found in listed]) == 111
+        found = await batch.get_task("j", "t3")
+        assert found.execution_info
+        assert found.execution_info.result == "success"
+        names = [file.name async for file in batch.list_task_files("j", "t3", recursive=True)]
+        assert set(names) == {"stderr.txt", "stdout.txt", "wd", "wd/out.txt"}
+        parts = await batch.download_task_file("j", "t3", "wd/out.txt", ocp_range="bytes=2-4")
+        assert b"".join([part async for part in parts]) == b"234"
+        properties = await batch.get_task_file_properties("j", "t3", "stdout.txt")
+        assert properties.content_length == len("hello")
+
+        await (await batch.begin_delete_job("j", polling_interval=0)).result()
+        await (await batch.begin_delete_pool("p", polling_interval=0)).result()
+        assert [found async for found in batch.list_pools()] == []
+
+
+async def test_a_wrong_key_is_refused_and_never_logged(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with client(server.base_url, b"another key") as batch:
+        with pytest.raises(HttpResponseError) as caught:
+            await batch.get_job("j")
+    assert caught.value.status_code == 403
+    assert caught.value.error
+    assert caught.value.error.code == "AuthenticationFailed"
+    assert "string to sign" in caplog.text
+    assert base64.b64encode(KEY).decode() not in caplog.text
+
+
+async def test_what_was_acknowledged_is_there_after_a_restart(tmp_path: Path) -> None:
+    clock = SystemClock()
+
+    def start() -> tuple[Server, SimulatedRunner]:
+        runner = SimulatedRunner(tmp_path / "nodes", clock)
+        server = Server(data=tmp_path / "data", clock=clock, runner=runner, settings=QUICK)
+        return server, runner
+
+    server, runner = start()
+    server.add_account(ACCOUNT, KEY)
+    async with serving(server) as url, client(url) as batch, asyncio.timeout(20):
+        await batch.create_pool(pool("p", 1))
+        await batch.create_job(job("j"))
+        await batch.create_tasks("j", [task("runs", "wait"), task("waits", "wait")])
+        await until(lambda: len(runner.running) == 1)
+        first = runner.launched[0].task_id
+
+    server, runner = start()
+    runner.released.set()
+    async with serving(server) as url, client(url) as batch, asyncio.timeout(20):
+        await completed(batch, "j", 2)
+        requeued = {
+            found.id: found.execution_info.requeue_count
+            async for found in batch.list_tasks("j")
+            if found.execution_info
+        }
+    assert requeued == {"runs": 0, "waits": 0} | {first: 1}
+
+
+async def test_a_second_emulator_on_the_same_directory_is_refused(tmp_path: Path) -> None:
+    first, _, _ = manual_server(tmp_path, data=tmp_path / "data")
+    with pytest.raises(AlreadyRunningError, match="another emulator uses"):
+        manual_server(tmp_path, data=tmp_path / "data")
+    await first.close()
+    second, _, _ = manual_server(tmp_path, data=tmp_path / "data")
+    await second.close()
+
+
+def test_a_damaged_file_is_set_aside_with_one_message(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "batch.sqlite3").write_bytes(b"this is no database, it is a letter" * 100)
+    with pytest.raises(LocalStateError, match="was kept as"):
+        manual_server(tmp_path, data=data)
+    assert [path.name[:21] for path in data.glob("*damaged*")] == ["batch.sqlite3.damaged"]
+    manual_server(tmp_path, data=data)
+
+
+async def test_resource_manager_brings_a_pool_to_what_was_declared(tmp_path: Path) -> None:
+    server, clock, _ = manual_server(tmp_path)
+    server.add_account(ACCOUNT, KEY)
+    await server.start()
+    body = {"vmSize": "Standard_D2s_v5", "virtualMachineConfiguration": IMAGE}
+    identity = {"type": "UserAssigned", "userAssignedIdentities": [{"resourceId": "/x"}]}
+
+    await server.put_pool(ACCOUNT, "p", {**body, "targetDedicatedNodes": 1, "identity": identity})
+    clock.advance(1200)
+    found = await server.get_pool(ACCOUNT, "p")
+    assert found
+    assert (found["allocationState"], found["currentDedicatedNodes"]) == ("steady", 1)
+    assert found["identity"] == identity
+
+    formula = "$TargetDedicatedNodes = 3"
+    scaled = {**body, "enableAutoScale": True, "autoScaleFormula": formula}
+    await server.put_pool(ACCOUNT, "p", scaled)
+    found = await server.get_pool(ACCOUNT, "p")
+    assert found
+    assert (found["autoScaleFormula"], found["targetDedicatedNodes"]) == (formula, 3)
+    assert "identity" not in found
+
+    with pytest.raises(BackendError, match="vmSize cannot be updated"):
+        await server.put_pool(ACCOUNT, "p", {**scaled, "vmSize": "Standard_D4s_v5"})
+    with pytest.raises(BackendError) as caught:
+        await server.put_pool(ACCOUNT, "p", {**scaled, "autoScaleFormula": "$x = ("})
+    assert caught.value.code == "AutoScalingFormulaSyntaxError"
+
+    gone = asyncio.create_task(server.delete_pool(ACCOUNT, "p"))
+    await asyncio.sleep(0)
+    clock.advance(60)
+    await gone
+    assert await server.get_pool(ACCOUNT, "p") is None
+    await server.delete_pool(ACCOUNT, "p")
+    await server.close()
