@@ -82,6 +82,7 @@ def test_a_look_at_a_large_job_costs_what_changed(
     for task in tasks[:4000]:
         batch.complete("job", task)
         batch.tasks["job"][task]["stateTransitionTime"] = "2026-01-01T00:00:00Z"
+    batch.tasks["job"][tasks[3999]]["stateTransitionTime"] = "2026-01-02T00:00:00Z"
     watcher.look()
     for _ in range(4):
         batch.requests.clear()

@@ -1,0 +1,126 @@
+"""The emulator with one pool and four containers, as a process of its own.
+
+Run with HPC_LOCAL_DIR set; prints one line when it is ready, ends at the end of stdin.
+Pulumi is left out: what it would make is made through the same backend, so that these
+tests are about `jobs` and take seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import sys
+from typing import Any
+
+import uvicorn
+
+from emulator.azurite import Azurite
+from emulator.backend import EmulatorBackend, StorageAccounts
+from emulator.clock import SystemClock
+from emulator.local import LocalDirectory, write_json
+from emulator.nodes.blobs import LocalStorage
+from emulator.nodes.runner import ProcessRunner
+from emulator.server import Server
+
+SPEED = 400
+IDENTITY = (
+    "/subscriptions/0/resourceGroups/g/providers/Microsoft.ManagedIdentity/"
+    "userAssignedIdentities/nodes"
+)
+CONTAINERS = ("programs", "inputs", "outputs", "logs")
+POOL: dict[str, Any] = {
+    "id": "pool-cpu",
+    "vmSize": "standard_d2s_v5",
+    "virtualMachineConfiguration": {
+        "imageReference": {
+            "publisher": "canonical",
+            "offer": "0001-com-ubuntu-server-jammy",
+            "sku": "22_04-lts",
+        },
+        "nodeAgentSKUId": "batch.node.ubuntu 22.04",
+    },
+    "targetDedicatedNodes": 2,
+    "taskSlotsPerNode": 2,
+    "identity": {
+        "type": "UserAssigned",
+        "userAssignedIdentities": [{"resourceId": IDENTITY}],
+    },
+}
+
+
+def outputs(batch: str, blob: str) -> dict[str, Any]:
+    pool = {
+        "id": "pool-cpu",
+        "vm_size": "Standard_D2s_v5",
+        "vcpus": 2,
+        "os": "linux",
+        "task_slots_per_node": 2,
+        "min_nodes": 2,
+        "max_nodes": 2,
+        "max_dedicated_nodes": 2,
+        "max_spot_nodes": 0,
+        "inter_node_communication": False,
+        "identity_id": IDENTITY,
+        "dedicated_price_per_hour": 0.096,
+        "spot_price_per_hour": None,
+        "price_currency": "USD",
+        "prices_as_of": "2026-11-01",
+    }
+    return {
+        "schema_version": 1,
+        "stack": "local",
+        "location": "eastus",
+        "resource_group": "rg",
+        "batch_account_name": "jobs",
+        "batch_endpoint": batch,
+        "authentication": "shared-key",
+        "storage_account_name": "jobsdata",
+        "blob_endpoint": blob,
+        **{f"{name}_container": name for name in CONTAINERS},
+        "log_analytics_workspace_id": "/w",
+        "pools": {"cpu": pool},
+    }
+
+
+async def main() -> None:
+    local = LocalDirectory.default()
+    storage = StorageAccounts(local, None)
+    azurite: Azurite | None = None
+    runner = ProcessRunner(
+        local.root / "nodes",
+        LocalStorage(
+            endpoint=lambda: azurite.endpoint if azurite else None,
+            key=storage.keys.get,
+            auto_storage=storage.sole,
+        ),
+    )
+    server = Server(data=None, clock=SystemClock(SPEED), runner=runner)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+    server.base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    azurite = await Azurite.start(data=None, accounts={})
+    await server.start()
+    http = uvicorn.Server(
+        uvicorn.Config(server.app, log_level="warning", access_log=False, lifespan="off")
+    )
+    serving = asyncio.create_task(http.serve(sockets=[listener]))
+    try:
+        backend = EmulatorBackend(server, azurite, storage)
+        await backend.create_batch_account("jobs")
+        await backend.create_storage_account("jobsdata")
+        for name in CONTAINERS:
+            await backend.create_container("jobsdata", name)
+        await backend.put_pool("jobs", "pool-cpu", POOL)
+        values = outputs(server.base_url, backend.blob_endpoint("jobsdata"))
+        write_json(local.stack_outputs("local"), values)
+        sys.stdout.write(json.dumps({"ready": True}) + "\n")
+        sys.stdout.flush()
+        await asyncio.to_thread(sys.stdin.read)
+    finally:
+        http.should_exit = True
+        await serving
+        await server.close()
+        await azurite.close()
+
+
+asyncio.run(main())
