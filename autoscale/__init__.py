@@ -10,6 +10,7 @@ from __future__ import annotations
 from autoscale.checking import check
 from autoscale.errors import AutoscaleError, CaseError, FormulaError, PolicyError
 from autoscale.evaluation import Evaluation, EvaluationError, Targets, evaluate, refusal
+from autoscale.explanation import Explanation, explain
 from autoscale.findings import Finding
 from autoscale.limits import Limits
 from autoscale.parser import parse
@@ -21,6 +22,7 @@ __all__ = [
     "CaseError",
     "Evaluation",
     "EvaluationError",
+    "Explanation",
     "Finding",
     "Formula",
     "FormulaError",
@@ -30,6 +32,7 @@ __all__ = [
     "Targets",
     "check",
     "evaluate",
+    "explain",
     "parse",
     "refusal",
 ]

@@ -101,10 +101,21 @@ def either(one: Estimate, other: Estimate) -> Estimate:
     )
 
 
-def blended(parts: Iterable[Estimate]) -> Estimate:
-    """Where a value comes from that is computed from several; its bounds are unknown."""
+def blended(
+    parts: Iterable[Estimate],
+    *,
+    low: float = -INFINITE,
+    high: float = INFINITE,
+    floors: frozenset[str] = frozenset(),
+    bumped: bool = False,
+) -> Estimate:
+    """Where a value comes from that is computed from several, and what else is known."""
     found = list(parts)
     return Estimate(
+        low=low,
+        high=high,
+        floors=floors,
+        bumped=bumped,
         sources=frozenset[str]().union(*(part.sources for part in found)),
         divided=any(part.divided for part in found),
         fraction=next((part.fraction for part in found if part.fraction), None),
@@ -121,8 +132,8 @@ def add(left: Estimate, right: Estimate) -> Estimate:
     if left.low >= 0:
         floors |= right.floors
     constants = [part.constant for part in (left, right) if part.constant is not None]
-    total = replace(
-        blended((left, right)),
+    total = blended(
+        (left, right),
         low=_sum(left.low, right.low, -INFINITE),
         high=_sum(left.high, right.high, INFINITE),
         floors=floors,
@@ -144,7 +155,7 @@ def subtract(left: Estimate, right: Estimate) -> Estimate:
 def multiply(left: Estimate, right: Estimate, span: Span) -> Estimate:
     """Bounds of a product."""
     corners = [_product(a, b) for a in (left.low, left.high) for b in (right.low, right.high)]
-    product = replace(blended((left, right)), low=min(corners), high=max(corners))
+    product = blended((left, right), low=min(corners), high=max(corners))
     for one, other in ((left, right), (right, left)):
         factor = one.constant
         if factor is not None and 0 < factor < 1 and other.constant is None:

@@ -165,7 +165,7 @@ class _Estimator:
         value = self.estimate(node.operand, known)
         if node.operator == "!":
             return replace(blended([value]), low=0.0, high=1.0)
-        return replace(blended([value]), low=-value.high, high=-value.low)
+        return blended([value], low=-value.high, high=-value.low)
 
     def chain(self, node: Chain, known: Known) -> Estimate:
         left = self.estimate(node.first, known)
@@ -192,12 +192,12 @@ class _Estimator:
         if operator in COMPARISONS:
             return _comparison(operator, left, right)
         if operator == "+":
-            return replace(add(left, right), shifted=self.moves(left, right))
+            return self.moved(add(left, right), left, right)
         if operator == "-":
             difference = subtract(left, right)
             if right.literal and not left.literal:
                 self.report("AS120", span, "an age since a time in the text")
-            return replace(difference, shifted=self.moves(left, right))
+            return self.moved(difference, left, right)
         if operator == "*":
             return multiply(left, right, span)
         if right.low <= 0 <= right.high:
@@ -205,9 +205,11 @@ class _Estimator:
             self.report("AS111", divisor.span, f"the divisor {'is' if certain else 'can be'} zero")
         return divide(left, right, span)
 
-    def moves(self, left: Estimate, right: Estimate) -> bool:
+    def moved(self, result: Estimate, left: Estimate, right: Estimate) -> Estimate:
         """A timestamp moved by a constant is a local time; see rule AS114."""
-        return left.shifted or right.shifted or bool(left.constant or right.constant)
+        if left.shifted or right.shifted or left.constant or right.constant:
+            return replace(result, shifted=True)
+        return result
 
     def conditional(self, node: Conditional, known: Known) -> Estimate:
         test = self.estimate(node.condition, known)
@@ -407,7 +409,7 @@ def _window(parts: Sequence[Estimate]) -> float | None:
 
 
 def _comparison(operator: str, left: Estimate, right: Estimate) -> Estimate:
-    truth = replace(blended([left, right]), low=0.0, high=1.0, fraction=None, may_be_empty=False)
+    truth = Estimate(low=0.0, high=1.0, sources=left.sources | right.sources)
     one, other = left.constant, right.constant
     if one is not None and other is not None:
         return replace(truth, low=(known := float(COMPARISONS[operator](one, other))), high=known)

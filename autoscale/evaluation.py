@@ -15,13 +15,13 @@ from functools import lru_cache
 
 from autoscale.compiler import compiled
 from autoscale.errors import ErrorCode, FormulaError
-from autoscale.language import DEALLOCATION, DEDICATED, DEFAULT_DEALLOCATION, LOW_PRIORITY, TARGETS
+from autoscale.language import DEALLOCATION, DEDICATED, DEFAULT_DEALLOCATION, LOW_PRIORITY
 from autoscale.parser import parse
-from autoscale.run import Failure, Run, Samples, Stopped
+from autoscale.run import Failure, Observed, Run, Samples, Stopped
 from autoscale.semantics import DEFAULT_SEMANTICS, Semantics
 from autoscale.source import position
 from autoscale.syntax import Formula
-from autoscale.values import Timestamp, Value, format_value
+from autoscale.values import Value, format_value
 
 _MOST_NODES = 2**31 - 1
 # Recorded from the service, without a full stop.
@@ -90,8 +90,8 @@ class Evaluation:
         error: What went wrong; None when nothing did.
         targets: The raw targets; after an error those of before.
         node_deallocation_option: `requeue` unless the formula says otherwise.
-        variables: The formula's own variables, sorted by name; after an error those that
-            were set before it, which `results` does not show.
+        variables: The formula's own variables, in the order of their assignment; after an
+            error those that were set before it, which `results` does not show.
     """
 
     error: EvaluationError | None
@@ -108,7 +108,8 @@ class Evaluation:
             f"{DEALLOCATION}={self.node_deallocation_option}",
         ]
         if self.error is None:
-            parts += [f"{name}={format_value(value)}" for name, value in self.variables.items()]
+            own = self.variables
+            parts += [f"{name}={format_value(own[name])}" for name in sorted(own)]
         return ";".join(parts)
 
 
@@ -140,7 +141,8 @@ def evaluate(
     Raises:
         ValueError: `now` has no time zone.
     """
-    moment = Timestamp.of(now)
+    if now.tzinfo is None:
+        raise ValueError(f"{now.isoformat()} has no time zone; the language knows UTC only")
     if isinstance(formula, str):
         try:
             formula = _parsed(formula)
@@ -148,7 +150,7 @@ def evaluate(
             return _unchanged(refused(error), targets)
     run = start(
         samples=samples,
-        now=moment,
+        now=now,
         targets=targets,
         task_slots_per_node=task_slots_per_node,
         semantics=semantics,
@@ -159,7 +161,7 @@ def evaluate(
 def start(
     *,
     samples: Samples,
-    now: Timestamp,
+    now: datetime,
     targets: Targets,
     task_slots_per_node: int,
     semantics: Semantics,
@@ -176,7 +178,7 @@ def start(
         semantics=semantics,
         deallocation=DEFAULT_DEALLOCATION,
         task_slots_per_node=float(task_slots_per_node),
-        observed={} if observe else None,
+        observed=Observed() if observe else None,
     )
 
 
@@ -239,15 +241,20 @@ def _target(run: Run, name: str) -> float:
     value = run.variables[name]
     assert isinstance(value, float)  # noqa: S101 - the step that assigns has checked
     at = run.assigned_at.get(name, 0)
+    if 0.0 <= value < math.inf:
+        return value
     if not math.isfinite(value):
         raise Failure(at, f"{name} is {format_value(value)}")
-    if value < 0 and run.semantics.negative_target == "error":
+    if run.semantics.negative_target == "error":
         raise Failure(at, f"{name} is negative: {format_value(value)}")
     return value
 
 
 def _own(run: Run) -> dict[str, Value]:
-    return {name: run.variables[name] for name in sorted(run.variables) if name not in TARGETS}
+    """The formula's own variables; the run is over and no longer needs the targets."""
+    own = run.variables
+    del own[DEDICATED], own[LOW_PRIORITY]
+    return own
 
 
 def _failed(formula: Formula, failure: Failure, run: Run, targets: Targets) -> Evaluation:

@@ -239,6 +239,8 @@ class _Linter:
                     yield _report("AS127", text.span, f"that day is a {day}")
 
     def text(self) -> Iterator[Report]:
+        if self.formula.text.isascii():
+            return
         for offset, character in enumerate(self.formula.text):
             if not character.isascii():
                 span = Span(start=offset, end=offset + 1)

@@ -6,19 +6,21 @@ found in a window; it does not know the tree.
 
 from __future__ import annotations
 
-import math
 import random
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from operator import itemgetter
 
 from autoscale.errors import ErrorCode
-from autoscale.language import SAMPLE_PERIOD_S
+from autoscale.language import SAMPLE_PERIOD_S, TICKS_PER_SECOND
 from autoscale.semantics import Semantics
 from autoscale.values import Interval, Timestamp, Value
 
 Samples = Mapping[str, Sequence[tuple[float, float]]]
+# A part of a series: from the second number up to the third.
+Window = tuple[Sequence[tuple[float, float]], int, int]
 
 # Sample times are seconds in floats; two that differ by less are the same instant.
 _SAME_S = 1e-6
@@ -41,16 +43,12 @@ class Stopped(Exception):  # noqa: N818 - control flow inside the package; `eval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
-    """What a ranged call found: how many samples of how many, as its percentage counts."""
+class Observed:
+    """What was seen of an evaluation, by `id` of the node: values, beginnings, windows."""
 
-    available: int
-    expected: int
-
-    @property
-    def percent(self) -> float:
-        """0 to 100."""
-        return min(100.0, 100.0 * self.available / self.expected)
+    values: dict[int, Value] = field(default_factory=dict)
+    entered: set[int] = field(default_factory=set)
+    windows: dict[int, str] = field(default_factory=dict)
 
 
 class Run:
@@ -58,15 +56,14 @@ class Run:
 
     Attributes:
         variables: Name to value, the targets among them.
-        observed: Where values of sub-expressions are noted, by `id` of the node; None
-            when nobody watches.
+        observed: Where values of sub-expressions are noted; None when nobody watches.
     """
 
     __slots__ = (
         "_random",
         "assigned_at",
         "deallocation",
-        "now",
+        "moment",
         "now_s",
         "observed",
         "samples",
@@ -74,7 +71,6 @@ class Run:
         "task_slots_per_node",
         "variables",
         "visible_s",
-        "windows",
     )
 
     def __init__(
@@ -82,24 +78,28 @@ class Run:
         *,
         variables: dict[str, Value],
         samples: Samples,
-        now: Timestamp,
+        now: datetime,
         semantics: Semantics,
         deallocation: str,
         task_slots_per_node: float = 1.0,
-        observed: dict[int, Value] | None = None,
+        observed: Observed | None = None,
     ) -> None:
         self.variables = variables
         self.samples = samples
-        self.now = now
-        self.now_s = now.epoch_s
+        self.moment = now
+        self.now_s = now.timestamp()
         self.visible_s = self.now_s - semantics.sample_delay_s + _SAME_S
         self.semantics = semantics
         self.deallocation = deallocation
         self.task_slots_per_node = task_slots_per_node
         self.assigned_at: dict[str, int] = {}
         self.observed = observed
-        self.windows: dict[int, Window] = {}
         self._random: random.Random | None = None
+
+    @property
+    def now(self) -> Timestamp:
+        """The time of the evaluation, as `time()` gives it."""
+        return Timestamp.of(self.moment)
 
     def rand(self) -> float:
         """Uniform in 0 to 1; the same evaluation gives the same numbers every time."""
@@ -110,7 +110,7 @@ class Run:
     def latest(self, variable: str) -> float:
         """The value of the latest visible sample; 0 when there is none."""
         series = self.samples.get(variable, ())
-        end = bisect_right(series, self.visible_s, key=_when)
+        end = self._visible(series)
         if end:
             return float(series[end - 1][1])
         # The slots are a property of the pool, known before any sample is taken.
@@ -118,41 +118,43 @@ class Run:
 
     def count(self, variable: str) -> int:
         """How many samples are visible."""
-        return bisect_right(self.samples.get(variable, ()), self.visible_s, key=_when)
+        return self._visible(self.samples.get(variable, ()))
 
     def begin(self, variable: str) -> Timestamp:
         """When the oldest visible sample was taken; now when there is none."""
         if not self.count(variable):
             return self.now
         past_s = self.now_s - self.samples[variable][0][0]
-        return Timestamp(ticks=self.now.ticks - Interval.of(past_s * 1e7).ticks)
+        return Timestamp(ticks=self.now.ticks - Interval.of(past_s * TICKS_PER_SECOND).ticks)
 
     def newest(self, variable: str, count: float) -> tuple[float, ...]:
         """The most recent `count` samples, however old."""
         series = self.samples.get(variable, ())
-        end = bisect_right(series, self.visible_s, key=_when)
-        start = 0 if count >= end else end - int(count)
-        return self._values(series, start, end)
+        end = self._visible(series)
+        return self.values(series, 0 if count >= end else end - int(count), end)
 
-    def window(self, variable: str, first_s: float, last_s: float) -> tuple[float, ...]:
+    def window(self, variable: str, first_s: float, last_s: float) -> Window:
         """Samples after `first_s` up to `last_s`, in seconds since 1970."""
         series = self.samples.get(variable, ())
-        last_s = min(last_s + _SAME_S, self.visible_s)
-        start = bisect_right(series, first_s + _SAME_S, key=_when)
-        end = bisect_right(series, last_s, lo=start, key=_when)
-        return self._values(series, start, end)
+        end = len(series)
+        if end and (series[-1][0] > self.visible_s or last_s < self.now_s):
+            end = bisect_right(series, min(self.visible_s, last_s + _SAME_S), key=_when)
+        return series, bisect_right(series, first_s + _SAME_S, hi=end, key=_when), end
 
-    def available(self, variable: str, first_s: float, last_s: float) -> Window:
-        """How full a window is, for a sample every 30 seconds."""
-        series = self.samples.get(variable, ())
-        visible_s = min(last_s + _SAME_S, self.visible_s)
-        start = bisect_right(series, first_s + _SAME_S, key=_when)
-        end = bisect_right(series, visible_s, lo=start, key=_when)
-        expected = max(1, math.floor((last_s - first_s) / SAMPLE_PERIOD_S + 0.5))
-        return Window(available=end - start, expected=expected)
-
-    def _values(
+    def values(
         self, series: Sequence[tuple[float, float]], start: int, end: int
     ) -> tuple[float, ...]:
-        values = tuple(map(_what, series[start:end]))
-        return values[::-1] if self.semantics.newest_first else values
+        """The values of some samples, in the order of `Semantics.newest_first`."""
+        found = tuple(map(_what, series[start:end]))
+        return found[::-1] if self.semantics.newest_first else found
+
+    def _visible(self, series: Sequence[tuple[float, float]]) -> int:
+        """How many samples are old enough to be seen; mostly that is all of them."""
+        if not series or series[-1][0] <= self.visible_s:
+            return len(series)
+        return bisect_right(series, self.visible_s, key=_when)
+
+
+def expected(first_s: float, last_s: float) -> int:
+    """How many samples belong into a window; one at least."""
+    return int((last_s - first_s) / SAMPLE_PERIOD_S + 0.5) or 1
