@@ -27,8 +27,8 @@ SCHEMA_FILE = Path(__file__).with_name("config.schema.json")
 Authentication = Literal["entra", "shared-key"]
 Preset = Literal["cpu", "gpu", "rdma", "spot"]
 
-# The engine appends 8 hexadecimal digits to it, and Batch allows 64 characters.
-PoolName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,56}$")]
+# A hyphen and 8 hexadecimal digits follow it in Azure, and Batch allows 64 characters.
+PoolName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,55}$")]
 RuleId = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}[0-9]{3}$")]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=10)]
 ContainerName = Annotated[

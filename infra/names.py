@@ -1,8 +1,9 @@
 """Logical names from which Azure's names are made.
 
-Names in Azure are automatic: the engine appends 8 hexadecimal digits, so that two
-stacks never collide and a resource can be replaced before the old one goes. Only
-accounts need care, because Azure allows them lower-case letters and digits alone.
+Names of what lies in a resource group are automatic: azure-native appends 8 hexadecimal
+digits, so that two stacks never collide and a resource can be replaced before the old
+one goes. Accounts need care, because Azure allows them lower-case letters and digits
+alone. What lies inside an account or network is named by its component.
 """
 
 from __future__ import annotations

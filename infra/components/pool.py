@@ -1,45 +1,47 @@
 """One pool, declared from its plan.
 
-What it deliberately does not do: give the pool a name. Batch changes little of a pool
-that exists; for the rest there must be a new one, and with automatic names the engine
-creates it before the old one goes, so that work always has somewhere to run.
-`REPLACED_ON_CHANGES` tells the engine which fields those are, because neither Resource
-Manager nor azure-native says so beforehand: they refuse in the middle of a deployment.
+Batch changes little of a pool that exists; for the rest there must be a new one, and
+work must have somewhere to run meanwhile, so the new pool is made before the old one
+goes. That needs two names. azure-native gives resources inside an account their logical
+name, always the same, so this component makes the name itself: the logical name and a
+digest of everything that cannot be changed live. Such a change is a new name, a new
+name is a new pool, and everything else is an update.
+
+What it deliberately does not do: wait for jobs. Jobs bound to the old pool end with it;
+`python -m infra changes` tells beforehand which pools a deployment replaces.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 from pulumi_azure_native.batch import (
     AutoScaleSettingsArgs,
     AutoUserScope,
     AutoUserSpecificationArgs,
-    BatchPoolIdentityArgs,
+    BatchPoolIdentityArgsDict,
     ComputeNodeFillType,
-    DeploymentConfigurationArgs,
+    DeploymentConfigurationArgsDict,
     DiffDiskPlacement,
-    DiffDiskSettingsArgs,
     ElevationLevel,
     EnvironmentSettingArgs,
     FixedScaleSettingsArgs,
-    ImageReferenceArgs,
+    ImageReferenceArgsDict,
     InterNodeCommunicationState,
     IPAddressProvisioningType,
     MetadataItemArgs,
-    NetworkConfigurationArgs,
+    NetworkConfigurationArgsDict,
     NodeCommunicationMode,
-    OSDiskArgs,
     PoolIdentityType,
-    PublicIPAddressConfigurationArgs,
     ScaleSettingsArgs,
-    SecurityProfileArgs,
     StartTaskArgs,
-    TaskSchedulingPolicyArgs,
+    TaskSchedulingPolicyArgsDict,
     UserIdentityArgs,
-    VirtualMachineConfigurationArgs,
+    VirtualMachineConfigurationArgsDict,
 )
 from pulumi_azure_native.batch import (
     Pool as AzurePool,
@@ -90,76 +92,99 @@ class Pool(pulumi.ComponentResource):
     ) -> None:
         super().__init__("hpc:index:Pool", name, {}, opts)
         plan = args.plan
+        fixed = unchangeable(args)
         pool = AzurePool(
             plan.name,
             resource_group_name=args.resource_group_name,
             account_name=args.account_name,
-            display_name=plan.display_name,
-            vm_size=plan.vm_size,
-            deployment_configuration=DeploymentConfigurationArgs(
-                virtual_machine_configuration=_virtual_machine(plan)
+            pool_name=pulumi.Output.json_dumps(fixed, sort_keys=True).apply(
+                lambda text: pool_name(plan.name, text)
             ),
-            identity=BatchPoolIdentityArgs(
-                type=PoolIdentityType.USER_ASSIGNED,
-                user_assigned_identities=[args.identity_id],
-            ),
-            inter_node_communication=(
-                InterNodeCommunicationState.ENABLED
-                if plan.inter_node_communication
-                else InterNodeCommunicationState.DISABLED
-            ),
-            network_configuration=NetworkConfigurationArgs(
-                subnet_id=args.subnet_id,
-                public_ip_address_configuration=PublicIPAddressConfigurationArgs(
-                    provision=(
-                        IPAddressProvisioningType.BATCH_MANAGED
-                        if args.public_addresses
-                        else IPAddressProvisioningType.NO_PUBLIC_IP_ADDRESSES
-                    )
-                ),
-            ),
+            **fixed,
             scale_settings=_scale(plan.scale),
             start_task=_start_task(plan.start_task) if plan.start_task else None,
-            target_node_communication_mode=NodeCommunicationMode.SIMPLIFIED,
-            task_scheduling_policy=TaskSchedulingPolicyArgs(node_fill_type=_FILL[plan.fill]),
-            task_slots_per_node=plan.task_slots_per_node,
             metadata=_metadata({**plan.metadata, "hpc-pool": plan.name, "hpc-stack": args.stack}),
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=list(args.after),
                 replace_on_changes=list(REPLACED_ON_CHANGES),
+                # Names differ, so both pools may exist; azure-native would not dare.
+                delete_before_replace=False,
             ),
         )
         self.pool_id = pool.name
         self.register_outputs({"pool_id": self.pool_id})
 
 
-def _virtual_machine(plan: PoolPlan) -> VirtualMachineConfigurationArgs:
-    if plan.image is None:
-        image = ImageReferenceArgs(id=plan.gallery_image_id)
-    else:
-        image = ImageReferenceArgs(
-            publisher=plan.image.publisher,
-            offer=plan.image.offer,
-            sku=plan.image.sku,
-            version=plan.image_version,
-        )
-    return VirtualMachineConfigurationArgs(
-        image_reference=image,
-        node_agent_sku_id=plan.node_agent_sku_id,
-        os_disk=(
-            OSDiskArgs(
-                ephemeral_os_disk_settings=DiffDiskSettingsArgs(
-                    placement=DiffDiskPlacement.CACHE_DISK
-                )
+def pool_name(logical_name: str, unchangeable: str) -> str:
+    """The name of a pool in Azure, such as `cpu-1f8a20c4`.
+
+    Args:
+        logical_name: The name in the config.
+        unchangeable: Everything of the pool that cannot be changed live, as one text.
+    """
+    digest = hashlib.sha256(unchangeable.encode()).hexdigest()
+    return f"{logical_name}-{digest[:8]}"
+
+
+def unchangeable(args: PoolArgs) -> dict[str, Any]:
+    """The arguments that only a new pool can have; plain data, so that it has a digest."""
+    plan = args.plan
+    virtual_machine: VirtualMachineConfigurationArgsDict = {
+        "image_reference": _image(plan),
+        "node_agent_sku_id": plan.node_agent_sku_id,
+    }
+    if plan.ephemeral_os_disk:
+        virtual_machine["os_disk"] = {
+            "ephemeral_os_disk_settings": {"placement": DiffDiskPlacement.CACHE_DISK}
+        }
+    if plan.encryption_at_host:
+        virtual_machine["security_profile"] = {"encryption_at_host": True}
+    deployment: DeploymentConfigurationArgsDict = {
+        "virtual_machine_configuration": virtual_machine
+    }
+    identity: BatchPoolIdentityArgsDict = {
+        "type": PoolIdentityType.USER_ASSIGNED,
+        "user_assigned_identities": [args.identity_id],
+    }
+    network: NetworkConfigurationArgsDict = {
+        "subnet_id": args.subnet_id,
+        "public_ip_address_configuration": {
+            "provision": (
+                IPAddressProvisioningType.BATCH_MANAGED
+                if args.public_addresses
+                else IPAddressProvisioningType.NO_PUBLIC_IP_ADDRESSES
             )
-            if plan.ephemeral_os_disk
-            else None
+        },
+    }
+    scheduling: TaskSchedulingPolicyArgsDict = {"node_fill_type": _FILL[plan.fill]}
+    arguments = {
+        "deployment_configuration": deployment,
+        "display_name": plan.display_name,
+        "identity": identity,
+        "inter_node_communication": (
+            InterNodeCommunicationState.ENABLED
+            if plan.inter_node_communication
+            else InterNodeCommunicationState.DISABLED
         ),
-        security_profile=(
-            SecurityProfileArgs(encryption_at_host=True) if plan.encryption_at_host else None
-        ),
-    )
+        "network_configuration": network,
+        "target_node_communication_mode": NodeCommunicationMode.SIMPLIFIED,
+        "task_scheduling_policy": scheduling,
+        "task_slots_per_node": plan.task_slots_per_node,
+        "vm_size": plan.vm_size,
+    }
+    return {name: value for name, value in arguments.items() if value is not None}
+
+
+def _image(plan: PoolPlan) -> ImageReferenceArgsDict:
+    if plan.image is None:
+        return {"id": plan.gallery_image_id}
+    return {
+        "publisher": plan.image.publisher,
+        "offer": plan.image.offer,
+        "sku": plan.image.sku,
+        "version": plan.image_version,
+    }
 
 
 def _scale(plan: ScalePlan) -> ScaleSettingsArgs:

@@ -2,115 +2,65 @@
 
 from __future__ import annotations
 
+import json
+import runpy
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import pulumi
 import pytest
-from pulumi.runtime import MockCallArgs, MockResourceArgs, Mocks
 
+from emulator.arm.mocks import ProgramRun, run_program
 from infra.checking import plan_stack
 from infra.estate import Estate
 from infra.platform import Platform
-from infra.sources import read_stack_file
+from infra.sources import PROJECT_ROOT, read_stack_file, stack_names
 
-ROOT = Path(__file__).resolve().parents[2]
-SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
-
-
-@dataclass(frozen=True, slots=True)
-class Provisioned:
-    """What a program registered, and what it exported."""
-
-    resources: list[MockResourceArgs] = field(default_factory=list)
-    outputs: dict[str, Any] = field(default_factory=dict)
-
-    def of_type(self, token: str) -> list[MockResourceArgs]:
-        """The resources of a type; at least one, so that no loop over them is empty."""
-        found = [resource for resource in self.resources if resource.typ == token]
-        assert found, f"no {token} was registered"
-        return found
-
-
-class _Recorder(Mocks):
-    def __init__(self, subscription: str) -> None:
-        self.provisioned = Provisioned()
-        self.subscription = subscription
-
-    def new_resource(self, args: MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        self.provisioned.resources.append(args)
-        state = dict(args.inputs)
-        named = [value for key, value in state.items() if key.endswith("ainerName")]
-        state.setdefault("name", named[0] if named else f"{args.name}0a1b2c3d")
-        if args.typ.endswith(":StorageAccount"):
-            state["primaryEndpoints"] = {"blob": f"https://{state['name']}.blob.core.windows.net/"}
-        if args.typ.endswith(":BatchAccount"):
-            state["accountEndpoint"] = f"{state['name']}.eastus.batch.azure.com"
-        if args.typ.endswith(":UserAssignedIdentity"):
-            state["principalId"] = f"principal-of-{args.name}"
-        if "identity" in state:
-            ids = state["identity"]["userAssignedIdentities"]
-            state["identity"] = {
-                **state["identity"],
-                "userAssignedIdentities": {key: {} for key in ids},
-            }
-        group = f"/subscriptions/{self.subscription}/resourceGroups/g"
-        if args.typ.startswith("hpc:"):
-            return "", {}
-        return f"{group}/providers/{args.typ}/{state['name']}", state
-
-    def call(self, args: MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]]]:
-        assert args.token == "azure-native:authorization:getClientConfig"
-        answer = {"tenantId": "tenant", "clientId": "client", "objectId": "object"}
-        return {**answer, "subscriptionId": self.subscription}, []
-
-
-Provision = Callable[..., Provisioned]
+Provision = Callable[[Estate], ProgramRun]
+Example = Callable[[str], Estate]
 
 
 @pytest.fixture(scope="session")
 def provision() -> Provision:
-    """Runs the platform over an estate under mocks and gives back what it registered."""
+    """Runs the platform over an estate against a model of Resource Manager."""
 
-    def run(estate: Estate, *, subscription: str = SUBSCRIPTION) -> Provisioned:
-        recorder = _Recorder(subscription)
-        pulumi.runtime.set_mocks(recorder, project="hpc", stack=estate.stack)
+    def run(estate: Estate) -> ProgramRun:
+        def program() -> None:
+            for name, value in Platform("hpc", estate).outputs.items():
+                pulumi.export(name, value)
 
-        @pulumi.runtime.test  # type: ignore[untyped-decorator] # the SDK's own lacks types
-        def program() -> pulumi.Output[None]:
-            platform = Platform("hpc", estate)
-            return pulumi.Output.all(**platform.outputs).apply(recorder.provisioned.outputs.update)
-
-        program()
-        return recorder.provisioned
+        return run_program(program, project="hpc", stack=estate.stack)
 
     return run
 
 
 @pytest.fixture(scope="session")
-def example() -> Callable[[str], Estate]:
+def example() -> Example:
     """The planned estate of a stack file in the repository."""
 
     def plan(stack: str) -> Estate:
-        return plan_stack(stack, read_stack_file(stack, root=ROOT), root=ROOT).deployable()
+        return plan_stack(stack, read_stack_file(stack), root=PROJECT_ROOT).deployable()
 
     return plan
 
 
 @pytest.fixture(scope="session")
-def provisioned(stack: str, example: Callable[[str], Estate], provision: Provision) -> Provisioned:
-    """What an example stack registers and exports; run once for all tests that ask."""
-    return provision(example(stack))
+def provisioned(stack: str) -> ProgramRun:
+    """What `__main__.py` registers and exports for an example stack, run once."""
+    config = {
+        f"hpc:{key}": value if isinstance(value, str) else json.dumps(value)
+        for key, value in read_stack_file(stack).items()
+    }
+    main = str(PROJECT_ROOT / "__main__.py")
+    return run_program(
+        lambda: void(runpy.run_path(main)), project="hpc", stack=stack, config=config
+    )
 
 
-def example_stacks() -> list[str]:
-    """Every stack with a file in the repository."""
-    return sorted(path.name.split(".")[1] for path in ROOT.glob("Pulumi.*.yaml"))
+def void(_: object) -> None:
+    """Drops what a program's module holds."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Runs a test that asks for a `stack` over every example stack."""
     if "stack" in metafunc.fixturenames:
-        metafunc.parametrize("stack", example_stacks(), scope="session")
+        metafunc.parametrize("stack", stack_names(), scope="session")

@@ -7,19 +7,23 @@ import re
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from emulator.arm.kinds import Identity
+from emulator.arm.mocks import ProgramRun
 from infra.components.identity import BLOB_DATA_CONTRIBUTOR
 from infra.config import StackConfig
 from infra.errors import InfraError
 from infra.estate import Estate, plan_estate
+from infra.platform import EMULATED_SUBSCRIPTION_PREFIX
 
 Example = Callable[[str], Estate]
-Provision = Callable[..., Any]
+Provision = Callable[[Estate], ProgramRun]
 
 STORAGE = "azure-native:storage:StorageAccount"
 CONTAINER = "azure-native:storage:BlobContainer"
@@ -74,18 +78,19 @@ configs = st.fixed_dictionaries(
 )
 
 
-def assert_storage_has_no_keys_and_no_public_blobs(provisioned: Any) -> None:
-    for account in provisioned.of_type(STORAGE):
+def assert_storage_has_no_keys_and_no_public_blobs(provisioned: ProgramRun) -> None:
+    assert provisioned.arm.of(STORAGE)
+    for account in provisioned.arm.of(STORAGE):
         assert account.inputs["allowBlobPublicAccess"] is False
         assert account.inputs["enableHttpsTrafficOnly"] is True
         assert account.inputs["minimumTlsVersion"] == "TLS1_2"
         assert account.inputs["isLocalUserEnabled"] is False
-    for container in provisioned.of_type(CONTAINER):
+    for container in provisioned.arm.of(CONTAINER):
         assert container.inputs["publicAccess"] == "None"
 
 
-def assert_nothing_comes_in_from_the_internet(provisioned: Any) -> None:
-    for group in provisioned.of_type(NSG):
+def assert_nothing_comes_in_from_the_internet(provisioned: ProgramRun) -> None:
+    for group in provisioned.arm.of(NSG):
         rules = group.inputs["securityRules"]
         inbound = sorted(
             (rule for rule in rules if rule["direction"] == "Inbound"),
@@ -102,95 +107,103 @@ def assert_nothing_comes_in_from_the_internet(provisioned: Any) -> None:
             assert rule["sourceAddressPrefix"] == rule["destinationAddressPrefix"]
             assert rule["sourceAddressPrefix"].startswith("10.64.")
         assert len({(rule["direction"], rule["priority"]) for rule in rules}) == len(rules) <= 25
-    for subnet in provisioned.of_type(SUBNET):
+    for subnet in provisioned.arm.of(SUBNET):
         if subnet.inputs["subnetName"] != "endpoints":
             assert subnet.inputs["networkSecurityGroup"]["id"]
 
 
-def assert_roles_are_least(provisioned: Any) -> None:
+def assert_roles_are_least(provisioned: ProgramRun) -> None:
     names = set()
-    for role in provisioned.of_type(ROLE):
+    for role in provisioned.arm.of(ROLE):
         assert role.inputs["scope"].count("/") > len(
             ["", "subscriptions", "S", "resourceGroups", "G"]
         )
         assert role.inputs["principalType"] == "ServicePrincipal"
         names.add(role.inputs["roleAssignmentName"])
         assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", max(names))
-    assert len(names) == len(provisioned.of_type(ROLE))
+    assert len(names) == len(provisioned.arm.of(ROLE))
 
 
-def test_no_storage_account_allows_shared_keys_in_azure(stack: str, provisioned: Any) -> None:
+def test_no_storage_account_allows_shared_keys_in_azure(
+    stack: str, provisioned: ProgramRun
+) -> None:
     allowed = stack == "local"
-    for account in provisioned.of_type(STORAGE):
+    for account in provisioned.arm.of(STORAGE):
         assert account.inputs["allowSharedKeyAccess"] is allowed
-    for account in provisioned.of_type(BATCH):
+    for account in provisioned.arm.of(BATCH):
         modes = account.inputs["allowedAuthenticationModes"]
         assert modes == (["AAD", "SharedKey"] if allowed else ["AAD"])
 
 
-def test_no_blob_container_is_public(provisioned: Any) -> None:
+def test_no_blob_container_is_public(provisioned: ProgramRun) -> None:
     assert_storage_has_no_keys_and_no_public_blobs(provisioned)
 
 
 def test_the_network_lets_nothing_in_from_the_internet(
-    provisioned: Any,
+    provisioned: ProgramRun,
 ) -> None:
     assert_nothing_comes_in_from_the_internet(provisioned)
 
 
 def test_roles_are_given_on_single_resources_under_stable_names(
-    stack: str, provisioned: Any, example: Example, provision: Provision
+    stack: str, provisioned: ProgramRun, example: Example, provision: Provision
 ) -> None:
     first, second = provisioned, provision(example(stack))
     assert_roles_are_least(first)
-    assert sorted(role.inputs["roleAssignmentName"] for role in first.of_type(ROLE)) == sorted(
-        role.inputs["roleAssignmentName"] for role in second.of_type(ROLE)
+    assert sorted(role.inputs["roleAssignmentName"] for role in first.arm.of(ROLE)) == sorted(
+        role.inputs["roleAssignmentName"] for role in second.arm.of(ROLE)
     )
 
 
 def test_pools_have_an_identity_that_may_write_the_data_account(
-    provisioned: Any,
+    provisioned: ProgramRun,
 ) -> None:
     grants = [
         role
-        for role in provisioned.of_type(ROLE)
+        for role in provisioned.arm.of(ROLE)
         if role.inputs["roleDefinitionId"].endswith(BLOB_DATA_CONTRIBUTOR)
         and "data" in role.inputs["scope"].rsplit("/", 1)[1]
     ]
-    assert [grant.inputs["principalId"] for grant in grants] == ["principal-of-hpc-nodes"]
-    for pool in provisioned.of_type(POOL):
-        (identity,) = pool.inputs["identity"]["userAssignedIdentities"]
-        assert identity.endswith("/hpc-nodes0a1b2c3d")
+    nodes = provisioned.arm.one("managedidentity:UserAssignedIdentity", "hpc-nodes")
+    assert [grant.inputs["principalId"] for grant in grants] == [nodes.outputs["principalId"]]
+    for pool in provisioned.arm.of(POOL):
+        assert pool.inputs["identity"]["userAssignedIdentities"] == [nodes.id]
 
 
-def test_pools_have_automatic_names_so_that_a_new_one_exists_before_the_old_goes(
-    provisioned: Any,
+def test_a_pools_name_in_azure_is_its_logical_name_and_a_digest(
+    provisioned: ProgramRun,
 ) -> None:
-    for pool in provisioned.of_type(POOL):
-        assert "poolName" not in pool.inputs
+    for pool in provisioned.arm.of(POOL):
+        assert re.fullmatch(rf"{pool.name}-[0-9a-f]{{8}}", pool.inputs["poolName"])
 
 
 def test_node_communication_is_said_and_simplified(
-    provisioned: Any,
+    provisioned: ProgramRun,
 ) -> None:
-    for pool in provisioned.of_type(POOL):
+    for pool in provisioned.arm.of(POOL):
         assert pool.inputs["interNodeCommunication"] in {"Enabled", "Disabled"}
         assert pool.inputs["targetNodeCommunicationMode"] == "Simplified"
 
 
 def test_no_secret_is_in_inputs_or_outputs(
-    provisioned: Any,
+    provisioned: ProgramRun,
 ) -> None:
-    text = json.dumps([dict(resource.inputs) for resource in provisioned.resources])
-    text += json.dumps(provisioned.outputs)
+    text = json.dumps([dict(resource.inputs) for resource in provisioned.arm.resources])
+    text += json.dumps(dict(provisioned.outputs))
     assert not re.search(r"AccountKey=|sig=|[A-Za-z0-9+/]{86}==", text)
 
 
 def test_shared_keys_are_refused_where_the_provider_is_azure(
-    example: Example, provision: Provision
+    example: Example, provision: Provision, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    azure = SimpleNamespace(subscription_id="7c1f3a52-9a3e-4d53-8a0e-3a2c4a7f1d10")
+    monkeypatch.setattr("infra.platform.get_client_config", lambda: azure)
     with pytest.raises(InfraError, match=r"(?s)only the emulator accepts.*entra"):
-        provision(example("local"), subscription="7c1f3a52-9a3e-4d53-8a0e-3a2c4a7f1d10")
+        provision(example("local"))
+
+
+def test_the_emulators_subscription_is_told_from_azures() -> None:
+    assert Identity().subscription_id.startswith(EMULATED_SUBSCRIPTION_PREFIX)
 
 
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
@@ -202,11 +215,11 @@ def test_the_invariants_hold_for_any_config(raw: dict[str, Any], provision: Prov
     assert_storage_has_no_keys_and_no_public_blobs(provisioned)
     assert_nothing_comes_in_from_the_internet(provisioned)
     assert_roles_are_least(provisioned)
-    assert all(not a.inputs["allowSharedKeyAccess"] for a in provisioned.of_type(STORAGE))
-    assert len(provisioned.of_type(POOL)) == len(raw["pools"])
+    assert all(not a.inputs["allowSharedKeyAccess"] for a in provisioned.arm.of(STORAGE))
+    assert len(provisioned.arm.of(POOL)) == len(raw["pools"])
 
 
-def test_outputs_have_what_the_contract_says(provisioned: Any) -> None:
+def test_outputs_have_what_the_contract_says(provisioned: ProgramRun) -> None:
     outputs = provisioned.outputs
     page = (ROOT / "docs" / "stack-outputs.md").read_text(encoding="utf-8")
     top, pool = page.split("A pool:")
