@@ -410,7 +410,10 @@ def _instant(value: Value, at: int, run: Run) -> float:
 
 def _bounds(values: Sequence[Value], at: int, run: Run) -> tuple[float, float]:
     """The window between two instants in whatever order, or from one until now."""
-    first_s = _instant(values[0], at, run)
+    first = values[0]
+    if len(values) == 1 and type(first) is Interval and first.ticks >= 0:
+        return run.now_s - first.ticks / TICKS_PER_SECOND, run.now_s
+    first_s = _instant(first, at, run)
     last_s = run.now_s if len(values) == 1 else _instant(values[1], at, run)
     return (first_s, last_s) if first_s <= last_s else (last_s, first_s)
 

@@ -93,6 +93,8 @@ def estimated(formula: Formula, types: dict[int, Type]) -> Estimates:
             if isinstance(statement, Assignment):
                 estimator.assign(statement)
         after = {name: estimator.known.names[name] for name in TARGETS}
+        if not estimator.reads_targets:
+            return Estimates(targets=after, reports=estimator.reports)
         grown = {name: _widened(before[name], after[name]) for name in TARGETS}
         if grown == before:
             return Estimates(targets=after, reports=estimator.reports)
@@ -114,6 +116,7 @@ class _Estimator:
         self.types = types
         self.seen: dict[int, Estimate] = {}
         self.budget = 0
+        self.reads_targets = False
         self.reports: list[Report] = []
         self.known = Known(
             names={
@@ -159,7 +162,9 @@ class _Estimator:
             return exactly(INTERVAL_CONSTANTS[node.name] / TICKS_PER_SECOND)
         if node.name in SAMPLED:
             return _samples(node.name)
-        return known.names.get(ALIASES.get(node.name, node.name), UNKNOWN)
+        name = ALIASES.get(node.name, node.name)
+        self.reads_targets = self.reads_targets or name in TARGETS
+        return known.names.get(name, UNKNOWN)
 
     def unary(self, node: Unary, known: Known) -> Estimate:
         value = self.estimate(node.operand, known)

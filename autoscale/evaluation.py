@@ -199,7 +199,10 @@ def execute(formula: Formula, run: Run, targets: Targets) -> Evaluation:
         too_deep = Failure(0, "the expression is nested too deeply")
         return _failed(formula, too_deep, run, targets)
     try:
-        after = Targets(dedicated=_target(run, DEDICATED), low_priority=_target(run, LOW_PRIORITY))
+        after = targets
+        if run.assigned_at:
+            dedicated, low_priority = _target(run, DEDICATED), _target(run, LOW_PRIORITY)
+            after = Targets(dedicated=dedicated, low_priority=low_priority)
     except Failure as failure:
         return _failed(formula, failure, run, targets)
     return Evaluation(

@@ -145,7 +145,8 @@ class Run:
         self, series: Sequence[tuple[float, float]], start: int, end: int
     ) -> tuple[float, ...]:
         """The values of some samples, in the order of `Semantics.newest_first`."""
-        found = tuple(map(_what, series[start:end]))
+        # Unpacking is half again as fast as tuple(): this line is most of an evaluation.
+        found = (*map(_what, series[start:end]),)
         return found[::-1] if self.semantics.newest_first else found
 
     def _visible(self, series: Sequence[tuple[float, float]]) -> int:

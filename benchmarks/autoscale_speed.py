@@ -19,11 +19,13 @@ import timeit
 from bisect import bisect_right
 from collections.abc import Callable
 from datetime import UTC, datetime
+from operator import itemgetter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from autoscale import Targets, check, evaluate, parse
+from autoscale.policies import FollowPending
 
 NOW = datetime(2026, 1, 6, 12, tzinfo=UTC)
 HOUR_OF_SAMPLES = 120
@@ -71,13 +73,18 @@ def python_of(characters: int) -> str:
     return "\n".join(lines)[:characters].rpartition("\n")[0]
 
 
+POLICY = FollowPending(
+    max_dedicated_nodes=20, task_slots_per_node=4, idle_minutes=60, max_step_down=8
+)
+
+
 def by_hand(
     samples: list[tuple[float, float]], now_s: float, before: float
 ) -> tuple[float, dict[str, float]]:
     """What the policy computes, as a person would write it in Python."""
-    end = bisect_right(samples, now_s, key=lambda sample: sample[0])
-    start = bisect_right(samples, now_s - 15 * 60, key=lambda sample: sample[0])
-    known = min(100.0, 100.0 * (end - start) / 30)
+    end = bisect_right(samples, now_s, key=itemgetter(0))
+    start = bisect_right(samples, now_s - 60 * 60, key=itemgetter(0))
+    known = min(100.0, 100.0 * (end - start) / 120)
     last = max(0.0, samples[end - 1][1])
     if known < 70:
         tasks = last
@@ -86,22 +93,14 @@ def by_hand(
         tasks = max(last, sum(window) / len(window))
     nodes = math.ceil(tasks / 4)
     nodes = min(nodes, 20)
-    target = float(min(nodes, before + 8))
-    return target, {"known": known, "last": last, "tasks": tasks, "nodes": nodes}
+    nodes = max(nodes, before - 8)
+    nodes = float(max(0, min(nodes, 20)))
+    return nodes, {"known": known, "last": last, "tasks": tasks, "nodes": nodes, "before": before}
 
 
 def evaluate_ratio() -> float:
     """The evaluator over Python by hand, for one policy and an hour of samples."""
-    formula = parse(
-        "window = 15 * TimeInterval_Minute;"
-        "known = $PendingTasks.GetSamplePercent(window);"
-        "last = max(0, $PendingTasks.GetSample(1));"
-        "tasks = known < 70 ? last : max(last, avg($PendingTasks.GetSample(window, 70)));"
-        "nodes = ceil(tasks / 4);"
-        "nodes = min(nodes, 20);"
-        "$TargetDedicatedNodes = min(nodes, $TargetDedicatedNodes + 8);"
-        "$NodeDeallocationOption = taskcompletion;"
-    )
+    formula = parse(POLICY.render())
     now_s = NOW.timestamp()
     series = [
         (now_s - 30 * (HOUR_OF_SAMPLES - 1 - place), float(place % 17))
