@@ -51,7 +51,7 @@ class Core:
         self.world = World(account)
         self.settings = settings
         self.evaluate = evaluate
-        self.random = Random(settings.seed)  # noqa: S311 - waits and ids, no secrets
+        self.random = Random(f"{settings.seed}/{account}")  # noqa: S311 - waits and ids, no secrets
         self.now = 0
         self.effects: list[Effect] = []
         self.dirty: dict[Pool | Node | Job | Task, bool] = {}

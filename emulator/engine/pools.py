@@ -38,9 +38,18 @@ def get_live(core: Core, pool_id: str) -> Pool:
         Refused: `PoolNotFound` or `PoolBeingDeleted`.
     """
     pool = get(core, pool_id)
+    check_live(pool)
+    return pool
+
+
+def check_live(pool: Pool) -> None:
+    """Refuses what a pool that is being deleted cannot take.
+
+    Raises:
+        Refused: `PoolBeingDeleted`.
+    """
     if pool.state == "deleting":
         raise Refused("PoolBeingDeleted")
-    return pool
 
 
 def touch(core: Core, pool: Pool) -> None:
@@ -110,6 +119,7 @@ def resize(
     Raises:
         Refused: The pool scales itself, or is being resized.
     """
+    check_live(pool)
     if pool.autoscale:
         raise Refused("AutoScalingEnabled")
     if pool.allocation != "steady":
@@ -217,6 +227,7 @@ def stop_resize(core: Core, pool: Pool) -> None:
     Raises:
         Refused: `OperationInvalidForCurrentState` when none is in progress.
     """
+    check_live(pool)
     if pool.allocation != "resizing":
         raise Refused("OperationInvalidForCurrentState")
     pool.generation += 1
@@ -244,6 +255,7 @@ def remove_nodes(core: Core, pool: Pool, node_ids: Iterable[str], option: str) -
     Raises:
         Refused: `NodeNotFound` for one of them, or the pool is being resized.
     """
+    check_live(pool)
     chosen = [nodes.get(pool, node_id) for node_id in dict.fromkeys(node_ids)]
     if pool.allocation != "steady":
         raise Refused("PoolBeingResized")
@@ -301,5 +313,6 @@ def delete(core: Core, pool: Pool) -> None:
 
 def _gone(core: Core, pool: Pool) -> None:
     if core.world.pools.get(pool.key) is pool and not pool.nodes:
+        pool.generation += 1
         core.world.remove_pool(pool)
         core.forget(pool)

@@ -88,6 +88,8 @@ def restore(core: Core, rows: Iterable[Row]) -> None:
     Nothing runs any more: nodes that were up reboot, and their tasks are requeued, as
     the service does when a node restarts. Transitions that were under way are taken up.
     """
+    # Otherwise the nodes that come now would get the ids of those that came before.
+    core.random.seed(f"{core.settings.seed}/{core.world.account}/{core.now}")
     by_kind: dict[Kind, list[tuple[Row, list[Any]]]] = {
         "pool": [],
         "node": [],

@@ -148,14 +148,15 @@ async def test_a_second_emulator_on_the_same_directory_is_refused(tmp_path: Path
     await second.close()
 
 
-def test_a_damaged_file_is_set_aside_with_one_message(tmp_path: Path) -> None:
+async def test_a_damaged_file_is_set_aside_with_one_message(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
     (data / "batch.sqlite3").write_bytes(b"this is no database, it is a letter" * 100)
     with pytest.raises(LocalStateError, match="was kept as"):
         manual_server(tmp_path, data=data)
     assert [path.name[:21] for path in data.glob("*damaged*")] == ["batch.sqlite3.damaged"]
-    manual_server(tmp_path, data=data)
+    fresh, _, _ = manual_server(tmp_path, data=data)
+    await fresh.close()
 
 
 async def test_resource_manager_brings_a_pool_to_what_was_declared(tmp_path: Path) -> None:
