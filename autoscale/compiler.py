@@ -44,7 +44,6 @@ from autoscale.language import (
     ALIASES,
     DEALLOCATION,
     DEALLOCATION_WORDS,
-    DEFAULT_DEALLOCATION,
     FUNCTIONS,
     INTERVAL_CONSTANTS,
     METHODS,
@@ -76,14 +75,18 @@ from autoscale.values import Interval, Timestamp, Value, type_of
 
 
 @lru_cache(maxsize=256)
-def compiled(formula: Formula, *, observe: bool = False) -> tuple[Step, ...]:
+def compiled(formula: Formula) -> tuple[Step, ...]:
     """The statements of a formula as functions, to be called in order.
 
     They raise `Failure` or `Stopped` when they are called, never here: a formula that
     cannot work is still a formula that the service takes and then fails to evaluate.
     """
-    compiler = _Compiler(observe=observe)
-    return tuple(map(compiler.statement, formula.statements))
+    return tuple(map(_Compiler(observe=False).statement, formula.statements))
+
+
+def observing(formula: Formula) -> tuple[Step, ...]:
+    """The same, with the value of every expression noted in `Run.observed`."""
+    return tuple(map(_Compiler(observe=True).statement, formula.statements))
 
 
 class _Compiler:
@@ -229,13 +232,7 @@ class _Compiler:
 
 def _folded(code: Code) -> Code:
     """Constant code as its value; code that fails stays, to fail when it is run."""
-    nowhere = Run(
-        variables={},
-        samples={},
-        now=datetime(2000, 1, 1, tzinfo=UTC),
-        semantics=DEFAULT_SEMANTICS,
-        deallocation=DEFAULT_DEALLOCATION,
-    )
+    nowhere = Run({}, datetime(2000, 1, 1, tzinfo=UTC), DEFAULT_SEMANTICS)
     try:
         return constant(code(nowhere))
     except Failure:

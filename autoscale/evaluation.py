@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 
+from autoscale.closures import Step
 from autoscale.compiler import compiled
 from autoscale.errors import ErrorCode, FormulaError
 from autoscale.language import DEALLOCATION, DEDICATED, DEFAULT_DEALLOCATION, LOW_PRIORITY
 from autoscale.parser import parse
-from autoscale.run import Failure, Observed, Run, Samples, Stopped
+from autoscale.run import Failure, Run, Samples, Stopped
 from autoscale.semantics import DEFAULT_SEMANTICS, Semantics
 from autoscale.source import position
 from autoscale.syntax import Formula
@@ -148,44 +149,21 @@ def evaluate(
             formula = _parsed(formula)
         except FormulaError as error:
             return _unchanged(refused(error), targets)
-    run = start(
-        samples=samples,
-        now=now,
-        targets=targets,
+    run = Run(
+        samples,
+        now,
+        semantics,
+        dedicated=targets.dedicated,
+        low_priority=targets.low_priority,
         task_slots_per_node=task_slots_per_node,
-        semantics=semantics,
     )
-    return execute(formula, run, targets)
+    return execute(formula, compiled(formula), run, targets)
 
 
-def start(
-    *,
-    samples: Samples,
-    now: datetime,
-    targets: Targets,
-    task_slots_per_node: int,
-    semantics: Semantics,
-    observe: bool = False,
-) -> Run:
-    """The state in which every evaluation begins."""
-    return Run(
-        variables={
-            DEDICATED: float(targets.dedicated),
-            LOW_PRIORITY: float(targets.low_priority),
-        },
-        samples=samples,
-        now=now,
-        semantics=semantics,
-        deallocation=DEFAULT_DEALLOCATION,
-        task_slots_per_node=float(task_slots_per_node),
-        observed=Observed() if observe else None,
-    )
-
-
-def execute(formula: Formula, run: Run, targets: Targets) -> Evaluation:
+def execute(formula: Formula, steps: tuple[Step, ...], run: Run, targets: Targets) -> Evaluation:
     """Runs a formula from its first statement to its last, `stop()` or failure."""
     try:
-        for step in compiled(formula, observe=run.observed is not None):
+        for step in steps:
             step(run)
     except Stopped:
         if not run.semantics.stop_keeps:

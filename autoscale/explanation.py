@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from autoscale.evaluation import Evaluation, Targets, execute, start
+from autoscale.compiler import observing
+from autoscale.evaluation import Evaluation, Targets, execute
 from autoscale.language import (
     ALIASES,
     DEALLOCATION,
@@ -20,7 +21,7 @@ from autoscale.language import (
     TARGETS,
 )
 from autoscale.parser import parse
-from autoscale.run import Observed, Samples
+from autoscale.run import Observed, Run, Samples
 from autoscale.semantics import DEFAULT_SEMANTICS, Semantics
 from autoscale.source import printable
 from autoscale.syntax import (
@@ -148,20 +149,21 @@ def explain(
     """
     if isinstance(formula, str):
         formula = parse(formula)
-    moment = Timestamp.of(now)
-    run = start(
-        samples=samples,
-        now=now,
-        targets=targets,
+    moment = Timestamp.of(now).moment
+    observed = Observed()
+    run = Run(
+        samples,
+        now,
+        semantics,
+        dedicated=targets.dedicated,
+        low_priority=targets.low_priority,
         task_slots_per_node=task_slots_per_node,
-        semantics=semantics,
-        observe=True,
+        observed=observed,
     )
-    evaluation = execute(formula, run, targets)
-    assert run.observed is not None  # noqa: S101 - asked for in `start`
-    writer = _Writer(formula, run.observed)
+    evaluation = execute(formula, observing(formula), run, targets)
+    writer = _Writer(formula, observed)
     return Explanation(
-        now=moment.moment,
+        now=moment,
         before=targets,
         evaluation=evaluation,
         lines=tuple(map(writer.line, formula.statements)),

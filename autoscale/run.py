@@ -14,7 +14,13 @@ from datetime import datetime
 from operator import itemgetter
 
 from autoscale.errors import ErrorCode
-from autoscale.language import SAMPLE_PERIOD_S, TICKS_PER_SECOND
+from autoscale.language import (
+    DEDICATED,
+    DEFAULT_DEALLOCATION,
+    LOW_PRIORITY,
+    SAMPLE_PERIOD_S,
+    TICKS_PER_SECOND,
+)
 from autoscale.semantics import Semantics
 from autoscale.values import Interval, Timestamp, Value
 
@@ -75,23 +81,26 @@ class Run:
 
     def __init__(
         self,
-        *,
-        variables: dict[str, Value],
         samples: Samples,
         now: datetime,
         semantics: Semantics,
-        deallocation: str,
-        task_slots_per_node: float = 1.0,
+        *,
+        dedicated: float = 0.0,
+        low_priority: float = 0.0,
+        task_slots_per_node: int = 1,
         observed: Observed | None = None,
     ) -> None:
-        self.variables = variables
+        self.variables: dict[str, Value] = {
+            DEDICATED: float(dedicated),
+            LOW_PRIORITY: float(low_priority),
+        }
         self.samples = samples
         self.moment = now
         self.now_s = now.timestamp()
         self.visible_s = self.now_s - semantics.sample_delay_s + _SAME_S
         self.semantics = semantics
-        self.deallocation = deallocation
-        self.task_slots_per_node = task_slots_per_node
+        self.deallocation = DEFAULT_DEALLOCATION
+        self.task_slots_per_node = float(task_slots_per_node)
         self.assigned_at: dict[str, int] = {}
         self.observed = observed
         self._random: random.Random | None = None

@@ -29,6 +29,7 @@ from autoscale.policies import FollowPending
 
 NOW = datetime(2026, 1, 6, 12, tzinfo=UTC)
 HOUR_OF_SAMPLES = 120
+GUARD_PERCENT = 70
 LIMITS = {"check": 25.0, "growth": 1.5, "evaluate": 3.0}
 
 
@@ -86,15 +87,15 @@ def by_hand(
     start = bisect_right(samples, now_s - 60 * 60, key=itemgetter(0))
     known = min(100.0, 100.0 * (end - start) / 120)
     last = max(0.0, samples[end - 1][1])
-    if known < 70:
+    if known < GUARD_PERCENT:
         tasks = last
     else:
         window = [value for _, value in samples[start:end]]
         tasks = max(last, sum(window) / len(window))
-    nodes = math.ceil(tasks / 4)
-    nodes = min(nodes, 20)
+    nodes = float(math.ceil(tasks / 4))
+    nodes = min(nodes, 20.0)
     nodes = max(nodes, before - 8)
-    nodes = float(max(0, min(nodes, 20)))
+    nodes = max(0.0, min(nodes, 20.0))
     return nodes, {"known": known, "last": last, "tasks": tasks, "nodes": nodes, "before": before}
 
 
