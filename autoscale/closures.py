@@ -21,7 +21,7 @@ from autoscale.language import (
     TICKS_PER_SECOND,
 )
 from autoscale.operators import COMPARISONS, DOUBLES, combine, negate
-from autoscale.run import Failure, Run, Stopped, expected
+from autoscale.run import Failure, Run, Stopped
 from autoscale.semantics import Semantics
 from autoscale.source import quoted
 from autoscale.syntax import Chain, Expression, Name, Number, String, Term, Unary
@@ -300,8 +300,8 @@ def aggregate(name: str, arguments: tuple[Code, ...], at: int) -> Code:
 
     if len(arguments) == 1:
         return _of_one(apply, act, arguments[0], at)
-    if len(arguments) == 2 and name in {"max", "min"}:  # noqa: PLR2004 - the common pair
-        return _of_two(apply, max if name == "max" else min, arguments)
+    if len(arguments) == 2 and name in _OF_TWO:  # noqa: PLR2004 - the common pair
+        return _OF_TWO[name](apply, *arguments)
     return lambda run: apply([argument(run) for argument in arguments], run)
 
 
@@ -320,22 +320,32 @@ def _of_one(apply: Apply, act: Aggregate, argument: Code, at: int) -> Code:
     return aggregate
 
 
-def _of_two(
-    apply: Apply, act: Callable[[float, float], float], arguments: tuple[Code, ...]
-) -> Code:
-    """Max and min of two numbers, which is what most formulas are made of."""
-    first, second = arguments
+def _greatest_of_two(apply: Apply, first: Code, second: Code) -> Code:
+    """Max of two numbers: with `_least_of_two` what most formulas are made of."""
 
-    def extreme(run: Run) -> Value:
+    def greatest(run: Run) -> Value:
         a, b = first(run), second(run)
         if type(a) is float:
             if type(b) is float:
-                return act(a, b)
+                return max(a, b)
             if type(b) is tuple and len(b) == 1:
-                return float(act(a, b[0]))
+                return float(max(a, b[0]))
         return apply((a, b), run)
 
-    return extreme
+    return greatest
+
+
+def _least_of_two(apply: Apply, first: Code, second: Code) -> Code:
+    def least(run: Run) -> Value:
+        a, b = first(run), second(run)
+        if type(a) is float and type(b) is float:
+            return min(a, b)
+        return apply((a, b), run)
+
+    return least
+
+
+_OF_TWO = {"max": _greatest_of_two, "min": _least_of_two}
 
 
 def maths(name: str, arguments: tuple[Code, ...], at: int) -> Code:
@@ -450,11 +460,12 @@ def _newest_or_since(variable: str, argument: Code, at: int, key: int) -> Code:
 def _between(
     variable: str, first_s: float, last_s: float, percent: float, at: int, key: int, run: Run
 ) -> Value:
-    series, start, end = run.window(variable, first_s, last_s)
-    received = _percent(start, end, first_s, last_s, key, run)
-    if received >= percent:
-        return run.values(series, start, end)
-    raise _insufficient(variable, percent, received, at)
+    window = run.window(variable, first_s, last_s)
+    if run.observed is not None:
+        run.observed.windows[key] = f"{window.end - window.start} of {window.expected} samples"
+    if window.percent >= percent:
+        return run.values(window.series, window.start, window.end)
+    raise _insufficient(variable, percent, window.percent, at)
 
 
 def _insufficient(variable: str, percent: float, received: float, at: int) -> Failure:
@@ -468,14 +479,6 @@ def _insufficient(variable: str, percent: float, received: float, at: int) -> Fa
     )
 
 
-def _percent(start: int, end: int, first_s: float, last_s: float, key: int, run: Run) -> float:
-    wanted = expected(first_s, last_s)
-    if run.observed is not None:
-        run.observed.windows[key] = f"{end - start} of {wanted} samples"
-    found = end - start
-    return 100.0 * found / wanted if found < wanted else 100.0
-
-
 def _whole(percent: float) -> str:
     return f"{percent // 1:.0f}"
 
@@ -485,7 +488,9 @@ def get_sample_percent(variable: str, arguments: tuple[Code, ...], at: int, key:
 
     def get_sample_percent(run: Run) -> Value:
         first_s, last_s = _bounds([argument(run) for argument in arguments], at, run)
-        _, start, end = run.window(variable, first_s, last_s)
-        return _percent(start, end, first_s, last_s, key, run)
+        window = run.window(variable, first_s, last_s)
+        if run.observed is not None:
+            run.observed.windows[key] = f"{window.end - window.start} of {window.expected} samples"
+        return window.percent
 
     return get_sample_percent

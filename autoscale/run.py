@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from operator import itemgetter
+from typing import NamedTuple
 
 from autoscale.errors import ErrorCode
 from autoscale.language import (
@@ -25,8 +26,6 @@ from autoscale.semantics import Semantics
 from autoscale.values import Interval, Timestamp, Value
 
 Samples = Mapping[str, Sequence[tuple[float, float]]]
-# A part of a series: from the second number up to the third.
-Window = tuple[Sequence[tuple[float, float]], int, int]
 
 # Sample times are seconds in floats; two that differ by less are the same instant.
 _SAME_S = 1e-6
@@ -48,6 +47,19 @@ class Stopped(Exception):  # noqa: N818 - control flow inside the package; `eval
     """The formula called `stop()`."""
 
 
+class Window(NamedTuple):
+    """The samples from `start` up to `end` of a series, of so many that should be there.
+
+    A tuple and no dataclass: one is made at every look at samples.
+    """
+
+    series: Sequence[tuple[float, float]]
+    start: int
+    end: int
+    expected: int
+    percent: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
     """What was seen of an evaluation, by `id` of the node: values, beginnings, windows."""
@@ -55,6 +67,9 @@ class Observed:
     values: dict[int, Value] = field(default_factory=dict)
     entered: set[int] = field(default_factory=set)
     windows: dict[int, str] = field(default_factory=dict)
+
+
+_NOTHING = Window((), 0, 0, 1, 0.0)
 
 
 class Run:
@@ -66,6 +81,8 @@ class Run:
     """
 
     __slots__ = (
+        "_found",
+        "_looked_at",
         "_random",
         "assigned_at",
         "deallocation",
@@ -104,6 +121,8 @@ class Run:
         self.assigned_at: dict[str, int] = {}
         self.observed = observed
         self._random: random.Random | None = None
+        self._looked_at: tuple[str, float, float] | None = None
+        self._found = _NOTHING
 
     @property
     def now(self) -> Timestamp:
@@ -144,11 +163,20 @@ class Run:
 
     def window(self, variable: str, first_s: float, last_s: float) -> Window:
         """Samples after `first_s` up to `last_s`, in seconds since 1970."""
+        if (variable, first_s, last_s) == self._looked_at:
+            # A guard and the call behind it look at the same window.
+            return self._found
         series = self.samples.get(variable, ())
         end = len(series)
         if end and (series[-1][0] > self.visible_s or last_s < self.now_s):
             end = bisect_right(series, min(self.visible_s, last_s + _SAME_S), key=_when)
-        return series, bisect_right(series, first_s + _SAME_S, hi=end, key=_when), end
+        start = bisect_right(series, first_s + _SAME_S, hi=end, key=_when)
+        wanted = int((last_s - first_s) / SAMPLE_PERIOD_S + 0.5) or 1
+        found = end - start
+        percent = 100.0 * found / wanted if found < wanted else 100.0
+        self._looked_at = (variable, first_s, last_s)
+        self._found = Window(series, start, end, wanted, percent)
+        return self._found
 
     def values(
         self, series: Sequence[tuple[float, float]], start: int, end: int
@@ -163,8 +191,3 @@ class Run:
         if not series or series[-1][0] <= self.visible_s:
             return len(series)
         return bisect_right(series, self.visible_s, key=_when)
-
-
-def expected(first_s: float, last_s: float) -> int:
-    """How many samples belong into a window; one at least."""
-    return int((last_s - first_s) / SAMPLE_PERIOD_S + 0.5) or 1
