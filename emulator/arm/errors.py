@@ -2,8 +2,9 @@
 
     ArmError         a refusal of the service, with its status and code
     UnknownTypeError a resource type or function that this model does not have
+    ValueKindError   a property value that no Azure resource can have, such as an asset
 
-Both texts go to a person through Pulumi's diagnostics.
+The texts go to a person through Pulumi's diagnostics.
 """
 
 from __future__ import annotations
@@ -27,3 +28,7 @@ class ArmError(Exception):
 
 class UnknownTypeError(Exception):
     """A resource type or function that this model does not have."""
+
+
+class ValueKindError(Exception):
+    """A property value that no Azure resource can have, such as an asset."""

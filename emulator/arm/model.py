@@ -15,7 +15,7 @@ import asyncio
 import hashlib
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -108,6 +108,8 @@ class ResourceManager:
         *,
         seed: bytes = b"",
         proposed_name: str | None = None,
+        owner: str | None = None,
+        held: Collection[str] = frozenset(),
     ) -> Checked:
         """Names and completes inputs, and says what is wrong with them.
 
@@ -118,6 +120,9 @@ class ResourceManager:
             olds: Inputs of the last deployment.
             seed: Makes automatic names differ between stacks and replacements.
             proposed_name: Used instead of an automatic name.
+            owner: URN of the Pulumi resource. What an interrupted deployment of it left
+                behind gives its random name again, so that it can be taken over.
+            held: Ids, folded, that are in the owner's state: those were not left behind.
 
         Raises:
             UnknownTypeError: There is no such type.
@@ -136,7 +141,11 @@ class ResourceManager:
                 inputs[name_property] = old
                 flagged = bool((olds or {}).get(CREATE_BEFORE_DELETE))
             else:
-                inputs[name_property] = proposed_name or automatic_name(kind, logical_name, seed)
+                inputs[name_property] = (
+                    self._left_behind(kind, owner, inputs, held)
+                    or proposed_name
+                    or automatic_name(kind, logical_name, seed)
+                )
                 flagged = kind.autoname != "copy"
             if flagged:
                 inputs[CREATE_BEFORE_DELETE] = True
@@ -201,7 +210,12 @@ class ResourceManager:
         return known | dict.fromkeys(_VOLATILE & known.keys(), UNKNOWN)
 
     async def create(
-        self, token: str, owner: str, news: Mapping[str, Any], *, adopt: bool = True
+        self,
+        token: str,
+        owner: str,
+        news: Mapping[str, Any],
+        *,
+        held: Collection[str] = frozenset(),
     ) -> Resource:
         """Puts a resource that the caller believes to be new.
 
@@ -212,7 +226,7 @@ class ResourceManager:
             token: Type token.
             owner: URN of the Pulumi resource.
             news: Checked inputs, all known.
-            adopt: Whether to take over; False where the owner still has the old one.
+            held: Ids, folded, that are in the owner's state: those are not new.
 
         Raises:
             ArmError: Resource Manager refuses.
@@ -223,7 +237,8 @@ class ResourceManager:
         resource_id = kind.id(asked, self.identity.subscription_id)
         async with self._lock(resource_id):
             existing = self._store.get(resource_id)
-            if existing is not None and not (adopt and existing.owner == owner):
+            ours = existing is not None and existing.owner == owner
+            if existing is not None and (not ours or resource_id.casefold() in held):
                 raise ArmError(
                     409,
                     "ResourceAlreadyExists",
@@ -411,6 +426,25 @@ class ResourceManager:
             for key, value in every.items()
             if key in declared.outputs and value is not None
         }
+
+    def _left_behind(
+        self,
+        kind: ResourceType,
+        owner: str | None,
+        inputs: Mapping[str, Any],
+        held: Collection[str],
+    ) -> str | None:
+        """The name of a resource that the owner put in the same place and knows nothing of."""
+        if owner is None or kind.autoname == "copy":
+            return None
+        for one in self._store.owned(owner):
+            same_place = all(
+                _folded(one.inputs.get(part)) == _folded(inputs.get(part))
+                for part in kind.placeholders[:-1]
+            )
+            if one.token == kind.token and same_place and one.id.casefold() not in held:
+                return str(one.inputs[kind.name_property])
+        return None
 
     def _group_location(self, group: object) -> str | None:
         root = f"/subscriptions/{self.identity.subscription_id}/resourceGroups/{group}"

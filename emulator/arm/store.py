@@ -116,6 +116,10 @@ class Store:
         prefix = f"{resource_id.casefold()}/"
         return [one for one in self.all() if one.id.casefold().startswith(prefix)]
 
+    def owned(self, owner: str) -> list[Document]:
+        """The documents that a Pulumi resource put there, by id."""
+        return [one for one in self.all() if one.owner == owner]
+
     def all(self) -> list[Document]:
         """Every document, by id."""
         with self._cursor() as cursor:

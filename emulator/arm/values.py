@@ -16,6 +16,8 @@ from typing import Any, Final
 from google.protobuf import struct_pb2
 from pulumi.runtime import rpc
 
+from emulator.arm.errors import ValueKindError
+
 _SIGNATURE: Final = rpc._special_sig_key  # noqa: SLF001 - the wire's constants have no public name
 _SECRET: Final = rpc._special_secret_sig  # noqa: SLF001 - likewise
 _OUTPUT: Final = rpc._special_output_value_sig  # noqa: SLF001 - likewise
@@ -47,7 +49,7 @@ def plain(value: Any) -> Any:
     """A JSON value of the wire without its wrappers; integral numbers become integers.
 
     Raises:
-        TypeError: It is an asset or an archive.
+        ValueKindError: It is an asset or an archive.
     """
     if isinstance(value, dict):
         return _plain_object(value)
@@ -66,7 +68,7 @@ def _plain_object(value: dict[str, Any]) -> Any:
         return plain(value["value"]) if "value" in value else UNKNOWN
     if signature == _RESOURCE:
         return plain(value.get("id", value.get("urn")))
-    raise TypeError("assets and archives cannot be properties of an Azure resource")
+    raise ValueKindError("assets and archives cannot be properties of an Azure resource")
 
 
 def decode(struct: struct_pb2.Struct) -> dict[str, Any]:

@@ -1,0 +1,321 @@
+"""Drives the real Pulumi engine over the emulator: one stack of one project.
+
+The Automation API runs the project's own `__main__.py` in this process, with a file
+backend, an own engine home and the emulator's provider attached. Nothing of the user's
+Pulumi is used or changed, and the project's `Pulumi.*.yaml` are copied, not written:
+the engine keeps its notes (the salt of the passphrase) in the copy.
+
+The passphrase only keeps secrets of a local state from lying in the open; it is random,
+in a file that the user alone can read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import runpy
+import secrets
+import ssl
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from pulumi import automation
+from pulumi.automation.errors import CommandError
+
+from emulator.arm.cli_process import EngineCommand
+from emulator.arm.progress import Progress, plain_text
+from emulator.arm.state import StackState, without_pending
+from emulator.errors import LocalStateError, NotRunningError, StackError
+from emulator.local import PROJECT_ROOT, LocalDirectory, RunningEmulator, write_json
+
+HEALTH_TIMEOUT_S: Final = 5.0
+"""How long a living emulator may take to say so."""
+
+SECRET_SHOWN: Final = "[secret]"  # noqa: S105 - what is shown instead of a secret
+_SALT: Final = "encryptionsalt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What an operation did.
+
+    Attributes:
+        changes: Number of resources by operation (`create`, `same`, …).
+        outputs: Stack outputs; a secret is shown as `[secret]`.
+    """
+
+    changes: Mapping[str, int]
+    outputs: Mapping[str, Any]
+
+
+def require_running(local: LocalDirectory) -> RunningEmulator:
+    """The emulator that answers and has a provider.
+
+    Raises:
+        NotRunningError: None answers, or it has none.
+        LocalStateError: `run.json` is damaged.
+    """
+    running = local.read_running()
+    url = f"{running.batch_endpoint}/_emulator/health"
+    # Loopback, to see whether anybody is there: with --tls the certificate is self-made.
+    trust = ssl.create_default_context()
+    trust.check_hostname = False
+    trust.verify_mode = ssl.CERT_NONE
+    try:
+        with urllib.request.urlopen(url, timeout=HEALTH_TIMEOUT_S, context=trust) as answer:  # noqa: S310 - an http(s) URL of this machine's own state
+            answer.read()
+    except (OSError, ValueError) as error:
+        raise NotRunningError(
+            f"no emulator answers at {running.batch_endpoint} ({error}), where {local.run_file} "
+            f"says process {running.pid} listens.\n"
+            "Start one in another terminal: python -m emulator serve"
+        ) from error
+    if running.provider_address is None:
+        raise NotRunningError(
+            f"the emulator at {running.batch_endpoint} runs without its Pulumi provider.\n"
+            "Stop it and start it again: python -m emulator serve"
+        )
+    return running
+
+
+def engine_environment(
+    local: LocalDirectory, provider_address: str | None = None
+) -> dict[str, str]:
+    """The variables with which any Pulumi CLI works on the local state.
+
+    Args:
+        local: Where the state lies; what is missing in it is made.
+        provider_address: `host:port` of the emulator's provider, None if none is needed.
+    """
+    for directory in (local.pulumi_home, local.pulumi_state):
+        directory.mkdir(parents=True, exist_ok=True)
+    environment = {
+        "PULUMI_BACKEND_URL": local.pulumi_state.as_uri(),
+        "PULUMI_CONFIG_PASSPHRASE_FILE": str(_passphrase_file(local)),
+        "PULUMI_HOME": str(local.pulumi_home),
+        "PULUMI_SKIP_UPDATE_CHECK": "1",
+    }
+    if provider_address is not None:
+        port = provider_address.rpartition(":")[2]
+        environment["PULUMI_DEBUG_PROVIDERS"] = f"azure-native:{port}"
+    return environment
+
+
+class Deployment:
+    """One stack, as the engine's operations on it.
+
+    Args:
+        stack: Name of the stack.
+        local: Where the local state lies.
+        write: Takes lines of progress.
+        project: Directory with `Pulumi.yaml` and `__main__.py`.
+        provider_address: `host:port` of the provider; None where none is needed.
+    """
+
+    def __init__(
+        self,
+        stack: str,
+        local: LocalDirectory,
+        *,
+        write: Callable[[str], None] = lambda _: None,
+        project: Path = PROJECT_ROOT,
+        provider_address: str | None = None,
+    ) -> None:
+        self._stack_name = stack
+        self._local = local
+        self._write = write
+        self._project = project
+        self._work = local.root / "pulumi" / "work" / stack
+        self._environment = engine_environment(local, provider_address)
+        self._command = EngineCommand(
+            lambda: write("cancelling: the engine ends what it is doing (again to kill it)")
+        )
+        settings = _read_yaml(project / "Pulumi.yaml")
+        self.state = StackState(
+            root=local.pulumi_state, project=str(settings.get("name")), stack=stack
+        )
+
+    def preview(self) -> Outcome:
+        """What `up` would do.
+
+        Raises:
+            StackError: The program or the engine fails.
+        """
+        progress = Progress(self._write, planned=True)
+        stack = self._prepared()
+        with self._translated(progress):
+            stack.preview(on_event=progress)
+        return Outcome(changes=progress.changes, outputs={})
+
+    def up(self) -> Outcome:
+        """Brings the stack to what the program declares.
+
+        The state is refreshed first: on a laptop that is cheap, and an emulator that
+        was reset or listens elsewhere now is no reason to fail.
+
+        Raises:
+            StackError: The program, the engine or a resource fails.
+        """
+        progress = Progress(self._write)
+        stack = self._prepared()
+        with self._translated(progress):
+            result = stack.up(on_event=progress, refresh=True)
+        outputs = _shown(result.outputs)
+        write_json(self._local.stack_outputs(self._stack_name), outputs)
+        return Outcome(changes=progress.changes, outputs=outputs)
+
+    def refresh(self) -> Outcome:
+        """Brings the state to what there is.
+
+        Raises:
+            StackError: The engine fails.
+        """
+        progress = Progress(self._write)
+        stack = self._prepared()
+        with self._translated(progress):
+            stack.refresh(on_event=progress)
+        return Outcome(changes=progress.changes, outputs=self.outputs())
+
+    def destroy(self) -> Outcome:
+        """Deletes everything the stack holds, and its `outputs.json`.
+
+        Raises:
+            StackError: The engine or a resource fails.
+        """
+        progress = Progress(self._write)
+        if self.state.exists():
+            stack = self._prepared()
+            with self._translated(progress):
+                stack.destroy(on_event=progress)
+        self._local.stack_outputs(self._stack_name).unlink(missing_ok=True)
+        return Outcome(changes=progress.changes, outputs={})
+
+    def outputs(self) -> dict[str, Any]:
+        """The outputs of the last deployment; no emulator is needed.
+
+        Raises:
+            StackError: The stack does not exist, or its state is damaged.
+        """
+        if not self.state.exists():
+            raise StackError(
+                f"there is no stack {self._stack_name} yet.\n"
+                f"Deploy it: python -m emulator stack up --stack {self._stack_name}"
+            )
+        self.state.pending_operations()
+        progress = Progress(self._write)
+        stack = self._selected()
+        with self._translated(progress):
+            return _shown(stack.outputs())
+
+    def _prepared(self) -> automation.Stack:
+        """The stack, with nothing in its way."""
+        for process in self.state.release_stale_locks():
+            self._write(f"removed the lock of process {process}, which is gone")
+        pending = self.state.pending_operations()
+        progress = Progress(self._write)
+        stack = self._selected()
+        with self._translated(progress):
+            if pending:
+                self._write(f"going on after an interruption: {pending} operations were under way")
+                exported = stack.export_stack()
+                exported.deployment = without_pending(exported.deployment or {})
+                stack.import_stack(exported)
+        return stack
+
+    def _selected(self) -> automation.Stack:
+        self._copy_settings()
+        program = self._program
+        workspace = automation.LocalWorkspace(
+            work_dir=str(self._work),
+            program=program,
+            pulumi_home=str(self._local.pulumi_home),
+            env_vars=self._environment,
+            pulumi_command=self._command,
+        )
+        progress = Progress(self._write)
+        with self._translated(progress):
+            if self.state.exists():
+                return automation.Stack.select(self._stack_name, workspace)
+            return automation.Stack.create_or_select(self._stack_name, workspace)
+
+    def _program(self) -> None:
+        runpy.run_path(str(self._project / "__main__.py"), run_name="__main__")
+
+    def _copy_settings(self) -> None:
+        """Copies the project's settings, and keeps what the engine noted in the last copy."""
+        source = self._project / f"Pulumi.{self._stack_name}.yaml"
+        if not source.exists():
+            known = sorted(self._project.glob("Pulumi.*.yaml"))
+            names = ", ".join(one.name.split(".")[1] for one in known) or "none"
+            raise StackError(
+                f"there is no config for stack {self._stack_name}: {source} does not exist.\n"
+                f"Stacks with config: {names}."
+            )
+        self._work.mkdir(parents=True, exist_ok=True)
+        target = self._work / source.name
+        settings = _read_yaml(source)
+        noted = _read_yaml(target).get(_SALT) if target.exists() else None
+        if noted is not None and _SALT not in settings:
+            settings[_SALT] = noted
+        _write_yaml(target, settings)
+        _write_yaml(self._work / "Pulumi.yaml", _read_yaml(self._project / "Pulumi.yaml"))
+
+    @contextlib.contextmanager
+    def _translated(self, progress: Progress) -> Iterator[None]:
+        """Turns the engine's failures into one error with what the engine said."""
+        root = str(self._project)
+        known = root in sys.path
+        if not known:
+            sys.path.insert(0, root)
+        try:
+            yield
+        except CommandError as error:
+            said = "\n".join(progress.errors) or plain_text(_stderr_of(error))
+            raise StackError(f"stack {self._stack_name}: {said}") from error
+        finally:
+            if not known:
+                sys.path.remove(root)
+
+
+def _stderr_of(error: CommandError) -> str:
+    text = str(error)
+    _, _, after = text.partition("stderr: ")
+    return after.strip() or text.strip()
+
+
+def _shown(outputs: Mapping[str, automation.OutputValue]) -> dict[str, Any]:
+    return {
+        name: SECRET_SHOWN if one.secret else one.value for name, one in sorted(outputs.items())
+    }
+
+
+def _passphrase_file(local: LocalDirectory) -> Path:
+    path = local.root / "pulumi" / "passphrase"
+    with contextlib.suppress(FileExistsError):
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="ascii") as stream:
+            stream.write(secrets.token_urlsafe(32))
+    return path
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise LocalStateError(f"{path} cannot be read: {error}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise LocalStateError(f"{path} holds no settings but a {type(content).__name__}")
+    return content
+
+
+def _write_yaml(path: Path, content: Mapping[str, Any]) -> None:
+    temporary = path.with_suffix(".new")
+    temporary.write_text(yaml.safe_dump(dict(content), sort_keys=False), encoding="utf-8")
+    temporary.replace(path)

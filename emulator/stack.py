@@ -1,0 +1,161 @@
+"""`python -m emulator stack …` and `python -m emulator env`: the local stack's commands.
+
+Thin: options in, one table or one JSON object out. What the commands do is in
+`emulator.arm.deployment`. Progress goes to stderr, results to stdout.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from emulator.arm.deployment import Deployment, Outcome, engine_environment, require_running
+from emulator.local import LocalDirectory
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C."""
+
+stack_app = typer.Typer(
+    help="Deploy a stack to the running emulator with the real Pulumi engine.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Stack = Annotated[
+    str,
+    typer.Option("--stack", "-s", metavar="NAME", help="Its config is Pulumi.NAME.yaml."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+_VERBS = {"create": "created", "update": "updated", "delete": "deleted", "same": "unchanged"}
+_NOTHING = "nothing to do"
+
+
+@stack_app.command()
+def preview(stack: Stack = "local", as_json: AsJson = False) -> None:
+    """Show what `up` would do; change nothing.
+
+    Example: python -m emulator stack preview --stack local
+    """
+    _run("preview", stack, as_json)
+
+
+@stack_app.command()
+def up(stack: Stack = "local", as_json: AsJson = False) -> None:
+    """Deploy the stack, or bring it to what the program declares now.
+
+    Run again after an interruption, it goes on. The outputs are also written to
+    .local/stacks/NAME/outputs.json, where `python -m jobs` finds them.
+
+    Example: python -m emulator stack up
+    """
+    _run("up", stack, as_json)
+
+
+@stack_app.command()
+def refresh(stack: Stack = "local", as_json: AsJson = False) -> None:
+    """Bring the state to what there is in the emulator.
+
+    Example: python -m emulator stack refresh --json
+    """
+    _run("refresh", stack, as_json)
+
+
+@stack_app.command()
+def destroy(stack: Stack = "local", as_json: AsJson = False) -> None:
+    """Delete everything that the stack holds.
+
+    Example: python -m emulator stack destroy --stack local
+    """
+    _run("destroy", stack, as_json)
+
+
+@stack_app.command()
+def outputs(stack: Stack = "local", as_json: AsJson = False) -> None:
+    """Print the outputs of the last deployment; no emulator need run.
+
+    Example: python -m emulator stack outputs --json
+    """
+    found = Deployment(stack, LocalDirectory.default(), write=_progress).outputs()
+    if as_json:
+        _print_json(found)
+    else:
+        _print_table(found)
+
+
+def env(as_json: AsJson = False) -> None:
+    """Print the variables with which a plain `pulumi up -s local` deploys to the emulator.
+
+    Example: eval "$(python -m emulator env)" && pulumi up -s local
+    """
+    local = LocalDirectory.default()
+    variables = engine_environment(local, require_running(local).provider_address)
+    tools = str(Path(sys.prefix) / "bin")
+    path = os.environ.get("PATH", "")
+    if tools not in path.split(os.pathsep):
+        variables["PATH"] = f"{tools}{os.pathsep}{path}"
+    if as_json:
+        _print_json(variables)
+        return
+    for name, value in sorted(variables.items()):
+        typer.echo(f"export {name}={shlex.quote(value)}")
+    # It would win over the passphrase file.
+    typer.echo("unset PULUMI_CONFIG_PASSPHRASE")
+
+
+def _run(operation: str, stack: str, as_json: bool) -> None:
+    local = LocalDirectory.default()
+    running = require_running(local)
+    deployment = Deployment(
+        stack, local, write=_progress, provider_address=running.provider_address
+    )
+    began = time.monotonic()
+    try:
+        outcome: Outcome = getattr(deployment, operation)()
+    except KeyboardInterrupt:
+        _progress(f"{operation} of stack {stack} was cancelled; run it again to go on")
+        raise typer.Exit(INTERRUPTED) from None
+    seconds = time.monotonic() - began
+    if as_json:
+        _print_json(
+            {
+                "operation": operation,
+                "stack": stack,
+                "seconds": round(seconds, 2),
+                "changes": dict(outcome.changes),
+                "outputs": dict(outcome.outputs),
+            }
+        )
+        return
+    counts = [
+        f"{count} {_VERBS.get(name, name)}" for name, count in sorted(outcome.changes.items())
+    ]
+    typer.echo(f"{operation} {stack}: {', '.join(counts) or _NOTHING} ({seconds:.1f} s)")
+
+
+def _progress(line: str) -> None:
+    Console(stderr=True, highlight=False, soft_wrap=True).print(Text(line))
+
+
+def _print_json(value: Mapping[str, Any]) -> None:
+    typer.echo(json.dumps(value, indent=2, sort_keys=True))
+
+
+def _print_table(found: Mapping[str, Any]) -> None:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in found.items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        table.add_row(Text(name), Text(text))
+    Console(highlight=False).print(table)
