@@ -13,18 +13,19 @@ export PATH
 : "${WORKLOAD:=workloads/montecarlo/job.yaml}"
 : "${RESULTS:=results}"
 
-# The Pulumi engine on this stack: `engine preview`, `engine up`.
+# The Pulumi engine on this stack: `engine preview`, `engine up`. It takes the script's place, so
+# that a signal to the script, Ctrl-C in the demo say, reaches the engine and not a shell.
 engine() {
     if [ "$STACK" = local ]; then
-        python -m emulator stack "$1" --stack "$STACK"
-        return
+        exec python -m emulator stack "$1" --stack "$STACK"
     fi
     sign_in_by_federation
     case $1 in
-        preview) pulumi preview --stack "$STACK" --non-interactive --diff ;;
-        up) pulumi up --stack "$STACK" --non-interactive --yes --skip-preview ;;
-        *) echo "engine: $1: not preview or up" >&2; return 2 ;;
+        preview) exec pulumi preview --stack "$STACK" --non-interactive --diff ;;
+        up) exec pulumi up --stack "$STACK" --non-interactive --yes --skip-preview ;;
     esac
+    echo "engine: $1 is neither preview nor up" >&2
+    exit 2
 }
 
 # Hands the provider the token that the AzureCLI task got for its service connection

@@ -23,7 +23,7 @@ if name == "az":
     print("the-subscription")
 with open(os.environ["CALLS"], "a") as stream:
     arm = {{key: value for key, value in os.environ.items() if key.startswith("ARM_")}}
-    json.dump([[name, *sys.argv[1:]], os.getcwd(), arm], stream)
+    json.dump([[name, *sys.argv[1:]], os.getcwd(), arm, os.getpid()], stream)
     stream.write("\\n")
 sys.exit(int(os.environ.get("STATUS", "0")))
 """
@@ -63,7 +63,7 @@ class Project:
             check=False,
         )
 
-    def calls(self) -> list[tuple[list[str], str, dict[str, str]]]:
+    def calls(self) -> list[tuple[list[str], str, dict[str, str], int]]:
         return [tuple(json.loads(line)) for line in self.log.read_text().splitlines()]
 
 
@@ -73,7 +73,7 @@ def project(tmp_path: Path) -> Project:
 
 
 def lines_of(project: Project) -> list[str]:
-    return [" ".join(call) for call, _, _ in project.calls()]
+    return [" ".join(call) for call, *_ in project.calls()]
 
 
 def test_on_a_laptop_the_defaults_are_the_local_stack_and_monte_carlo(project: Project) -> None:
@@ -131,7 +131,7 @@ def test_the_federated_token_reaches_pulumi_and_no_command_line(project: Project
 def test_values_with_blanks_and_quotes_stay_one_argument(project: Project, script: str) -> None:
     hostile = {"WORKLOAD": "work 'n\" $(x)/*.yaml", "STACK": "a b", "RESULTS": "out; put"}
     assert project.run(script, **hostile).returncode == 0
-    for call, _, _ in project.calls():
+    for call, *_ in project.calls():
         values = [argument for argument in call if set(argument) & set(" '\"$;*")]
         assert set(values) <= set(hostile.values())
 
@@ -152,7 +152,22 @@ def test_scripts_work_from_the_projects_root_with_its_own_tools(
     project.add_tools(project.root / ".venv" / "bin")
     done = project.run(script, PATH=os.defpath)
     assert done.returncode == 0, done.stderr
-    assert {directory for _, directory, _ in project.calls()} == {str(project.root)}
+    assert {directory for _, directory, *_ in project.calls()} == {str(project.root)}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_the_last_command_takes_the_scripts_place_and_gets_its_signals(
+    project: Project, script: str
+) -> None:
+    tools = project.root / "tools"
+    project.add_tools(tools)
+    for stack in ("local", "dev"):
+        process = subprocess.Popen(
+            [project.root / "pipelines" / f"{script}.sh"],
+            env={"PATH": f"{tools}:{os.defpath}", "CALLS": str(project.log), "STACK": stack},
+        )
+        assert process.wait() == 0
+        assert project.calls()[-1][3] == process.pid
 
 
 def test_a_failed_sign_in_deploys_nothing(project: Project) -> None:
@@ -160,4 +175,4 @@ def test_a_failed_sign_in_deploys_nothing(project: Project) -> None:
         "deploy", STACK="dev", idToken="x", servicePrincipalId="y", tenantId="z", STATUS="1"
     )
     assert done.returncode == 1
-    assert [call[0] for call, _, _ in project.calls()] == ["az"]
+    assert [call[0] for call, *_ in project.calls()] == ["az"]
