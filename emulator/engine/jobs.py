@@ -101,7 +101,7 @@ def change(core: Core, job: Job, members: Mapping[str, Any], wall_clock: int | N
     """
     tasks.check_open(job)
     info = members.get("poolInfo")
-    if info is not None and info.get("poolId", "").lower() != job.pool_key:
+    if info and "poolId" in info and info["poolId"].lower() != job.pool_key:
         if job.state != "disabled":
             raise Refused("OperationInvalidForCurrentState")
         core.world.move_job(job, info["poolId"])

@@ -561,6 +561,9 @@ _pool_shape = (
     Member("upgradePolicy", anything),
     Member("targetNodeCommunicationMode", choice("default", "classic", "simplified")),
     Member("resourceTags", anything),
+    # Of api-versions before 2025-06-01; clients of then send them empty.
+    Member("certificateReferences", unsupported, hidden=True),
+    Member("applicationLicenses", unsupported, hidden=True),
 )
 _resize_timeout = duration(least=seconds(5 * 60), most=seconds(168 * 3600))
 _interval = duration(least=seconds(5 * 60), most=seconds(168 * 3600))
