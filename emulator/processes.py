@@ -227,9 +227,10 @@ class Inbox:
         self._read, self._write = os.pipe()
         os.set_blocking(self._read, False)
         os.set_blocking(self._write, False)
+        # First: a signal between a handler and this would be taken and told to nobody.
+        signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         for number in signals:
             signal.signal(number, _nothing)
-        signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         self._selector = selectors.DefaultSelector()
         for descriptor in (self._read, *descriptors):
             self._selector.register(descriptor, selectors.EVENT_READ)

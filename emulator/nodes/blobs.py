@@ -69,12 +69,12 @@ class LocalStorage:
     """The emulator's own storage accounts, as nodes may use them.
 
     Attributes:
-        endpoint: URL of Azurite without an account; None without blob storage.
+        endpoint: Tells the URL of Azurite without an account; None without blob storage.
         key: A storage account's key, base64; None for an account that is not there.
         auto_storage: A Batch account's auto-storage account; None where it has none.
     """
 
-    endpoint: str | None
+    endpoint: Callable[[], str | None]
     key: Callable[[str], str | None]
     auto_storage: Callable[[str], str | None]
 
@@ -118,9 +118,9 @@ class Blobs:
     def auto_storage_url(self, account: str, container: str) -> str | None:
         """A signed URL of a container of a Batch account's auto-storage; None without one."""
         storage_account = self._storage.auto_storage(account)
-        if storage_account is None or self._storage.endpoint is None:
+        if storage_account is None:
             return None
-        return self._signed(f"{self._storage.endpoint}/{storage_account}/{container}")
+        return self._signed(f"{self._storage.endpoint()}/{storage_account}/{container}")
 
     def as_identity(self, url: str, reference: Mapping[str, Any] | None, node: NodeFacts) -> str:
         """The URL as the node may use it with an `identityReference`, if there is one.
@@ -141,14 +141,14 @@ class Blobs:
         if signed is None:
             raise BlobError(
                 "HTTP 400: an identity of the emulator opens only the emulator's own storage, "
-                f"{self._storage.endpoint or 'which was switched off by --no-blob'}",
+                f"{self._storage.endpoint() or 'which was switched off by --no-blob'}",
                 status=400,
             )
         return signed
 
     def _signed(self, url: str) -> str | None:
         base = url.partition("?")[0].rstrip("/")
-        endpoint = self._storage.endpoint
+        endpoint = self._storage.endpoint()
         if endpoint is None or not base.startswith(endpoint + "/"):
             return None
         account, _, path = urlsplit(base[len(endpoint) :]).path[1:].partition("/")

@@ -94,6 +94,7 @@ class Launcher:
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
+        self._closed = False
 
     @property
     def agent_pid(self) -> int | None:
@@ -126,7 +127,8 @@ class Launcher:
         self._send({"op": "end", "id": number, "grace_s": grace_s})
 
     async def close(self) -> None:
-        """Ends every program that runs, and the agent."""
+        """Ends every program that runs, and the agent; starts none any more."""
+        self._closed = True
         if self._agent is None or self._writer is None or self._reading is None:
             return
         self._writer.close()
@@ -140,6 +142,8 @@ class Launcher:
 
     async def _start(self) -> None:
         async with self._starting:
+            if self._closed:
+                raise AgentLostError("the emulator stops")
             if self._agent is not None:
                 return
             ours, theirs = socket.socketpair()

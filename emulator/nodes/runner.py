@@ -66,6 +66,7 @@ class ProcessRunner:
         self._launcher = Launcher()
         self._grace_s = grace_s
         self._running: dict[tuple[str, str], set[Running]] = {}
+        self._attempts: set[asyncio.Task[Any]] = set()
 
     def node_directory(self, node: NodeFacts) -> Path:
         """The node's root (`AZ_BATCH_NODE_ROOT_DIR`)."""
@@ -100,6 +101,10 @@ class ProcessRunner:
 
     async def close(self) -> None:
         """Ends every process of every task."""
+        attempts = list(self._attempts)
+        for attempt in attempts:
+            attempt.cancel()
+        await asyncio.gather(*attempts, return_exceptions=True)
         await self._launcher.close()
         await self._blobs.close()
 
@@ -107,6 +112,10 @@ class ProcessRunner:
         self, launch: TaskLaunch, started: Callable[[datetime], None]
     ) -> TaskOutcome:
         """One attempt; see `NodeRunner.run_task`."""
+        attempt = asyncio.current_task()
+        if attempt is not None:
+            self._attempts.add(attempt)
+            attempt.add_done_callback(self._attempts.discard)
         begun = datetime.now(UTC)
         try:
             prepared = await self._prepare(launch)

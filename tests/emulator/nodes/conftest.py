@@ -38,7 +38,7 @@ class Storage:
     @property
     def local(self) -> LocalStorage:
         return LocalStorage(
-            endpoint=self.endpoint,
+            endpoint=lambda: self.endpoint,
             key={ACCOUNT: self.key}.get,
             auto_storage={"local": ACCOUNT}.get,
         )

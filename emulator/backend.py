@@ -1,0 +1,255 @@
+"""The data planes as Resource Manager reaches them: this emulator's Batch and Azurite.
+
+It owns the storage accounts: their names are kept beside the blobs, their keys in
+`keys.json`, where `jobs` reads them. Batch accounts and their keys are the server's own;
+they are only copied to `keys.json`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError
+from azure.core.pipeline.transport import RequestsTransport
+from azure.storage.blob import BlobServiceClient
+
+from emulator.arm.backend import BackendError
+from emulator.errors import EmulatorError
+from emulator.local import LocalDirectory, read_json, write_json
+
+KEY_BYTES = 64
+"""Length of the keys that Azure makes, for Batch and for storage."""
+
+_R = TypeVar("_R")
+
+
+def new_key() -> str:
+    """A random account key, base64."""
+    return base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
+
+
+class StorageAccounts:
+    """The storage accounts: their keys, and the files that keep them.
+
+    Args:
+        local: Where `keys.json` is.
+        names: File of the accounts' names, beside their blobs; None where blobs do not
+            outlive the emulator: it then begins without accounts.
+
+    Raises:
+        LocalStateError: One of the files is damaged.
+    """
+
+    def __init__(self, local: LocalDirectory, names: Path | None) -> None:
+        self._local = local
+        self._names = names
+        known = read_keys(local).get("storage", {})
+        there = read_json(names) if names is not None and names.exists() else {}
+        self.keys = {str(name): known.get(name) or new_key() for name in there.get("accounts", ())}
+
+    def sole(self, _batch_account: str = "") -> str | None:
+        """The one storage account, which is every Batch account's auto-storage; else None.
+
+        The link between the two is Resource Manager's, and does not reach the data plane:
+        an estate with several storage accounts has no auto-storage here.
+        """
+        return next(iter(self.keys)) if len(self.keys) == 1 else None
+
+    def save(self, batch: Mapping[str, bytes]) -> None:
+        """Writes both files.
+
+        Args:
+            batch: Key by Batch account.
+        """
+        if self._names is not None:
+            write_json(self._names, {"accounts": sorted(self.keys)})
+        encoded = {name: base64.b64encode(key).decode() for name, key in batch.items()}
+        self._local.write_keys(batch=encoded, storage=self.keys)
+
+
+def read_keys(local: LocalDirectory) -> dict[str, dict[str, str]]:
+    """What `keys.json` holds; nothing where there is no such file.
+
+    Raises:
+        LocalStateError: The file is damaged.
+    """
+    return read_json(local.keys_file) if local.keys_file.exists() else {}
+
+
+class BatchServer(Protocol):
+    """What the backend needs of `emulator.server.Server`."""
+
+    base_url: str
+
+    def add_account(self, name: str, key: bytes) -> None:
+        """Makes an account known."""
+        ...
+
+    async def remove_account(self, name: str) -> None:
+        """Forgets an account with all that it has."""
+        ...
+
+    def accounts(self) -> dict[str, bytes]:
+        """Keys by name."""
+        ...
+
+    async def put_pool(self, account: str, pool_id: str, body: dict[str, Any]) -> None:
+        """Creates or updates a pool."""
+        ...
+
+    async def get_pool(self, account: str, pool_id: str) -> dict[str, Any] | None:
+        """A pool, or None."""
+        ...
+
+    async def delete_pool(self, account: str, pool_id: str) -> None:
+        """Deletes a pool and waits until it is gone."""
+        ...
+
+
+class BlobServer(Protocol):
+    """What the backend needs of `emulator.azurite.Azurite`."""
+
+    endpoint: str
+
+    async def set_accounts(self, accounts: Mapping[str, str]) -> None:
+        """Replaces the accounts."""
+        ...
+
+
+class EmulatorBackend:
+    """`emulator.arm.backend.Backend` over the running emulator.
+
+    Args:
+        server: The Batch data plane.
+        blobs: Azurite; None with `--no-blob`.
+        storage: The storage accounts.
+    """
+
+    def __init__(
+        self, server: BatchServer, blobs: BlobServer | None, storage: StorageAccounts
+    ) -> None:
+        self._server = server
+        self._blobs = blobs
+        self._storage = storage
+
+    @property
+    def batch_endpoint(self) -> str:
+        """URL of the Batch data plane, without a trailing slash."""
+        return self._server.base_url
+
+    def blob_endpoint(self, account: str) -> str:
+        """URL of a storage account's blobs, without a trailing slash."""
+        return f"{self._azurite().endpoint}/{account}"
+
+    async def create_batch_account(self, account: str) -> None:
+        """Makes the account known to the Batch data plane."""
+        if account not in self._server.accounts():
+            self._server.add_account(account, secrets.token_bytes(KEY_BYTES))
+            self._save()
+
+    async def delete_batch_account(self, account: str) -> None:
+        """Removes the account with its pools and jobs."""
+        await self._server.remove_account(account)
+        self._save()
+
+    async def put_pool(self, account: str, pool_id: str, body: dict[str, Any]) -> None:
+        """Creates a pool, or brings an existing one to `body`."""
+        await self._server.put_pool(account, pool_id, body)
+
+    async def get_pool(self, account: str, pool_id: str) -> dict[str, Any] | None:
+        """The pool as `GET /pools/{id}` answers it, or None."""
+        return await self._server.get_pool(account, pool_id)
+
+    async def delete_pool(self, account: str, pool_id: str) -> None:
+        """Deletes the pool and returns when it is gone."""
+        await self._server.delete_pool(account, pool_id)
+
+    async def create_storage_account(self, account: str) -> None:
+        """Makes the account known to the blob service."""
+        if account not in self._storage.keys:
+            await self._change_accounts({**self._storage.keys, account: new_key()})
+
+    async def delete_storage_account(self, account: str) -> None:
+        """Deletes the account's containers and forgets the account."""
+        if account not in self._storage.keys:
+            return
+        for container in await self._do(account, _container_names):
+            await self.delete_container(account, container)
+        others = {name: key for name, key in self._storage.keys.items() if name != account}
+        await self._change_accounts(others)
+
+    async def create_container(self, account: str, container: str) -> None:
+        """Creates a private blob container."""
+
+        def create(service: BlobServiceClient) -> None:
+            try:
+                service.create_container(container)
+            except ResourceExistsError:
+                return
+
+        await self._do(account, create)
+
+    async def container_exists(self, account: str, container: str) -> bool:
+        """Whether the container is there."""
+        if account not in self._storage.keys:
+            return False
+        return await self._do(account, lambda s: s.get_container_client(container).exists())
+
+    async def delete_container(self, account: str, container: str) -> None:
+        """Deletes the container with its blobs."""
+
+        def delete(service: BlobServiceClient) -> None:
+            if service.get_container_client(container).exists():
+                service.delete_container(container)
+
+        if account in self._storage.keys:
+            await self._do(account, delete)
+
+    def _azurite(self) -> BlobServer:
+        if self._blobs is None:
+            raise BackendError(
+                "BlobServiceOff",
+                "the emulator runs without blob storage: start it without --no-blob",
+            )
+        return self._blobs
+
+    async def _change_accounts(self, accounts: dict[str, str]) -> None:
+        try:
+            await self._azurite().set_accounts(accounts)
+        except (EmulatorError, ValueError) as error:
+            raise BackendError("BlobServiceFailed", str(error)) from error
+        self._storage.keys.clear()
+        self._storage.keys.update(accounts)
+        self._save()
+
+    def _save(self) -> None:
+        self._storage.save(self._server.accounts())
+
+    async def _do(self, account: str, work: Callable[[BlobServiceClient], _R]) -> _R:
+        key = self._storage.keys.get(account)
+        if key is None:
+            raise BackendError("AccountNotFound", f"there is no storage account {account}")
+        url = self.blob_endpoint(account)
+
+        def call() -> _R:
+            # A proxy that the machine is told to use leads away from the machine itself.
+            direct = RequestsTransport(use_env_settings=False)
+            with BlobServiceClient(url, credential=key, transport=direct) as service:
+                return work(service)
+
+        try:
+            return await asyncio.to_thread(call)
+        except HttpResponseError as error:
+            code = getattr(error, "error_code", None) or "BlobServiceFailed"
+            raise BackendError(str(code), error.message) from error
+        except AzureError as error:
+            raise BackendError("BlobServiceFailed", str(error)) from error
+
+
+def _container_names(service: BlobServiceClient) -> Iterable[str]:
+    return [container.name for container in service.list_containers()]

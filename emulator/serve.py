@@ -1,0 +1,392 @@
+"""`python -m emulator serve`: puts the parts together, and takes them apart again.
+
+In this order: the locks and the port, so that a second emulator ends before it does any
+harm; Azurite, because nodes need it; the Batch service, which takes up its tasks; Resource
+Manager's provider; then it says that it is ready, on stdout and in `run.json`. It stops in
+the reverse order, on SIGTERM, SIGINT, the end of its lifeline, or the end of one of its
+parts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from emulator.azurite import Azurite, AzuriteError
+from emulator.backend import EmulatorBackend, StorageAccounts, new_key, read_keys
+from emulator.clock import SystemClock
+from emulator.errors import AlreadyRunningError, EmulatorError
+from emulator.local import LocalDirectory, RunningEmulator, read_json
+from emulator.nodes.blobs import LocalStorage
+from emulator.nodes.runner import ProcessRunner
+from emulator.server import Server
+
+_logger = logging.getLogger(__name__)
+LOOPBACK = "127.0.0.1"
+DEFAULT_ACCOUNT = "local"
+HTTP_STOP_TIMEOUT_S = 3
+_QUIET = ("azure", "httpx", "httpcore", "uvicorn.error", "urllib3")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What `serve` was asked for.
+
+    Attributes:
+        port: Of the Batch data plane; 0 picks a free one.
+        account: The Batch account that exists from the start.
+        key: Its key, or None for the one that it had, else a new one.
+        data: Directory of the state; None keeps all in memory.
+        blob: Whether Azurite runs.
+        provider: Whether the Pulumi provider runs.
+        service_speed: Divides what the service makes one wait for.
+        lifeline: Descriptor at whose end it stops.
+    """
+
+    port: int
+    account: str
+    key: bytes | None
+    data: Path | None
+    blob: bool
+    provider: bool
+    service_speed: float
+    lifeline: int | None
+
+
+def _parse_key(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error:
+        raise typer.BadParameter("not base64") from None
+
+
+def _parse_speed(value: float) -> float:
+    if not 0 < value < float("inf"):
+        raise typer.BadParameter("must be greater than 0")
+    return value
+
+
+def serve(
+    *,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the Batch API; 0 picks a free one.")
+    ] = 0,
+    account: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Batch account that exists from the start."),
+    ] = DEFAULT_ACCOUNT,
+    key: Annotated[
+        bytes | None,
+        typer.Option(
+            metavar="BASE64",
+            envvar="EMULATOR_KEY",
+            parser=_parse_key,
+            show_default=False,
+            help="Its key. Best given by the variable: a command line can be read by other "
+            "users. Default: the key it had before, else a random one.",
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            file_okay=False,
+            show_default=False,
+            help="Directory of the state. Default: emulator/ in the local directory.",
+        ),
+    ] = None,
+    in_memory: Annotated[bool, typer.Option("--in-memory", help="Keep no state.")] = False,
+    no_blob: Annotated[bool, typer.Option("--no-blob", help="Do without Azurite.")] = False,
+    no_provider: Annotated[
+        bool, typer.Option("--no-provider", help="Do without the Pulumi provider.")
+    ] = False,
+    service_speed: Annotated[
+        float,
+        typer.Option(
+            metavar="X",
+            callback=_parse_speed,
+            help="Divides what the service makes one wait for (node boot, autoscale); tasks "
+            "run in real time.",
+        ),
+    ] = 1.0,
+    tls: Annotated[bool, typer.Option("--tls", help="Not supported yet.")] = False,
+    lifeline_fd: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=0, show_default=False, help="Stop when this descriptor ends."
+        ),
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
+) -> None:
+    """Run Azure Batch, blob storage and Resource Manager on 127.0.0.1.
+
+    Prints one line of JSON with its endpoints when it is ready; logs go to stderr.
+    Stops on SIGTERM or Ctrl-C, and ends its tasks.
+
+    Examples:
+        python -m emulator serve --port 8080 --service-speed 60
+
+        python -m emulator serve --in-memory --no-provider
+    """
+    if tls:
+        raise EmulatorError(
+            "--tls is not supported yet: the emulator speaks http on 127.0.0.1 only.\n"
+            "Leave it out, and use the account's key."
+        )
+    if in_memory and data is not None:
+        raise typer.BadParameter("--in-memory and --data exclude each other")
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    local = LocalDirectory.default()
+    options = Options(
+        port=port,
+        account=account,
+        key=key,
+        data=None if in_memory else (data or local.data).absolute(),
+        blob=not no_blob,
+        provider=not no_provider,
+        service_speed=service_speed,
+        lifeline=lifeline_fd,
+    )
+    asyncio.run(run(options, local))
+
+
+async def run(options: Options, local: LocalDirectory) -> None:
+    """Serves until it is told to stop.
+
+    Raises:
+        EmulatorError: It cannot start, or one of its parts ended by itself.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    if options.lifeline is not None:
+        _watch(options.lifeline, stop)
+    serving = asyncio.create_task(_serve(options, local))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not serving.done():
+        _logger.info("stopping")
+        serving.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving
+
+
+def _watch(lifeline: int, stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    os.set_blocking(lifeline, False)
+
+    def readable() -> None:
+        try:
+            ended = os.read(lifeline, 4096) == b""
+        except BlockingIOError:
+            return
+        except OSError:
+            ended = True
+        if ended:
+            loop.remove_reader(lifeline)
+            stop.set()
+
+    loop.add_reader(lifeline, readable)
+
+
+async def _serve(options: Options, local: LocalDirectory) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(_alone(local))
+        if options.data is not None:
+            _make_private(options.data)
+        nodes = stack.enter_context(_nodes_directory(options.data, local))
+        listener = stack.enter_context(_listen(options.port))
+        names = options.data / "storage-accounts.json" if options.data else None
+        storage = StorageAccounts(local, names)
+        azurite: Azurite | None = None
+        of_nodes = LocalStorage(
+            endpoint=lambda: azurite.endpoint if azurite else None,
+            key=storage.keys.get,
+            auto_storage=storage.sole,
+        )
+
+        async def end_azurite() -> None:
+            if azurite is not None:
+                await azurite.close()
+
+        stack.push_async_callback(end_azurite)  # last: until then, nodes may use it
+        server = Server(
+            data=options.data,
+            clock=SystemClock(options.service_speed),
+            runner=ProcessRunner(nodes, of_nodes),
+        )
+        stack.push_async_callback(server.close)
+        server.base_url = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
+        if options.blob:
+            blobs = options.data / "azurite" if options.data else None
+            azurite = await Azurite.start(data=blobs, accounts=storage.keys)
+        key = options.key or server.accounts().get(options.account)
+        known = read_keys(local).get("batch", {}).get(options.account)
+        server.add_account(options.account, key or base64.b64decode(known or new_key()))
+        storage.save(server.accounts())
+        await server.start()
+        backend = EmulatorBackend(server, azurite, storage)
+        provider_address = None
+        if options.provider:
+            provider_address = await stack.enter_async_context(_provider(backend, options.data))
+        http = await stack.enter_async_context(_http(server, listener))
+        running = RunningEmulator(
+            pid=os.getpid(),
+            batch_endpoint=server.base_url,
+            blob_endpoint=azurite.endpoint if azurite else None,
+            provider_address=provider_address,
+            account=options.account,
+        )
+        local.write_running(running)
+        stack.callback(local.run_file.unlink, missing_ok=True)
+        data = str(options.data) if options.data else None
+        sys.stdout.write(json.dumps({**asdict(running), "data": data}) + "\n")
+        sys.stdout.flush()
+        parts = [http]
+        if azurite is not None:
+            parts.append(asyncio.create_task(azurite.wait()))
+        try:
+            await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for part in parts[1:]:
+                part.cancel()
+        if http.done():
+            http.result()
+        raise AzuriteError("Azurite ended by itself, and the emulator with it: start it again")
+
+
+def _make_private(directory: Path) -> None:
+    """Makes a directory for the user alone: the state in it holds the accounts' keys."""
+    directory.mkdir(parents=True, exist_ok=True)
+    directory.chmod(0o700)
+
+
+@contextlib.contextmanager
+def _alone(local: LocalDirectory) -> Iterator[None]:
+    """Holds the local directory: `run.json` and `keys.json` are one emulator's."""
+    local.root.mkdir(parents=True, exist_ok=True)
+    with (local.root / "serve.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AlreadyRunningError(_who_runs(local)) from None
+        local.run_file.unlink(missing_ok=True)
+        yield
+
+
+def _who_runs(local: LocalDirectory) -> str:
+    who, stop = "another emulator", "stop it"
+    with contextlib.suppress(EmulatorError):
+        pid = read_json(local.run_file).get("pid")
+        who, stop = f"another emulator (process {pid})", f"stop it (kill {pid})"
+    return (
+        f"{who} uses {local.root}.\n"
+        f"Use that one, {stop}, or give this one a directory of its own: HPC_LOCAL_DIR=DIR"
+    )
+
+
+@contextlib.contextmanager
+def _nodes_directory(data: Path | None, local: LocalDirectory) -> Iterator[Path]:
+    """Where nodes keep their files; those of an emulator without state go with it."""
+    if data is not None:
+        yield data / "nodes"
+        return
+    volatile = local.root / "in-memory"
+    shutil.rmtree(volatile, ignore_errors=True)
+    try:
+        yield volatile / "nodes"
+    finally:
+        shutil.rmtree(volatile, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _listen(port: int) -> Iterator[socket.socket]:
+    try:
+        listener = socket.create_server((LOOPBACK, port), backlog=2048)
+    except OSError as error:
+        raise AlreadyRunningError(
+            f"port {port} of {LOOPBACK} cannot be used: {os.strerror(error.errno or 0)}.\n"
+            "Stop what uses it, or choose another one with --port (0 picks a free one)."
+        ) from None
+    with listener:
+        yield listener
+
+
+@contextlib.asynccontextmanager
+async def _provider(backend: EmulatorBackend, data: Path | None) -> AsyncIterator[str]:
+    # PLC0415: gRPC and Pulumi take long to import, and --no-provider does without.
+    from emulator.arm.provider import start_provider  # noqa: PLC0415
+
+    provider = await start_provider(backend, store=data / "arm.sqlite3" if data else None)
+    try:
+        yield provider.address
+    finally:
+        await provider.close()
+
+
+class _Http(uvicorn.Server):
+    """A server that says when it is ready, and leaves signals to `run`."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Captures none."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begins to serve."""
+        await super().startup(sockets)
+        self.ready.set()
+
+
+@contextlib.asynccontextmanager
+async def _http(server: Server, listener: socket.socket) -> AsyncIterator[asyncio.Task[None]]:
+    config = uvicorn.Config(
+        server.app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=HTTP_STOP_TIMEOUT_S,
+    )
+    http = _Http(config)
+    serving = asyncio.create_task(http.serve(sockets=[listener]))
+    ready = asyncio.create_task(http.ready.wait())
+    try:
+        await asyncio.wait({serving, ready}, return_when=asyncio.FIRST_COMPLETED)
+        yield serving
+    finally:
+        ready.cancel()
+        http.should_exit = True
+        await serving

@@ -1,0 +1,409 @@
+"""`python -m emulator serve` as a process, used by the official SDKs."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import random
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from azure.batch import BatchClient, models
+from azure.core.credentials import AzureNamedKeyCredential
+from azure.storage.blob import (
+    BlobServiceClient,
+    ContainerSasPermissions,
+    generate_container_sas,
+)
+
+from emulator.backend import new_key
+
+ROOT = Path(__file__).resolve().parents[2]
+SERVE = (sys.executable, "-m", "emulator", "serve")
+FAST = ("--service-speed", "1000", "--no-provider")
+STORAGE = "mydata"
+
+
+@dataclass
+class Served:
+    """A `serve` that was started."""
+
+    process: subprocess.Popen[str]
+    local: Path
+    said: dict[str, Any] = field(default_factory=dict)
+
+    def ready(self) -> Served:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, f"it ended: {self.process.communicate()[1]}"
+        self.said = json.loads(line)
+        return self
+
+    def keys(self, kind: str) -> dict[str, str]:
+        found: dict[str, str] = json.loads((self.local / "keys.json").read_text())[kind]
+        return found
+
+    def batch(self) -> BatchClient:
+        name = self.said["account"]
+        key = AzureNamedKeyCredential(name, self.keys("batch")[name])
+        return BatchClient(self.said["batch_endpoint"], key)
+
+    def blobs(self, account: str = STORAGE) -> BlobServiceClient:
+        url = f"{self.said['blob_endpoint']}/{account}"
+        return BlobServiceClient(url, credential=self.keys("storage")[account])
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
+        self.process.send_signal(number)
+        _, err = self.process.communicate(timeout=30)
+        return self.process.returncode, err
+
+
+Start = Callable[..., Served]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    started: list[Served] = []
+
+    def _start(
+        *options: str, env: Mapping[str, str] | None = None, pass_fds: tuple[int, ...] = ()
+    ) -> Served:
+        process = subprocess.Popen(
+            [*SERVE, *options],
+            cwd=ROOT,
+            env={**os.environ, "HPC_LOCAL_DIR": str(tmp_path / "local"), **(env or {})},
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=pass_fds,
+        )
+        started.append(Served(process, tmp_path / "local"))
+        return started[-1]
+
+    yield _start
+    for served in started:
+        if served.process.poll() is None:
+            served.process.kill()
+        served.process.communicate()
+
+
+def give_storage(tmp_path: Path, *names: str) -> None:
+    """What an earlier run leaves that had these storage accounts."""
+    data = tmp_path / "local" / "emulator"
+    data.mkdir(parents=True, exist_ok=True)
+    (data / "storage-accounts.json").write_text(json.dumps({"accounts": names}))
+
+
+def until(condition: Callable[[], object], within_s: float = 30) -> None:
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, "it does not happen"
+        time.sleep(0.02)
+
+
+def make_pool(batch: BatchClient, nodes: int = 1, slots: int = 4) -> None:
+    image = models.BatchVmImageReference(
+        publisher="canonical", offer="0001-com-ubuntu-server-jammy", sku="22_04-lts"
+    )
+    batch.create_pool(
+        models.BatchPoolCreateOptions(
+            id="cpu",
+            vm_size="standard_d4s_v5",
+            target_dedicated_nodes=nodes,
+            task_slots_per_node=slots,
+            virtual_machine_configuration=models.VirtualMachineConfiguration(
+                image_reference=image, node_agent_sku_id="batch.node.ubuntu 22.04"
+            ),
+        )
+    )
+    batch.create_job(
+        models.BatchJobCreateOptions(id="job", pool_info=models.BatchPoolInfo(pool_id="cpu"))
+    )
+
+
+def state(batch: BatchClient, task_id: str) -> str:
+    return batch.get_task("job", task_id).state or ""
+
+
+def tree(served: Served) -> list[psutil.Process]:
+    process = psutil.Process(served.process.pid)
+    return [process, *process.children(recursive=True)]
+
+
+def all_gone(processes: list[psutil.Process]) -> bool:
+    return not any(
+        process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in processes
+    )
+
+
+def test_a_task_reads_a_blob_and_its_output_comes_back(start: Start, tmp_path: Path) -> None:
+    give_storage(tmp_path, STORAGE)
+    served = start(*FAST).ready()
+    with served.batch() as batch, served.blobs() as blobs:
+        box = blobs.create_container("box")
+        box.upload_blob("in/numbers.txt", b"3\n1\n2\n")
+        make_pool(batch)
+        may_write = generate_container_sas(
+            *(STORAGE, "box", served.keys("storage")[STORAGE]),
+            permission=ContainerSasPermissions(write=True),
+            expiry=datetime.now(UTC) + timedelta(hours=1),
+        )
+        task = models.BatchTaskCreateOptions(
+            id="sort",
+            command_line="/bin/sh -c 'sort in/numbers.txt > sorted.txt; echo $AZ_BATCH_TASK_ID'",
+            resource_files=[
+                models.ResourceFile(auto_storage_container_name="box", blob_prefix="in/")
+            ],
+            output_files=[
+                models.OutputFile(
+                    file_pattern="*.txt",
+                    destination=models.OutputFileDestination(
+                        container=models.OutputFileBlobContainerDestination(
+                            container_url=f"{box.url}?{may_write}", path="out"
+                        )
+                    ),
+                    upload_options=models.OutputFileUploadConfiguration(
+                        upload_condition=models.OutputFileUploadCondition.TASK_SUCCESS
+                    ),
+                )
+            ],
+        )
+        batch.create_task("job", task)
+        until(lambda: state(batch, "sort") == "completed")
+        info = batch.get_task("job", "sort").execution_info
+        assert info is not None
+        assert (info.exit_code, info.failure_info) == (0, None)
+        said = b"".join(batch.download_task_file("job", "sort", "stdout.txt"))
+        assert said == b"sort\n"
+        assert box.download_blob("out/sorted.txt").readall() == b"1\n2\n3\n"
+    code, err = served.stop()
+    assert (code, "Traceback" in err) == (0, False)
+
+
+def test_a_stop_ends_all_and_a_start_takes_it_up_again(start: Start, tmp_path: Path) -> None:
+    give_storage(tmp_path, STORAGE)
+    served = start(*FAST).ready()
+    keys = served.keys("batch"), served.keys("storage")
+    with served.batch() as batch, served.blobs() as blobs:
+        blobs.create_container("box").upload_blob("a", b"kept")
+        make_pool(batch)
+        command = f"/bin/sh -c 'test -e {tmp_path}/again && exit 0; sleep 1000'"
+        batch.create_task("job", models.BatchTaskCreateOptions(id="t", command_line=command))
+        until(lambda: state(batch, "t") == "running")
+        processes = tree(served)
+        assert served.stop()[0] == 0
+    assert all_gone(processes)
+    assert not (served.local / "run.json").exists()
+    (tmp_path / "again").touch()
+    served = start(*FAST).ready()
+    assert (served.keys("batch"), served.keys("storage")) == keys
+    with served.batch() as batch, served.blobs() as blobs:
+        assert blobs.get_container_client("box").download_blob("a").readall() == b"kept"
+        until(lambda: state(batch, "t") == "completed")
+        info = batch.get_task("job", "t").execution_info
+        assert info is not None
+        assert info.exit_code == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_a_kill_under_load_leaves_no_process_and_a_state_to_go_on_from(
+    start: Start, tmp_path: Path, seed: int
+) -> None:
+    give_storage(tmp_path, STORAGE)
+    (tmp_path / "daemon.py").write_text(
+        "import os\nif os.fork(): os._exit(0)\nos.setsid()\nif os.fork(): os._exit(0)\n"
+        "os.execve('/bin/sleep', ['sleep', '1001'], {})\n"
+    )
+    served = start(*FAST).ready()
+    with served.batch() as batch:
+        make_pool(batch, nodes=2, slots=8)
+        command = f"/bin/sh -c '{sys.executable} {tmp_path}/daemon.py; sleep 0.2; sleep 1000'"
+        short = "/bin/sh -c 'sleep 0.0{}'"
+        tasks = [
+            models.BatchTaskCreateOptions(
+                id=f"t{n:03}", command_line=command if n % 9 == 0 else short.format(n % 10)
+            )
+            for n in range(99)
+        ]
+        batch.create_tasks("job", tasks)
+        until(lambda: batch.get_job_task_counts("job").task_counts.completed > 5)
+        time.sleep(random.Random(seed).random())  # noqa: S311 - a random moment
+        processes = tree(served)
+        assert len(processes) > 10
+        served.process.kill()
+        until(lambda: all_gone(processes), within_s=10)
+    served = start(*FAST).ready()
+    with served.batch() as batch:
+        counts = batch.get_job_task_counts("job").task_counts
+        assert counts.active + counts.running + counts.completed == 99
+    assert served.stop()[0] == 0
+
+
+def test_what_it_says_is_what_it_wrote_and_secrets_are_its_users_alone(start: Start) -> None:
+    served = start("--no-provider", "--no-blob", "--account", "mine").ready()
+    written = json.loads((served.local / "run.json").read_text())
+    assert served.said == {**written, "data": str(served.local / "emulator")}
+    assert (written["account"], written["pid"]) == ("mine", served.process.pid)
+    assert written["blob_endpoint"] is None
+    assert written["provider_address"] is None
+    assert list(served.keys("batch")) == ["mine"]
+    for path, mode in (("keys.json", 0o600), ("emulator", 0o700)):
+        assert stat.S_IMODE((served.local / path).stat().st_mode) == mode
+    listening = [
+        connection.laddr.ip
+        for process in tree(served)
+        for connection in process.net_connections()
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert set(listening) == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize("how", ["option", "variable"])
+def test_the_key_that_was_given_is_the_accounts(start: Start, how: str) -> None:
+    key = new_key()
+    options = ("--key", key) if how == "option" else ()
+    env = {"EMULATOR_KEY": key} if how == "variable" else {}
+    served = start("--in-memory", "--no-provider", "--no-blob", *options, env=env).ready()
+    assert served.keys("batch") == {"local": key}
+    with served.batch() as batch:
+        assert list(batch.list_pools()) == []
+
+
+def test_in_memory_leaves_nothing_behind(start: Start) -> None:
+    served = start("--in-memory", *FAST).ready()
+    with served.batch() as batch:
+        make_pool(batch)
+        batch.create_task("job", models.BatchTaskCreateOptions(id="t", command_line="true"))
+        until(lambda: state(batch, "t") == "completed")
+    assert served.stop(signal.SIGINT)[0] == 0
+    assert {path.name for path in served.local.iterdir()} == {"keys.json", "serve.lock"}
+
+
+def test_a_port_in_use_is_one_clear_message(start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        served = start("--no-provider", "--no-blob", "--port", str(port))
+        out, err = served.process.communicate(timeout=30)
+    assert (served.process.returncode, out) == (1, "")
+    assert err == (
+        f"error: port {port} of 127.0.0.1 cannot be used: Address already in use.\n"
+        "Stop what uses it, or choose another one with --port (0 picks a free one).\n"
+    )
+
+
+def test_a_second_emulator_is_refused_and_the_first_unharmed(start: Start, tmp_path: Path) -> None:
+    first = start("--no-provider", "--no-blob").ready()
+    second = start("--no-provider", "--no-blob")
+    _, err = second.process.communicate(timeout=30)
+    assert second.process.returncode == 1
+    assert err.startswith(f"error: another emulator (process {first.process.pid}) uses ")
+    assert "HPC_LOCAL_DIR" in err
+    other = {"HPC_LOCAL_DIR": str(tmp_path / "other")}
+    data = str(tmp_path / "local" / "emulator")
+    third = start("--no-provider", "--no-blob", "--data", data, env=other)
+    _, err = third.process.communicate(timeout=30)
+    assert (third.process.returncode, "Traceback" in err) == (1, False)
+    assert data in err
+    with first.batch() as batch:
+        assert list(batch.list_pools()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "says"),
+    [
+        (("--tls",), 1, "--tls is not supported yet"),
+        (("--in-memory", "--data", "x"), 2, "exclude each other"),
+        (("--key", "not base64!"), 2, "not base64"),
+        (("--service-speed", "0"), 2, "greater than 0"),
+    ],
+)
+def test_wrong_options_are_refused(
+    start: Start, options: tuple[str, ...], status: int, says: str
+) -> None:
+    served = start(*options)
+    _, err = served.process.communicate(timeout=30)
+    assert served.process.returncode == status
+    assert says in err
+    assert "Traceback" not in err
+
+
+def test_damaged_keys_are_one_message_and_without_them_it_makes_new_ones(
+    start: Start, tmp_path: Path
+) -> None:
+    give_storage(tmp_path, STORAGE)
+    served = start(*FAST).ready()
+    keys = served.keys("batch"), served.keys("storage")
+    served.stop()
+    (served.local / "keys.json").write_text("{")
+    served = start(*FAST)
+    _, err = served.process.communicate(timeout=30)
+    assert served.process.returncode == 1
+    assert "keys.json is damaged" in err
+    assert "Traceback" not in err
+    (served.local / "keys.json").unlink()
+    served = start(*FAST).ready()
+    assert served.keys("batch") == keys[0]
+    assert served.keys("storage").keys() == keys[1].keys()
+    with served.blobs() as blobs:
+        assert list(blobs.list_containers()) == []
+
+
+def test_the_end_of_the_lifeline_stops_it(start: Start) -> None:
+    theirs, ours = os.pipe()
+    served = start("--no-provider", "--lifeline-fd", str(theirs), pass_fds=(theirs,))
+    os.close(theirs)
+    processes = tree(served.ready())
+    os.close(ours)
+    assert served.process.wait(30) == 0
+    until(lambda: all_gone(processes))
+
+
+def test_it_does_not_live_on_without_azurite(start: Start) -> None:
+    served = start("--no-provider").ready()
+    for child in psutil.Process(served.process.pid).children():
+        if "azurite_host.js" in " ".join(child.cmdline()):
+            child.kill()
+    _, err = served.process.communicate(timeout=30)
+    assert served.process.returncode == 1
+    assert "error: Azurite ended by itself" in err
+    assert not (served.local / "run.json").exists()
+
+
+def test_without_node_it_says_how_to_go_on(start: Start, tmp_path: Path) -> None:
+    served = start("--no-provider", env={"PATH": str(tmp_path)})
+    _, err = served.process.communicate(timeout=30)
+    assert served.process.returncode == 1
+    assert "make setup" in err
+    assert "--no-blob" in err
+
+
+def test_a_stop_while_it_starts_leaves_nothing(start: Start) -> None:
+    for wait_s in (0.3, 0.8, 1.2, 1.6):
+        served = start(*FAST)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            served.process.wait(wait_s)  # a moment of its start, not a state to wait for
+        processes = tree(served)
+        served.process.terminate()
+        served.process.communicate(timeout=30)
+        assert served.process.returncode in {0, -signal.SIGTERM}
+        until(lambda found=processes: all_gone(found))  # type: ignore[misc] # the default binds
+        assert not (served.local / "run.json").exists()
+
+
+def test_a_key_is_as_long_as_azures() -> None:
+    assert len(base64.b64decode(new_key())) == 64
