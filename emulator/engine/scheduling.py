@@ -7,7 +7,7 @@ from itertools import groupby
 
 from emulator.engine import jobs, tasks
 from emulator.engine.core import Core
-from emulator.engine.world import Job, Node, Pool, Task, set_task_state
+from emulator.engine.world import Job, Node, Pool, Task, heads, set_task_state
 
 
 def assign(core: Core, pool: Pool) -> None:
@@ -57,8 +57,7 @@ def _place_one(core: Core, pool: Pool, job: Job, *, pack: bool) -> bool:
 
 def _next_task(job: Job, most_free: int) -> Task | None:
     """The task whose turn it is, among those that fit into the slots of some node."""
-    heads = (next(iter(queue.values())) for need, queue in job.ready.items() if need <= most_free)
-    return min(heads, key=lambda task: task.order, default=None)
+    return min(heads(job, most_free), key=lambda task: task.order, default=None)
 
 
 def _node_for(pool: Pool, task: Task, *, pack: bool) -> Node | None:

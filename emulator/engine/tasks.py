@@ -90,7 +90,7 @@ def add(core: Core, job: Job, body: Mapping[str, Any], retention: int) -> Task:
         id=task_id,
         key=task_id if key == task_id else key,
         job=job,
-        spec=orjson.dumps(spec),
+        spec=packed(spec),
         seq=core.next_number(),
         slots=spec["requiredSlots"],
         max_retries=constraints["maxTaskRetryCount"],
@@ -107,6 +107,11 @@ def add(core: Core, job: Job, body: Mapping[str, Any], retention: int) -> Task:
     core.save(task)
     queue(core, task)
     return task
+
+
+def packed(spec: Mapping[str, Any]) -> bytes:
+    """A specification as it is kept; copied, because orjson's own bytes hold a whole page."""
+    return bytes(memoryview(orjson.dumps(spec)))
 
 
 def spec_of(task: Task) -> dict[str, Any]:

@@ -229,7 +229,8 @@ class Job:
         pool_key: Of its pool, which need not exist.
         stable, stable_since: The last state that was not a transient one: what the
             service shows as the previous state.
-        ready: Tasks that may run, by the slots they need, in the order of their turn.
+        ready: Tasks that may run, by the slots they need, in the order of their turn. An
+            entry whose number is no longer its task's is a task that was taken out.
         ready_count: How many those are.
         by_transition: Keys of all tasks, the one that changed its state last at the end.
         dependents: Key of a task → tasks that depend on it.
@@ -266,7 +267,7 @@ class Job:
         }
     )
     by_transition: dict[str, None] = field(default_factory=dict)
-    ready: dict[int, dict[int, Task]] = field(default_factory=dict)
+    ready: dict[int, deque[tuple[int, Task]]] = field(default_factory=dict)
     ready_count: int = 0
     attempts: dict[int, Attempt] = field(default_factory=dict)
     counts: Counts = field(default_factory=Counts)
@@ -429,16 +430,25 @@ def _count_task(task: Task, by: int) -> None:
 def enqueue(task: Task, order: int) -> None:
     """Lets a task wait for a slot."""
     task.queued, task.order = "ready", order
-    task.job.ready.setdefault(task.slots, {})[order] = task
+    task.job.ready.setdefault(task.slots, deque()).append((order, task))
     task.job.ready_count += 1
 
 
 def unqueue(task: Task) -> None:
-    """Takes a task from wherever it waits."""
+    """Takes a task from wherever it waits; its entry in a queue is passed over later."""
     if task.queued == "ready":
-        bucket = task.job.ready[task.slots]
-        del bucket[task.order]
-        if not bucket:
-            del task.job.ready[task.slots]
         task.job.ready_count -= 1
     task.queued, task.order = "", 0
+
+
+def heads(job: Job, most_slots: int) -> list[Task]:
+    """Of each number of slots up to `most_slots` the task that has waited longest."""
+    found: list[Task] = []
+    for slots, queue in list(job.ready.items()):
+        while queue and queue[0][1].order != queue[0][0]:
+            queue.popleft()
+        if not queue:
+            del job.ready[slots]
+        elif slots <= most_slots:
+            found.append(queue[0][1])
+    return found

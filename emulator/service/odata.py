@@ -22,7 +22,7 @@ from typing import Any
 
 from emulator.engine.refusal import Refused
 from emulator.service.errors import query_refused
-from emulator.service.values import parse_instant, parse_span
+from emulator.service.values import instant, parse_instant, parse_span, span
 
 MAX_RESULTS = 1000
 MAX_FILTER = 8192
@@ -171,7 +171,7 @@ class _Parser:
         if kind != "word" or operator not in _OPERATORS:
             raise self.refused(f"An operator is expected after '{path}'")
         compare = _OPERATORS[operator]
-        instant = self.peek()[1].lower().startswith("datetime'")
+        dated = self.peek()[1].lower().startswith("datetime'")
         literal = self.literal()
 
         def test(entity: Entity) -> bool:
@@ -184,14 +184,14 @@ class _Parser:
                 )
             try:
                 if isinstance(literal, _Ticks):
-                    return compare(literal.read(found), literal.ticks)
+                    return compare(literal.of(found), literal.of(literal.text))
                 return compare(found, literal)
             except (TypeError, ValueError):
                 return operator == "ne"
 
         equals = {path: literal} if operator == "eq" and isinstance(literal, str) else {}
         after = {}
-        if instant and operator in {"gt", "ge", "eq"} and isinstance(literal, _Ticks):
+        if dated and operator in {"gt", "ge", "eq"} and isinstance(literal, _Ticks):
             after[path] = literal.ticks
         return test, equals, after
 
@@ -215,9 +215,12 @@ class _Parser:
             return float(text) if "." in text else int(text)
         if kind == "typed":
             name, _, quoted = text.partition("'")
-            read = parse_instant if name.lower() == "datetime" else parse_span
             try:
-                return _Ticks(read(quoted[:-1]), read)
+                if name.lower() == "datetime":
+                    ticks = parse_instant(quoted[:-1])
+                    return _Ticks(ticks, instant(ticks), _comparable)
+                ticks = parse_span(quoted[:-1])
+                return _Ticks(ticks, span(ticks), parse_span)
             except ValueError as error:
                 raise self.refused(str(error)) from None
         words = {"true": True, "false": False, "null": None}
@@ -229,7 +232,13 @@ class _Parser:
 @dataclass(frozen=True, slots=True)
 class _Ticks:
     ticks: int
-    read: Callable[[str], int]
+    text: str
+    of: Callable[[str], Any]
+
+
+def _comparable(moment: str) -> str:
+    """What the service writes of an instant, without its `Z`, is in order as text."""
+    return moment[:-1]
 
 
 def parse_filter(source: str, known: frozenset[str]) -> Filter:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import orjson
-
 from emulator.clock import UNIX_EPOCH_TICKS
 from emulator.engine import tasks
 from emulator.engine.core import Core
@@ -174,7 +172,7 @@ def put_task(call: Call) -> Reply:
     def change(core: Core) -> None:
         if task.state == "completed":
             raise Refused("TaskCompleted")
-        task.spec = orjson.dumps({**tasks.spec_of(task), "constraints": constraints})
+        task.spec = tasks.packed({**tasks.spec_of(task), "constraints": constraints})
         task.max_retries = constraints["maxTaskRetryCount"]
         task.retention = parse_span(constraints["retentionTime"])
         tasks.touch(core, task)

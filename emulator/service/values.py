@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import lru_cache
 
 from emulator.clock import (
     MAX_TICKS,
@@ -31,10 +32,15 @@ _INSTANT = re.compile(
 )
 
 
+@lru_cache(maxsize=4096)
+def _second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
 def instant(ticks: int) -> str:
     """`2026-01-22T21:43:19.0181625Z`, the fraction without trailing zeros."""
     second, fraction = divmod(ticks - UNIX_EPOCH_TICKS, TICKS_PER_SECOND)
-    text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    text = _second(second)
     if fraction:
         text = f"{text}.{fraction:07d}".rstrip("0")
     return text + "Z"
@@ -48,8 +54,7 @@ def agent_instant(ticks: int) -> str:
 def error_instant(ticks: int) -> str:
     """An instant in an error's text: seven digits, zeros kept."""
     second, fraction = divmod(ticks - UNIX_EPOCH_TICKS, TICKS_PER_SECOND)
-    text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{text}.{fraction:07d}Z"
+    return f"{_second(second)}.{fraction:07d}Z"
 
 
 def etag(ticks: int) -> str:

@@ -343,7 +343,7 @@ class Scheduler(RuleBasedStateMachine):
             for state, index in job.by_state.items():
                 assert list(index) == sorted(k for k, t in job.tasks.items() if t.state == state)
             assert job.blocked == sum(t.unmet > 0 for t in job.tasks.values())
-            waiting = [task for queue in job.ready.values() for task in queue.values()]
+            waiting = [t for queue in job.ready.values() for n, t in queue if t.order == n]
             assert job.ready_count == len(waiting)
             assert all(t.state == "active" and not t.attempt for t in waiting)
 
@@ -374,7 +374,7 @@ class Scheduler(RuleBasedStateMachine):
             for attempt_id in list(self.running):
                 if attempt_id in self.running:
                     self.end(attempt_id, 0)
-            self.provide(mend=turn == 20)
+            self.provide(mend=turn in {20, 35, 45})
             self.pass_time(900.0)
         assert not self.running
         assert all(pool.allocation == "steady" for pool in self.all_pools())
@@ -396,7 +396,10 @@ class Scheduler(RuleBasedStateMachine):
         return not runs or pool is None or task.slots > pool.slots
 
     def mend(self, node: Node) -> None:
-        if node.state == "unusable":
+        failed = any(
+            step.state == "completed" and not step.ok for step in node.preparations.values()
+        )
+        if failed or node.state in {"unusable", "starttaskfailed"}:
             self.run(nodes.operate, node, "reimage", "requeue")
         if node.state == "deallocated":
             self.run(nodes.start, node)
