@@ -27,8 +27,11 @@ SCHEMA_FILE = Path(__file__).with_name("config.schema.json")
 Authentication = Literal["entra", "shared-key"]
 Preset = Literal["cpu", "gpu", "rdma", "spot"]
 
-# A hyphen and 8 hexadecimal digits follow it in Azure, and Batch allows 64 characters.
-PoolName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,55}$")]
+# A hyphen and 8 hexadecimal digits follow it in Azure, and Batch allows 64 characters;
+# subnets and endpoints named after a pool must start and end with a letter or digit.
+PoolName = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9_-]{0,53}[A-Za-z0-9])?$")
+]
 RuleId = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}[0-9]{3}$")]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=10)]
 ContainerName = Annotated[

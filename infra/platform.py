@@ -22,7 +22,15 @@ from infra.components.identity import (
 )
 from infra.components.monitoring import Monitoring, MonitoringArgs
 from infra.components.network import Network, NetworkArgs
+from infra.components.place import Place
 from infra.components.pool import Pool, PoolArgs
+from infra.components.private_link import (
+    BATCH_ZONE,
+    BLOB_ZONE,
+    PrivateLink,
+    PrivateLinkArgs,
+    PrivateTarget,
+)
 from infra.components.storage import Storage, StorageArgs
 from infra.errors import InfraError
 from infra.estate import Estate
@@ -66,132 +74,38 @@ class Platform(pulumi.ComponentResource):
         self, name: str, estate: Estate, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("hpc:index:Platform", name, {}, opts)
-        config = estate.config
-        shared_keys = config.authentication == "shared-key"
-        if shared_keys:
+        self._name = name
+        self._estate = estate
+        self._shared_keys = estate.config.authentication == "shared-key"
+        if self._shared_keys:
             _refuse_shared_keys_in_azure()
-        tags = {"project": PREFIX, "stack": estate.stack, **config.tags}
-        child = pulumi.ResourceOptions(parent=self)
+        tags = {"project": PREFIX, "stack": estate.stack, **estate.config.tags}
         group = ResourceGroup(
-            resource_group_name(estate.stack), location=config.location, tags=tags, opts=child
+            resource_group_name(estate.stack),
+            location=estate.config.location,
+            tags=tags,
+            opts=self._child(),
         )
-        containers = {
-            kind: getattr(config.storage, f"{kind}_container")
-            for kind in ("programs", "inputs", "outputs", "logs")
-        }
-        data = Storage(
-            f"{name}-data",
-            StorageArgs(
-                resource_group_name=group.name,
-                location=config.location,
-                tags=tags,
-                account=account_name(estate.stack, "data"),
-                replication=config.storage.replication,
-                public_network_access=config.storage.public_network_access,
-                soft_delete_days=config.storage.soft_delete_days,
-                versioning=config.storage.versioning,
-                allow_shared_keys=shared_keys,
-                protect=config.protect,
-                containers=containers,
-                delete_after_days={
-                    containers[kind]: days
-                    for kind, days in config.storage.delete_after_days.model_dump().items()
-                    if days is not None
-                },
+        self._place = Place(
+            resource_group_name=group.name, location=estate.config.location, tags=tags
+        )
+        data, packages = self._data_storage(), self._packages_storage()
+        nodes = self._identity(
+            "nodes",
+            data=Grant(role=BLOB_DATA_CONTRIBUTOR, scope=data.account_id),
+            packages=Grant(role=BLOB_DATA_READER, scope=packages.account_id),
+        )
+        account = self._batch_account(
+            packages=packages,
+            nodes=nodes,
+            own=self._identity(
+                "account", packages=Grant(role=BLOB_DATA_CONTRIBUTOR, scope=packages.account_id)
             ),
-            child,
         )
-        packages = Storage(
-            f"{name}-packages",
-            StorageArgs(
-                resource_group_name=group.name,
-                location=config.location,
-                tags=tags,
-                account=account_name(estate.stack, "apps"),
-                replication=config.storage.replication,
-                # Batch itself reads packages, and a firewall would keep it out.
-                public_network_access=True,
-                soft_delete_days=config.storage.soft_delete_days,
-                versioning=False,
-                allow_shared_keys=shared_keys,
-                protect=config.protect,
-            ),
-            child,
-        )
-        nodes = Identity(
-            f"{name}-nodes",
-            IdentityArgs(
-                resource_group_name=group.name,
-                location=config.location,
-                tags=tags,
-                grants={
-                    "data": Grant(role=BLOB_DATA_CONTRIBUTOR, scope=data.account_id),
-                    "packages": Grant(role=BLOB_DATA_READER, scope=packages.account_id),
-                },
-            ),
-            child,
-        )
-        account_identity = Identity(
-            f"{name}-account",
-            IdentityArgs(
-                resource_group_name=group.name,
-                location=config.location,
-                tags=tags,
-                grants={"packages": Grant(role=BLOB_DATA_CONTRIBUTOR, scope=packages.account_id)},
-            ),
-            child,
-        )
-        account = BatchAccount(
-            f"{name}-batch",
-            BatchAccountArgs(
-                resource_group_name=group.name,
-                location=config.location,
-                tags=tags,
-                account=account_name(estate.stack),
-                identity_id=account_identity.identity_id,
-                node_identity_id=nodes.identity_id,
-                packages_account_id=packages.account_id,
-                public_network_access=config.batch.public_network_access,
-                allow_shared_keys=shared_keys,
-                protect=config.protect,
-                after=account_identity.assignments,
-            ),
-            child,
-        )
-        subnet_ids = self._subnet_ids(name, estate, group.name, tags)
-        monitoring = Monitoring(
-            f"{name}-monitoring",
-            MonitoringArgs(
-                resource_group_name=group.name,
-                location=config.location,
-                tags=tags,
-                retention_days=config.monitoring.retention_days,
-                daily_cap_gib=config.monitoring.daily_cap_gib,
-                batch_account_id=account.account_id,
-                blob_service_ids={
-                    "data": pulumi.Output.concat(data.account_id, "/blobServices/default"),
-                    "packages": pulumi.Output.concat(packages.account_id, "/blobServices/default"),
-                },
-            ),
-            child,
-        )
-        pool_ids = {
-            plan.name: Pool(
-                f"{name}-{plan.name}",
-                PoolArgs(
-                    resource_group_name=group.name,
-                    plan=plan,
-                    stack=estate.stack,
-                    account_name=account.account_name,
-                    subnet_id=subnet_ids[plan.name],
-                    identity_id=nodes.identity_id,
-                    public_addresses=config.network.public_addresses,
-                    after=nodes.assignments,
-                ),
-                child,
-            ).pool_id
-            for plan in estate.pools
-        }
+        network = self._network()
+        links = self._private_link(network, data, account) if network else ()
+        monitoring = self._monitoring(account, data=data, packages=packages)
+        pools = self._pools(account, nodes, network, after=(*nodes.assignments, *links))
         self.outputs = stack_outputs(
             estate,
             Provisioned(
@@ -202,36 +116,182 @@ class Platform(pulumi.ComponentResource):
                 blob_endpoint=data.blob_endpoint,
                 containers=data.containers,
                 log_analytics_workspace_id=monitoring.workspace_id,
-                pool_ids=pool_ids,
+                pool_ids={logical_name: pool.pool_id for logical_name, pool in pools.items()},
                 nodes_identity_id=nodes.identity_id,
             ),
         )
         self.register_outputs({})
 
-    def _subnet_ids(
-        self,
-        name: str,
-        estate: Estate,
-        resource_group: pulumi.Input[str],
-        tags: Mapping[str, str],
-    ) -> Mapping[str, pulumi.Input[str]]:
-        network = estate.config.network
-        if network.existing_subnet_id is not None:
-            return dict.fromkeys((pool.name for pool in estate.pools), network.existing_subnet_id)
-        if estate.network is None:
-            raise InfraError(estate.network_problem)
-        return Network(
-            f"{name}-network",
-            NetworkArgs(
-                resource_group_name=resource_group,
-                location=estate.config.location,
-                tags=tags,
-                plan=estate.network,
-                nat_gateway=network.nat_gateway,
-                allow_package_sources=network.allow_package_sources,
+    def _child(self) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions(parent=self)
+
+    def _data_storage(self) -> Storage:
+        stack, config = self._estate.stack, self._estate.config
+        storage = config.storage
+        containers = {
+            "programs": storage.programs_container,
+            "inputs": storage.inputs_container,
+            "outputs": storage.outputs_container,
+            "logs": storage.logs_container,
+        }
+        return Storage(
+            f"{self._name}-data",
+            StorageArgs(
+                place=self._place,
+                account=account_name(stack, "data"),
+                replication=storage.replication,
+                public_network_access=storage.public_network_access,
+                soft_delete_days=storage.soft_delete_days,
+                versioning=storage.versioning,
+                allow_shared_keys=self._shared_keys,
+                protect=config.protect,
+                containers=containers,
+                delete_after_days={
+                    containers[kind]: days
+                    for kind, days in storage.delete_after_days.model_dump().items()
+                    if days is not None
+                },
             ),
-            pulumi.ResourceOptions(parent=self),
-        ).pool_subnet_ids
+            self._child(),
+        )
+
+    def _packages_storage(self) -> Storage:
+        stack, config = self._estate.stack, self._estate.config
+        return Storage(
+            f"{self._name}-packages",
+            StorageArgs(
+                place=self._place,
+                account=account_name(stack, "apps"),
+                replication=config.storage.replication,
+                # Batch itself reads packages, and a firewall would keep it out.
+                public_network_access=True,
+                soft_delete_days=config.storage.soft_delete_days,
+                versioning=False,
+                allow_shared_keys=self._shared_keys,
+                protect=config.protect,
+            ),
+            self._child(),
+        )
+
+    def _identity(self, purpose: str, **grants: Grant) -> Identity:
+        return Identity(
+            f"{self._name}-{purpose}",
+            IdentityArgs(place=self._place, grants=grants),
+            self._child(),
+        )
+
+    def _batch_account(self, *, packages: Storage, nodes: Identity, own: Identity) -> BatchAccount:
+        config = self._estate.config
+        return BatchAccount(
+            f"{self._name}-batch",
+            BatchAccountArgs(
+                place=self._place,
+                account=account_name(self._estate.stack),
+                identity_id=own.identity_id,
+                node_identity_id=nodes.identity_id,
+                packages_account_id=packages.account_id,
+                public_network_access=config.batch.public_network_access,
+                allow_shared_keys=self._shared_keys,
+                protect=config.protect,
+                after=own.assignments,
+            ),
+            self._child(),
+        )
+
+    def _network(self) -> Network | None:
+        """The stack's own network, or None where it joins an existing subnet."""
+        config = self._estate.config.network
+        if config.existing_subnet_id is not None:
+            return None
+        if self._estate.network is None:
+            raise InfraError(self._estate.network_problem)
+        return Network(
+            f"{self._name}-network",
+            NetworkArgs(
+                place=self._place,
+                plan=self._estate.network,
+                nat_gateway=config.nat_gateway,
+                allow_package_sources=config.allow_package_sources,
+            ),
+            self._child(),
+        )
+
+    def _private_link(
+        self, network: Network, data: Storage, account: BatchAccount
+    ) -> tuple[pulumi.Resource, ...]:
+        """Private endpoints where the config asks for them, and what nodes wait for."""
+        if network.endpoint_subnet_id is None:
+            return ()
+        return PrivateLink(
+            f"{self._name}-link",
+            PrivateLinkArgs(
+                place=self._place,
+                virtual_network_id=network.virtual_network_id,
+                subnet_id=network.endpoint_subnet_id,
+                targets={
+                    "data": PrivateTarget(
+                        resource_id=data.account_id, group_id="blob", zone=BLOB_ZONE
+                    ),
+                    "batch": PrivateTarget(
+                        resource_id=account.account_id, group_id="batchAccount", zone=BATCH_ZONE
+                    ),
+                    "nodes": PrivateTarget(
+                        resource_id=account.account_id, group_id="nodeManagement", zone=BATCH_ZONE
+                    ),
+                },
+            ),
+            self._child(),
+        ).ready
+
+    def _monitoring(
+        self, account: BatchAccount, *, data: Storage, packages: Storage
+    ) -> Monitoring:
+        config = self._estate.config.monitoring
+        return Monitoring(
+            f"{self._name}-monitoring",
+            MonitoringArgs(
+                place=self._place,
+                retention_days=config.retention_days,
+                daily_cap_gib=config.daily_cap_gib,
+                batch_account_id=account.account_id,
+                blob_service_ids={
+                    "data": data.blob_service_id,
+                    "packages": packages.blob_service_id,
+                },
+            ),
+            self._child(),
+        )
+
+    def _pools(
+        self,
+        account: BatchAccount,
+        nodes: Identity,
+        network: Network | None,
+        *,
+        after: tuple[pulumi.Resource, ...],
+    ) -> dict[str, Pool]:
+        config = self._estate.config.network
+        return {
+            plan.name: Pool(
+                f"{self._name}-{plan.name}",
+                PoolArgs(
+                    place=self._place,
+                    plan=plan,
+                    stack=self._estate.stack,
+                    account_name=account.account_name,
+                    subnet_id=(
+                        network.pool_subnet_ids[plan.name]
+                        if network
+                        else str(config.existing_subnet_id)
+                    ),
+                    identity_id=nodes.identity_id,
+                    public_addresses=config.public_addresses,
+                    after=after,
+                ),
+                self._child(),
+            )
+            for plan in self._estate.pools
+        }
 
 
 def _refuse_shared_keys_in_azure() -> None:

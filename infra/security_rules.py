@@ -32,7 +32,12 @@ class SecurityRule:
 
 
 def pool_subnet_rules(
-    *, location: str, prefix: IPv4Network, inter_node: bool, allow_package_sources: bool
+    *,
+    location: str,
+    prefix: IPv4Network,
+    inter_node: bool,
+    allow_package_sources: bool,
+    endpoint_prefix: IPv4Network | None = None,
 ) -> tuple[SecurityRule, ...]:
     """The rules of a subnet with pools in it, in order of direction and priority.
 
@@ -41,6 +46,7 @@ def pool_subnet_rules(
         prefix: The subnet's addresses.
         inter_node: Whether nodes of the subnet may talk to each other.
         allow_package_sources: Whether nodes may reach the internet on ports 80 and 443.
+        endpoint_prefix: Addresses of private endpoints, or None without any.
     """
     subnet = str(prefix)
     rules = []
@@ -64,6 +70,8 @@ def pool_subnet_rules(
     )
     rules.append(_out("storage", 120, "Tcp", f"Storage.{location}", "Programs, inputs, outputs"))
     rules.append(_out("monitor", 130, "Tcp", "AzureMonitor", "Node telemetry"))
+    if endpoint_prefix is not None:
+        rules.append(_out("endpoints", 140, ANY, str(endpoint_prefix), "Private endpoints"))
     if allow_package_sources:
         rules.append(
             SecurityRule(

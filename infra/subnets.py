@@ -20,6 +20,7 @@ from infra.errors import AddressSpaceError
 RESERVED_ADDRESSES = 5
 SHARED_SUBNET = "pools"
 ENDPOINT_SUBNET = "endpoints"
+_POOL_SUBNET = "pool-"
 _SHARED_PREFIX = 20
 _ENDPOINT_PREFIX = 27
 _SMALLEST_POOL_PREFIX = 26
@@ -113,7 +114,7 @@ def plan_network(
         endpoint_prefix = IPv4Network((start, _ENDPOINT_PREFIX))
     ordered = sorted(demands, key=lambda demand: (-demand.max_nodes, demand.pool))
     groups: list[tuple[str, tuple[SubnetDemand, ...]]]
-    groups = [(demand.pool, (demand,)) for demand in ordered]
+    groups = [(f"{_POOL_SUBNET}{demand.pool}", (demand,)) for demand in ordered]
     if not per_pool:
         groups = [(SHARED_SUBNET, tuple(sorted(demands, key=lambda demand: demand.pool)))]
     end = int(address_space.broadcast_address) + 1

@@ -7,7 +7,6 @@ no key vault and no role on the subscription are needed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -25,6 +24,8 @@ from pulumi_azure_native.batch import (
     BatchAccount as AzureBatchAccount,
 )
 
+from infra.components.place import Place
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchAccountArgs:
@@ -40,9 +41,7 @@ class BatchAccountArgs:
         after: What must exist first, such as the identity's grants.
     """
 
-    resource_group_name: pulumi.Input[str]
-    location: str
-    tags: Mapping[str, str]
+    place: Place
     account: str
     identity_id: pulumi.Input[str]
     node_identity_id: pulumi.Input[str]
@@ -75,9 +74,9 @@ class BatchAccount(pulumi.ComponentResource):
             modes.append(AuthenticationMode.SHARED_KEY)
         account = AzureBatchAccount(
             args.account,
-            resource_group_name=args.resource_group_name,
-            location=args.location,
-            tags=args.tags,
+            resource_group_name=args.place.resource_group_name,
+            location=args.place.location,
+            tags=args.place.tags,
             pool_allocation_mode=PoolAllocationMode.BATCH_SERVICE,
             allowed_authentication_modes=modes,
             identity=BatchAccountIdentityArgs(

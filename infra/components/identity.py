@@ -15,6 +15,8 @@ import pulumi
 from pulumi_azure_native.authorization import PrincipalType, RoleAssignment
 from pulumi_azure_native.managedidentity import UserAssignedIdentity
 
+from infra.components.place import Place
+
 # Built-in roles: https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
 BLOB_DATA_CONTRIBUTOR = "ba92f5b4-2d11-453d-a403-e96b0029c9fe"
 BLOB_DATA_READER = "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"
@@ -41,9 +43,7 @@ class Grant:
 class IdentityArgs:
     """Args of `Identity`; `grants` by a logical name that is unique in the identity."""
 
-    resource_group_name: pulumi.Input[str]
-    location: str
-    tags: Mapping[str, str]
+    place: Place
     grants: Mapping[str, Grant]
 
 
@@ -66,9 +66,9 @@ class Identity(pulumi.ComponentResource):
         super().__init__("hpc:index:Identity", name, {}, opts)
         identity = UserAssignedIdentity(
             name,
-            resource_group_name=args.resource_group_name,
-            location=args.location,
-            tags=args.tags,
+            resource_group_name=args.place.resource_group_name,
+            location=args.place.location,
+            tags=args.place.tags,
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.assignments = tuple(

@@ -22,6 +22,8 @@ from pulumi_azure_native.operationalinsights import (
     WorkspaceSkuArgs,
 )
 
+from infra.components.place import Place
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MonitoringArgs:
@@ -35,9 +37,7 @@ class MonitoringArgs:
             logical name.
     """
 
-    resource_group_name: pulumi.Input[str]
-    location: str
-    tags: Mapping[str, str]
+    place: Place
     retention_days: int
     daily_cap_gib: float
     batch_account_id: pulumi.Input[str]
@@ -59,9 +59,9 @@ class Monitoring(pulumi.ComponentResource):
         super().__init__("hpc:index:Monitoring", name, {}, opts)
         workspace = Workspace(
             f"{name}-logs",
-            resource_group_name=args.resource_group_name,
-            location=args.location,
-            tags=args.tags,
+            resource_group_name=args.place.resource_group_name,
+            location=args.place.location,
+            tags=args.place.tags,
             sku=WorkspaceSkuArgs(name="PerGB2018"),
             retention_in_days=args.retention_days,
             workspace_capping=WorkspaceCappingArgs(daily_quota_gb=args.daily_cap_gib),

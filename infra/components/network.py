@@ -27,6 +27,7 @@ from pulumi_azure_native.network import (
     VirtualNetwork,
 )
 
+from infra.components.place import Place
 from infra.security_rules import SecurityRule, pool_subnet_rules
 from infra.subnets import ENDPOINT_SUBNET, NetworkPlan
 
@@ -41,9 +42,7 @@ class NetworkArgs:
         allow_package_sources: Whether nodes may reach the internet on ports 80 and 443.
     """
 
-    resource_group_name: pulumi.Input[str]
-    location: str
-    tags: Mapping[str, str]
+    place: Place
     plan: NetworkPlan
     nat_gateway: bool
     allow_package_sources: bool
@@ -68,9 +67,9 @@ class Network(pulumi.ComponentResource):
         super().__init__("hpc:index:Network", name, {}, opts)
         network = VirtualNetwork(
             f"{name}-vnet",
-            resource_group_name=args.resource_group_name,
-            location=args.location,
-            tags=args.tags,
+            resource_group_name=args.place.resource_group_name,
+            location=args.place.location,
+            tags=args.place.tags,
             address_space=AddressSpaceArgs(address_prefixes=[str(args.plan.address_space)]),
             opts=pulumi.ResourceOptions(parent=self),
         )
@@ -80,22 +79,23 @@ class Network(pulumi.ComponentResource):
         pool_subnet_ids: dict[str, pulumi.Output[str]] = {}
         for planned in args.plan.subnets:
             rules = pool_subnet_rules(
-                location=args.location,
+                location=args.place.location,
                 prefix=planned.prefix,
                 inter_node=planned.inter_node,
                 allow_package_sources=args.allow_package_sources,
+                endpoint_prefix=args.plan.endpoint_prefix,
             )
             group = NetworkSecurityGroup(
                 f"{name}-{planned.name}-nsg",
-                resource_group_name=args.resource_group_name,
-                location=args.location,
-                tags=args.tags,
+                resource_group_name=args.place.resource_group_name,
+                location=args.place.location,
+                tags=args.place.tags,
                 security_rules=[_rule_args(rule) for rule in rules],
                 opts=pulumi.ResourceOptions(parent=self),
             )
             subnet = Subnet(
                 f"{name}-{planned.name}-subnet",
-                resource_group_name=args.resource_group_name,
+                resource_group_name=args.place.resource_group_name,
                 virtual_network_name=network.name,
                 subnet_name=planned.name,
                 address_prefix=str(planned.prefix),
@@ -112,7 +112,7 @@ class Network(pulumi.ComponentResource):
         if args.plan.endpoint_prefix is not None:
             self.endpoint_subnet_id = Subnet(
                 f"{name}-{ENDPOINT_SUBNET}-subnet",
-                resource_group_name=args.resource_group_name,
+                resource_group_name=args.place.resource_group_name,
                 virtual_network_name=network.name,
                 subnet_name=ENDPOINT_SUBNET,
                 address_prefix=str(args.plan.endpoint_prefix),
@@ -129,18 +129,18 @@ class Network(pulumi.ComponentResource):
         # Four addresses give 258,048 source ports, enough for pools of some thousand nodes.
         prefix = PublicIPPrefix(
             f"{name}-egress",
-            resource_group_name=args.resource_group_name,
-            location=args.location,
-            tags=args.tags,
+            resource_group_name=args.place.resource_group_name,
+            location=args.place.location,
+            tags=args.place.tags,
             prefix_length=30,
             sku=PublicIPPrefixSkuArgs(name="Standard"),
             opts=pulumi.ResourceOptions(parent=self),
         )
         return NatGateway(
             f"{name}-nat",
-            resource_group_name=args.resource_group_name,
-            location=args.location,
-            tags=args.tags,
+            resource_group_name=args.place.resource_group_name,
+            location=args.place.location,
+            tags=args.place.tags,
             public_ip_prefixes=[SubResourceArgs(id=prefix.id)],
             sku=NatGatewaySkuArgs(name="Standard"),
             opts=pulumi.ResourceOptions(parent=self),

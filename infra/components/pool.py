@@ -47,6 +47,7 @@ from pulumi_azure_native.batch import (
     Pool as AzurePool,
 )
 
+from infra.components.place import Place
 from infra.config import StartTaskConfig
 from infra.pool_changes import REPLACED_ON_CHANGES
 from infra.pools import PoolPlan, ScalePlan
@@ -68,7 +69,7 @@ class PoolArgs:
         after: What must exist before a node starts, such as the identity's grants.
     """
 
-    resource_group_name: pulumi.Input[str]
+    place: Place
     plan: PoolPlan
     stack: str
     account_name: pulumi.Input[str]
@@ -95,7 +96,7 @@ class Pool(pulumi.ComponentResource):
         fixed = unchangeable(args)
         pool = AzurePool(
             plan.name,
-            resource_group_name=args.resource_group_name,
+            resource_group_name=args.place.resource_group_name,
             account_name=args.account_name,
             pool_name=pulumi.Output.json_dumps(fixed, sort_keys=True).apply(
                 lambda text: pool_name(plan.name, text)

@@ -31,6 +31,8 @@ from pulumi_azure_native.storage import (
     StorageAccount,
 )
 
+from infra.components.place import Place
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StorageArgs:
@@ -46,9 +48,7 @@ class StorageArgs:
         protect: Whether Pulumi refuses to delete the account.
     """
 
-    resource_group_name: pulumi.Input[str]
-    location: str
-    tags: Mapping[str, str]
+    place: Place
     account: str
     replication: str
     public_network_access: bool
@@ -67,12 +67,14 @@ class Storage(pulumi.ComponentResource):
         account_id: Resource id.
         account_name: Its name in Azure.
         blob_endpoint: URL of its blobs, without a trailing slash.
+        blob_service_id: Resource id of its blob service, which diagnostics are about.
         containers: Container names as created, by what they hold.
     """
 
     account_id: pulumi.Output[str]
     account_name: pulumi.Output[str]
     blob_endpoint: pulumi.Output[str]
+    blob_service_id: pulumi.Output[str]
     containers: Mapping[str, pulumi.Output[str]]
 
     def __init__(
@@ -81,9 +83,9 @@ class Storage(pulumi.ComponentResource):
         super().__init__("hpc:index:Storage", name, {}, opts)
         account = StorageAccount(
             args.account,
-            resource_group_name=args.resource_group_name,
-            location=args.location,
-            tags=args.tags,
+            resource_group_name=args.place.resource_group_name,
+            location=args.place.location,
+            tags=args.place.tags,
             kind="StorageV2",
             sku=SkuArgs(name=f"Standard_{args.replication}"),
             access_tier=AccessTier.HOT,
@@ -106,7 +108,7 @@ class Storage(pulumi.ComponentResource):
         retention = DeleteRetentionPolicyArgs(enabled=True, days=args.soft_delete_days)
         BlobServiceProperties(
             f"{name}-blobs",
-            resource_group_name=args.resource_group_name,
+            resource_group_name=args.place.resource_group_name,
             account_name=account.name,
             blob_services_name="default",
             delete_retention_policy=retention,
@@ -117,7 +119,7 @@ class Storage(pulumi.ComponentResource):
         self.containers = {
             kind: BlobContainer(
                 f"{name}-{kind}",
-                resource_group_name=args.resource_group_name,
+                resource_group_name=args.place.resource_group_name,
                 account_name=account.name,
                 container_name=container,
                 public_access=PublicAccess.NONE,
@@ -128,7 +130,7 @@ class Storage(pulumi.ComponentResource):
         if args.delete_after_days:
             ManagementPolicy(
                 f"{name}-lifecycle",
-                resource_group_name=args.resource_group_name,
+                resource_group_name=args.place.resource_group_name,
                 account_name=account.name,
                 management_policy_name="default",
                 policy=ManagementPolicySchemaArgs(
@@ -141,6 +143,7 @@ class Storage(pulumi.ComponentResource):
             )
         self.account_id = account.id
         self.account_name = account.name
+        self.blob_service_id = pulumi.Output.concat(account.id, "/blobServices/default")
         self.blob_endpoint = account.primary_endpoints.apply(
             lambda endpoints: endpoints.blob.rstrip("/")
         )

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pulumi_azure_native.batch import PoolArgs as AzurePoolArgs
 
+from infra.components.place import Place
 from infra.components.pool import PoolArgs, pool_name, unchangeable
 from infra.config import StackConfig
 from infra.estate import plan_estate
@@ -40,7 +41,7 @@ def name_of(pool: dict[str, Any], **args: Any) -> str:
     config = StackConfig.model_validate({"pools": {"a": {**POOL, **pool}}})
     estate = plan_estate("dev", config, root=PROJECT_ROOT, today=date(2026, 1, 1))
     given: dict[str, Any] = {
-        "resource_group_name": "g",
+        "place": Place(resource_group_name="g", location="eastus", tags={}),
         "plan": estate.pools[0],
         "stack": "dev",
         "account_name": "account",

@@ -1,0 +1,125 @@
+"""Private endpoints: accounts reached inside the network, by their usual names.
+
+Each target gets an endpoint in the subnet for them, and its name resolves to that
+endpoint in the network through a private zone. What this component deliberately does
+not do: close the accounts' public side, which is a setting of theirs.
+https://learn.microsoft.com/azure/private-link/private-endpoint-dns
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_azure_native.network import (
+    PrivateDnsZoneConfigArgs,
+    PrivateDnsZoneGroup,
+    PrivateEndpoint,
+    PrivateLinkServiceConnectionArgs,
+    SubnetArgs,
+)
+from pulumi_azure_native.privatedns import PrivateZone, SubResourceArgs, VirtualNetworkLink
+
+from infra.components.place import Place
+
+BATCH_ZONE = "privatelink.batch.azure.com"
+BLOB_ZONE = "privatelink.blob.core.windows.net"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivateTarget:
+    """What an endpoint leads to.
+
+    Attributes:
+        resource_id: The account.
+        group_id: Which of its faces, such as `blob` or `nodeManagement`.
+        zone: The private zone in which its name is found.
+    """
+
+    resource_id: pulumi.Input[str]
+    group_id: str
+    zone: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivateLinkArgs:
+    """Args of `PrivateLink`; `targets` by logical name."""
+
+    place: Place
+    virtual_network_id: pulumi.Input[str]
+    subnet_id: pulumi.Input[str]
+    targets: Mapping[str, PrivateTarget]
+
+
+class PrivateLink(pulumi.ComponentResource):
+    """Private endpoints and the zones that name them.
+
+    Attributes:
+        ready: What must exist before a node can reach the targets.
+    """
+
+    ready: tuple[pulumi.Resource, ...]
+
+    def __init__(
+        self, name: str, args: PrivateLinkArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("hpc:index:PrivateLink", name, {}, opts)
+        zones: dict[str, PrivateZone] = {}
+        ready: list[pulumi.Resource] = []
+        for zone_name in sorted({target.zone for target in args.targets.values()}):
+            zones[zone_name] = PrivateZone(
+                f"{name}-{zone_name}",
+                resource_group_name=args.place.resource_group_name,
+                private_zone_name=zone_name,
+                # Private zones belong to no region.
+                location="global",
+                tags=args.place.tags,
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+            ready.append(
+                VirtualNetworkLink(
+                    f"{name}-{zone_name}-link",
+                    resource_group_name=args.place.resource_group_name,
+                    private_zone_name=zones[zone_name].name,
+                    virtual_network_link_name="pools",
+                    location="global",
+                    tags=args.place.tags,
+                    registration_enabled=False,
+                    virtual_network=SubResourceArgs(id=args.virtual_network_id),
+                    opts=pulumi.ResourceOptions(parent=self),
+                )
+            )
+        for logical_name, target in args.targets.items():
+            endpoint = PrivateEndpoint(
+                f"{name}-{logical_name}",
+                resource_group_name=args.place.resource_group_name,
+                location=args.place.location,
+                tags=args.place.tags,
+                subnet=SubnetArgs(id=args.subnet_id),
+                private_link_service_connections=[
+                    PrivateLinkServiceConnectionArgs(
+                        name=logical_name,
+                        private_link_service_id=target.resource_id,
+                        group_ids=[target.group_id],
+                    )
+                ],
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+            ready.append(
+                PrivateDnsZoneGroup(
+                    f"{name}-{logical_name}-zone",
+                    resource_group_name=args.place.resource_group_name,
+                    private_endpoint_name=endpoint.name,
+                    private_dns_zone_group_name="default",
+                    private_dns_zone_configs=[
+                        PrivateDnsZoneConfigArgs(
+                            name=target.zone.replace(".", "-"),
+                            private_dns_zone_id=zones[target.zone].id,
+                        )
+                    ],
+                    opts=pulumi.ResourceOptions(parent=self),
+                )
+            )
+        self.ready = tuple(ready)
+        self.register_outputs({})
