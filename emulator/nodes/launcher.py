@@ -93,7 +93,7 @@ class Launcher:
         self._agent: asyncio.subprocess.Process | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
-        self._starting = asyncio.Lock()
+        self._starting: asyncio.Task[None] | None = None
         self._closed = False
 
     @property
@@ -129,6 +129,8 @@ class Launcher:
     async def close(self) -> None:
         """Ends every program that runs, and the agent; starts none any more."""
         self._closed = True
+        if self._starting is not None:
+            await asyncio.wait([self._starting])
         if self._agent is None or self._writer is None or self._reading is None:
             return
         self._writer.close()
@@ -141,14 +143,19 @@ class Launcher:
         await self._reading
 
     async def _start(self) -> None:
-        async with self._starting:
-            if self._closed:
-                raise AgentLostError("the emulator stops")
-            if self._agent is not None:
-                return
-            ours, theirs = socket.socketpair()
-            with theirs:
-                self._agent = await asyncio.create_subprocess_exec(
+        if self._closed:
+            raise AgentLostError("the emulator stops")
+        if self._agent is None:
+            if self._starting is None or self._starting.done():
+                self._starting = asyncio.create_task(self._start_agent())
+            # Whoever is cancelled while he waits leaves no half of an agent to the others.
+            await asyncio.shield(self._starting)
+
+    async def _start_agent(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                agent = await asyncio.create_subprocess_exec(
                     *(sys.executable, "-S", "-P", "-m", "emulator.nodes.agent"),
                     str(theirs.fileno()),
                     stdin=asyncio.subprocess.DEVNULL,
@@ -158,8 +165,12 @@ class Launcher:
                     env={"PYTHONPATH": str(_ROOT)},
                     start_new_session=True,
                 )
-            reader, self._writer = await asyncio.open_connection(sock=ours, limit=_LINE_LIMIT)
-            self._reading = asyncio.create_task(self._read(reader, self._agent, self._writer))
+            except OSError as error:
+                ours.close()
+                raise SpawnError("fork", error.errno or errno.EAGAIN) from error
+        reader, writer = await asyncio.open_connection(sock=ours, limit=_LINE_LIMIT)
+        self._agent, self._writer = agent, writer
+        self._reading = asyncio.create_task(self._read(reader, agent, writer))
 
     async def _read(
         self,

@@ -169,6 +169,27 @@ async def test_cancelling_a_launch_leaves_nothing_of_it(
     await until(lambda: not agent.children(recursive=True))
 
 
+async def test_a_launch_cancelled_while_the_agent_starts_harms_no_other(tmp_path: Path) -> None:
+    for turns in range(0, 40, 2):
+        one = Launcher()
+        first = asyncio.create_task(one.launch(program(tmp_path, "sleep", "1000")))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        if turns % 8 == 0:
+            running = await asyncio.wait_for(one.launch(program(tmp_path, "true")), 10)
+            assert (await running.wait()).code == 0
+        await asyncio.wait_for(one.close(), 10)
+
+
+async def test_nothing_is_launched_after_the_end(tmp_path: Path, launcher: Launcher) -> None:
+    await launcher.close()
+    with pytest.raises(AgentLostError):
+        await launcher.launch(program(tmp_path, "true"))
+
+
 async def test_time_and_memory_of_all_processes_are_counted(
     tmp_path: Path, launcher: Launcher
 ) -> None:
