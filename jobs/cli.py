@@ -97,7 +97,9 @@ def run(
     verbose: VerboseOption = False,
     color: ColorOption = True,
 ) -> None:
-    """Run a workload: build, stage, submit, watch, collect, check, report.
+    """Run a workload and bring its answer.
+
+    Builds, stages, submits, watches, collects, merges, checks and reports.
 
     Exit code: 0 all tasks succeeded, 1 a task or the check failed, 2 the input is wrong,
     3 the service refused, 4 unfinished at the time limit, 130 interrupted.
@@ -139,7 +141,10 @@ def submit(
     verbose: VerboseOption = False,
     color: ColorOption = True,
 ) -> None:
-    """Build, stage and submit a workload, print the job's id and leave (run --detach)."""
+    """Submit a workload and leave (run --detach).
+
+    Builds and stages first; prints the job's id.
+    """
     with _command(json_output, quiet, verbose, color) as terminal:
         run_workload(
             RunOptions(
@@ -165,7 +170,10 @@ def validate(
     verbose: VerboseOption = False,
     color: ColorOption = True,
 ) -> None:
-    """Check a workload file; with a stack, also whether it fits. Asks nobody."""
+    """Check a workload file.
+
+    With a stack, also whether it fits. Asks no service.
+    """
     with _command(json_output, quiet, verbose, color) as terminal:
         target = Target(stack=stack, outputs=outputs)
         loaded = load_workload(workload, variables or ())
@@ -219,7 +227,10 @@ def stage(
     verbose: VerboseOption = False,
     color: ColorOption = True,
 ) -> None:
-    """Send a workload's program and inputs to storage, if they are not there."""
+    """Send program and inputs to storage.
+
+    What is there by content is not sent again.
+    """
     with _command(json_output, quiet, verbose, color) as terminal:
         options = RunOptions(
             workload=workload,
@@ -263,7 +274,10 @@ def wait(
     verbose: VerboseOption = False,
     color: ColorOption = True,
 ) -> None:
-    """Watch a job until it is over; then as `run`: collect, merge, check, report."""
+    """Watch a job to its end.
+
+    Then as `run`: collects, merges, checks and reports.
+    """
     with _command(json_output, quiet, verbose, color) as terminal:
         manifest, tree, options = _known(job, out, timeout_s=timeout)
         checked = checked_workload(options)
@@ -288,7 +302,10 @@ def resume(
     verbose: VerboseOption = False,
     color: ColorOption = True,
 ) -> None:
-    """Finish a submission that was cut short: add what is missing, then as `run`."""
+    """Finish a submission that was cut short.
+
+    Adds the tasks that are missing, then goes on as `run`.
+    """
     with _command(json_output, quiet, verbose, color) as terminal:
         _, _, options = _known(job, out, timeout_s=timeout, detach=detach, resume=True)
         code = run_workload(options, terminal)
@@ -322,7 +339,10 @@ def list_jobs(
     verbose: VerboseOption = False,
     color: ColorOption = True,
 ) -> None:
-    """List the jobs of a stack that were submitted from workload files."""
+    """List the jobs of a stack.
+
+    Those that were submitted from workload files.
+    """
     with _command(json_output, quiet, verbose, color) as terminal:
         session = Session(stack=Target(stack=stack, outputs=outputs).load())
         rows = [
@@ -359,7 +379,10 @@ def collect(
     verbose: VerboseOption = False,
     color: ColorOption = True,
 ) -> None:
-    """Download what a job has left so far: outputs and logs, only what is new."""
+    """Download what a job has left so far.
+
+    Outputs and logs, only what is new.
+    """
     with _command(json_output, quiet, verbose, color) as terminal:
         manifest, tree, options = _known(job, out)
         session = Session(stack=options.target.load())
@@ -388,7 +411,10 @@ def report(
     verbose: VerboseOption = False,
     color: ColorOption = True,
 ) -> None:
-    """Report time, tasks, node seconds and cost of a job so far."""
+    """Report time, tasks and cost so far.
+
+    Exit code 1 if a task failed.
+    """
     with _command(json_output, quiet, verbose, color) as terminal:
         manifest, tree, options = _known(job, out)
         checked = checked_workload(options)
@@ -411,7 +437,10 @@ def cancel(
     verbose: VerboseOption = False,
     color: ColorOption = True,
 ) -> None:
-    """End a job: its running tasks are stopped, its waiting ones never run."""
+    """End a job.
+
+    Its running tasks are stopped, its waiting ones never run.
+    """
     with _command(json_output, quiet, verbose, color) as terminal:
         manifest, _, options = _known(job, out)
         session = Session(stack=options.target.load())
@@ -443,7 +472,9 @@ def _command(json_output: bool, quiet: bool, verbose: bool, color: bool) -> Iter
     try:
         yield terminal
     except JobsError as error:
-        terminal.error(f"error: {error}")
+        findings = error.findings if isinstance(error, InputError) else ()
+        count = f"{len(findings)} findings\n" if len(findings) > 1 else ""
+        terminal.error(f"error: {count}{error}")
         if json_output and error.exit_code != EXIT_TASK_FAILED:
             terminal.result({"version": 1, "error": _error_json(error)})
         raise typer.Exit(error.exit_code) from None

@@ -19,7 +19,7 @@ import shlex
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import orjson
@@ -231,7 +231,7 @@ class _TaskMaker:
             self._output(
                 pattern,
                 stack.outputs_container,
-                folder if glob.has_magic(pattern) else f"{folder}/{pattern}",
+                _destination(folder, pattern),
                 when,
             )
             for pattern, when in patterns
@@ -249,6 +249,20 @@ class _TaskMaker:
             },
             "uploadOptions": {"uploadCondition": _CONDITIONS[when]},
         }
+
+
+def _destination(folder: str, pattern: str) -> str:
+    """Where what a pattern matches goes, so that it keeps its path in the task's directory.
+
+    Without a wildcard the service takes it for the blob's name; with one, for the
+    directory to which it appends the path from the first part with a wildcard on.
+    """
+    fixed: list[str] = []
+    for part in PurePosixPath(pattern).parts:
+        if glob.has_magic(part):
+            break
+        fixed.append(part)
+    return "/".join([folder, *fixed])
 
 
 def _metadata(values: Mapping[str, str]) -> list[dict[str, str]]:

@@ -24,6 +24,7 @@ from jobs.watch import TaskEnd
 REPORT_VERSION = 1
 _LAST_BYTES = 4096
 _SHOWN_GROUPS = 5
+_LEAST_SHOWN = 0.0001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,6 +232,8 @@ def failure_lines(report: Report) -> list[str]:
 def money(amount: float, currency: str) -> str:
     """An amount with as many digits as it needs: `$1.84`, `$0.0003`."""
     sign = "$" if currency == "USD" else f"{currency} "
+    if 0 < amount < _LEAST_SHOWN:
+        return f"less than {sign}{_LEAST_SHOWN}"
     digits = 2 if amount >= 1 or amount == 0 else 4
     return f"{sign}{amount:,.{digits}f}"
 

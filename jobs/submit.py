@@ -64,14 +64,17 @@ def submit(
             service cannot be reached.
     """
     path = f"/jobs/{segment(plan.job_id)}"
-    existed = _create_job(plan, service, path, resume=resume)
+    existing = _create_job(plan, service, path, resume=resume)
+    existed = existing is not None
+    if existing is not None and metadata_of(existing).get(META_SUBMISSION) == SUBMITTED:
+        return Submitted(added=0, present=plan.count)
     present = _present(service, plan, path) if existed else frozenset[str]()
     counter = _Counter(progress)
     counter.add(len(present))
     try:
         missing = (task for task in plan.tasks() if task.id not in present)
         _add_all(missing, service, path, counter)
-        service.call("PATCH", path, f"closing job {plan.job_id}", body=plan.complete_body)
+        _close(plan, service, path)
     except UnavailableError:
         raise
     except (ServiceError, InputError):
@@ -125,8 +128,10 @@ class _Counter:
                 self._progress(self.total)
 
 
-def _create_job(plan: JobPlan, service: BatchService, path: str, *, resume: bool) -> bool:
-    """Whether the job was there before."""
+def _create_job(
+    plan: JobPlan, service: BatchService, path: str, *, resume: bool
+) -> dict[str, Any] | None:
+    """The job that was there before, if it is the same one; else makes it."""
     doing = f"creating job {plan.job_id}"
     try:
         service.call("POST", "/jobs", doing, body=plan.body)
@@ -139,8 +144,8 @@ def _create_job(plan: JobPlan, service: BatchService, path: str, *, resume: bool
                 f"python -m jobs resume {plan.job_id}"
             ) from error
     else:
-        return False
-    job = service.get(path, f"reading job {plan.job_id}")
+        return None
+    job: dict[str, Any] = service.get(path, f"reading job {plan.job_id}")
     theirs = metadata_of(job)
     if theirs.get(META_PLAN) != plan.body_metadata[META_PLAN]:
         raise InputError(
@@ -151,7 +156,20 @@ def _create_job(plan: JobPlan, service: BatchService, path: str, *, resume: bool
         theirs.get(META_SUBMISSION) != SUBMITTED
     ):
         raise InputError(f"job {plan.job_id} has ended before all its tasks were in")
-    return True
+    return job
+
+
+def _close(plan: JobPlan, service: BatchService, path: str) -> None:
+    """Lets the job end with its last task; it may do so before the answer comes."""
+    doing = f"closing job {plan.job_id}"
+    try:
+        service.call("PATCH", path, doing, body=plan.complete_body)
+    except ServiceError as error:
+        if (
+            not error.unclear
+            or metadata_of(service.get(path, doing)).get(META_SUBMISSION) != SUBMITTED
+        ):
+            raise
 
 
 def metadata_of(job: Mapping[str, Any]) -> dict[str, str]:

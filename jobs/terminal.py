@@ -41,7 +41,8 @@ class Terminal:
         """Prints results for a person; nothing in JSON mode."""
         if not self.json:
             for part in parts:
-                self.out.print(part, highlight=False, markup=False)
+                whole = isinstance(part, str)
+                self.out.print(part, highlight=False, markup=False, soft_wrap=whole)
 
     def result(self, value: dict[str, Any]) -> None:
         """Prints the result for a program; nothing otherwise."""

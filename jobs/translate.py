@@ -83,8 +83,9 @@ def from_code(
     elif status in _BUSY:
         kind = UnavailableError
     remedy = _REMEDIES.get(code)
-    parts = [f"{doing}: {code}: {message}" if code else f"{doing}: {message}", details, remedy]
-    return kind(". ".join(part.rstrip(". ") for part in parts if part), code=code, status=status)
+    said = f"{code}: {message}" if code else message
+    text = "; ".join(part.rstrip(". ") for part in (f"{doing}: {said}", details) if part)
+    return kind(f"{text}\n  {remedy}" if remedy else text, code=code, status=status)
 
 
 @contextmanager

@@ -170,8 +170,8 @@ class Watcher:
         failed = len(self.ends) - succeeded if over else counts["failed"]
         return Look(
             total=total,
-            waiting=counts["active"],
-            running=counts["running"],
+            waiting=0 if over else counts["active"],
+            running=0 if over else counts["running"],
             succeeded=succeeded,
             failed=failed,
             job_state=self._job["state"],

@@ -189,7 +189,6 @@ def finish(
         collected = bring_home(job_id, session, tree)
         note_collected(collected, tree, terminal)
         report = report_on(watcher, look, checked, tree)
-        terminal.show(*(() if report.failed else ("",)))
         failure: TaskFailureError | None = None
         if report.failed or report.unfinished:
             failure = failed_tasks(report, tree, options)
@@ -198,7 +197,9 @@ def finish(
                 answer(checked.workload, tree, job_id, results_to_stderr=terminal.json)
             except TaskFailureError as error:
                 failure = error
-    terminal.show("", report_table(report))
+    if answer_steps(checked.workload.spec):
+        terminal.show("")
+    terminal.show(report_table(report))
     terminal.result(
         {
             "version": 1,

@@ -87,7 +87,13 @@ def test_a_job_of_which_nothing_ended_has_a_report(stack: Stack) -> None:
 
 @pytest.mark.parametrize(
     ("amount", "text"),
-    [(0, "$0.00"), (0.00031, "$0.0003"), (1.836, "$1.84"), (12345, "$12,345.00")],
+    [
+        (0, "$0.00"),
+        (0.00031, "$0.0003"),
+        (1e-6, "less than $0.0001"),
+        (1.836, "$1.84"),
+        (12345, "$12,345.00"),
+    ],
 )
 def test_small_amounts_keep_their_digits(amount: float, text: str) -> None:
     assert money(amount, "USD") == text

@@ -101,6 +101,24 @@ def test_a_submission_that_was_cut_short_is_resumed(
     assert (again.present, again.added) == (1000, 0)
 
 
+def test_a_job_that_ends_before_the_answer_to_its_closing_comes_is_submitted(
+    make_plan: MakePlan, service: BatchService, batch: Any, fault: Any
+) -> None:
+    closed: list[int] = []
+
+    def lose_then_refuse(method: str, _path: str, _number: int) -> Any:
+        if method != "PATCH":
+            return None
+        closed.append(1)
+        if len(closed) == 1:
+            return fault(drop=True, after_work=True)
+        return fault(status=409, code="JobCompleted")
+
+    batch.fault = lose_then_refuse
+    assert submit(make_plan(3), service).added == 3
+    assert "job" in batch.jobs
+
+
 def test_a_job_of_another_workload_is_not_touched(
     make_plan: MakePlan, service: BatchService, batch: Any
 ) -> None:

@@ -1,0 +1,366 @@
+"""The real command line against the real emulator and the real Azurite."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ESTATE = Path(__file__).with_name("estate.py")
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def estate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An emulator with a pool; its local directory."""
+    local = tmp_path_factory.mktemp("estate")
+    log = (local / "log").open("w")
+    process = subprocess.Popen(
+        [sys.executable, ESTATE],
+        cwd=ROOT,
+        env={**os.environ, "HPC_LOCAL_DIR": str(local), "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        if not process.stdout.readline():
+            pytest.fail((local / "log").read_text())
+        yield local
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()
+        process.wait(30)
+        process.stdout.close()  # type: ignore[union-attr] # a pipe was asked for
+        log.close()
+
+
+@dataclass
+class Directory:
+    """A directory with a workload in which commands are run."""
+
+    path: Path
+    environment: dict[str, str]
+
+    def write(self, text: str, **files: str) -> None:
+        (self.path / "job.yaml").write_text(dedent(text), encoding="utf-8")
+        for name, content in files.items():
+            (self.path / name.replace("_DOT_", ".")).write_text(content, encoding="utf-8")
+
+    def start(self, *arguments: str, module: str = "jobs") -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            cwd=self.path,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def jobs(self, *arguments: str, code: int = 0, module: str = "jobs") -> tuple[str, str]:
+        """Runs a command and demands its exit code; stdout and stderr."""
+        with self.start(*arguments, module=module) as process:
+            out, err = process.communicate(timeout=60)
+        assert process.returncode == code, f"{out}\n{err}"
+        assert "Traceback" not in err
+        return out, err
+
+    def json(self, *arguments: str, code: int = 0) -> dict[str, Any]:
+        value = json.loads(self.jobs(*arguments, "--json", code=code)[0])
+        assert isinstance(value, dict)
+        return value
+
+
+@pytest.fixture
+def directory(estate: Path, tmp_path: Path) -> Directory:
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("JOBS_", "AZURE_"))
+    }
+    path = tmp_path / 'it\'s a "work" dir'
+    path.mkdir()
+    return Directory(
+        path,
+        {
+            **environment,
+            "HPC_LOCAL_DIR": str(estate),
+            "PYTHONPATH": str(ROOT),
+            "JOBS_STACK": "local",
+            "COLUMNS": "80",
+        },
+    )
+
+
+SUM = """\
+    name: sum
+    pool: cpu
+    variables: {scale: 10}
+    program:
+      build:
+        command: [sh, -c, "cp add.sh build/add; chmod +x build/add"]
+        sources: [add.sh]
+        output: build/add
+    inputs: [numbers.txt]
+    command: ./add numbers.txt {x} {scale} sum-{index}.txt
+    outputs: ["sum-*.txt"]
+    tasks: {sweep: {x: [1, 2, 3]}}
+    merge: [sh, -c, "cat outputs/*/sum-*.txt | sort -n > all.txt; cat all.txt"]
+    check: [sh, -c, 'test "$(cat all.txt | xargs)" = "16 26 36"']
+    """
+ADD = '#!/bin/sh\necho $(($(cat "$1") + $2 * $3)) > "$4"\n'
+
+
+def test_a_workload_runs_from_its_source_to_its_checked_answer(directory: Directory) -> None:
+    directory.write(SUM, add_DOT_sh=ADD, numbers_DOT_txt="6\n")
+    out, err = directory.jobs("job.yaml", module="jobs.run")
+    lines = [line.rstrip() for line in out.splitlines()]
+    assert lines[:3] == ["16", "26", "36"]
+    assert lines[-1] == "OK"
+    assert any(line == "tasks  3 of 3 succeeded" for line in lines)
+    assert all(len(line) <= 80 for line in lines)
+    assert "add built" in err
+    assert "staged: 2 files, 2 sent" in err
+    results = next((directory.path / "results").iterdir())
+    assert json.loads((results / "report.json").read_text())["succeeded"] == 3
+    assert len(list((results / "logs").glob("*/stderr.txt"))) == 3
+    _, err = directory.jobs("run", "job.yaml")
+    assert "add up to date" in err
+    assert "staged: 2 files, 0 sent (0 B)" in err
+
+
+def test_every_verb_finds_the_job_again(directory: Directory) -> None:
+    directory.write(SUM, add_DOT_sh=ADD, numbers_DOT_txt="6\n")
+    assert directory.json("validate", ".")["tasks"] == 3
+    assert directory.json("build", ".") == {
+        "version": 1, "output": str(directory.path / "build" / "add"), "ran": True,
+    }  # fmt: skip
+    assert directory.json("stage", ".", "--inputs")["files"] == 1
+    assert directory.json("stage", ".", "--programs")["files"] == 1
+    submitted = directory.json("submit", ".")
+    job = submitted["job_id"]
+    assert submitted["added"] == 3
+    waited = directory.json("wait", "last")
+    assert (waited["job_id"], waited["exit_code"]) == (job, 0)
+    assert directory.json("status", job[:12])["over"] is True
+    assert job in [item["job_id"] for item in directory.json("list")["jobs"]]
+    assert directory.json("collect", job)["fetched"] == 0
+    shutil.rmtree(directory.path / "results" / job / "outputs")
+    assert directory.json("collect", job)["fetched"] == 3
+    assert directory.json("report", job)["report"]["succeeded"] == 3
+    assert directory.json("resume", job)["exit_code"] == 0
+
+
+def test_a_task_that_fails_is_told_with_its_last_words(directory: Directory) -> None:
+    text = "name: bad\npool: cpu\nscript: 'echo no luck >&2; exit {repeat}'\ntasks: 3\ncheck: x\n"
+    directory.write(text)
+    out, err = directory.jobs("run", "job.yaml", code=1)
+    assert "1 of 3 succeeded, 2 failed" in out
+    assert "OK" not in out
+    assert '1 task: exit code 2 "no luck" - such as 0000002-' in err
+    assert re.search(r"its log: results/.*/stderr.txt", err)
+    assert "merge and check were not run" in err
+    assert directory.json("run", "job.yaml", code=1)["exit_code"] == 1
+    directory.jobs("report", code=1)
+
+
+def test_a_command_that_does_not_exist_is_told(directory: Directory) -> None:
+    directory.write("name: bad\npool: cpu\ncommand: ./nothing\n")
+    _, err = directory.jobs("run", "job.yaml", code=1)
+    assert "CommandProgramNotFound" in err
+
+
+def test_a_check_that_fails_is_exit_code_1(directory: Directory) -> None:
+    directory.write("name: bad\npool: cpu\ncommand: 'true'\ncheck: [sh, -c, 'exit 9']\n")
+    _, err = directory.jobs("run", "job.yaml", code=1)
+    assert "check ended with exit code 9: the tasks succeeded" in err
+
+
+HOSTILE = ["-rf x", "quo'te", 'dou"ble', "ünïcode", "a[1]*?", "{brace}", "$HOME", "`id`", "a  b"]
+
+
+def test_files_with_any_name_go_there_and_come_back(directory: Directory) -> None:
+    directory.write(
+        """\
+        name: hostile
+        pool: cpu
+        command: ["cp", "--", "{file}", "out/{file_name}"]
+        environment: {NAME: "{file_name}"}
+        outputs: ["out/**"]
+        tasks: {files: "in/*"}
+        """.replace('["cp", "--", "{file}", "out/{file_name}"]',
+                    "[sh, -c, 'mkdir out && cp -- \"$1\" \"out/$NAME\"', sh, \"{file}\"]")
+    )  # fmt: skip
+    (directory.path / "in").mkdir()
+    for name in HOSTILE:
+        (directory.path / "in" / name).write_text(f"<{name}>")
+    directory.jobs("run", "job.yaml")
+    results = next((directory.path / "results").iterdir())
+    found = {path.name: path.read_text() for path in (results / "outputs").glob("*/out/*")}
+    assert found == {name: f"<{name}>" for name in HOSTILE}
+
+
+def test_a_time_limit_ends_the_waiting_and_not_the_job(directory: Directory) -> None:
+    directory.write("name: slow\npool: cpu\ncommand: sleep 30\n")
+    _, err = directory.jobs("run", "job.yaml", "--timeout", "1s", code=4)
+    assert "1 of 1 tasks to go after 1 s; it goes on" in err
+    assert directory.json("status")["over"] is False
+    directory.jobs("cancel")
+    assert directory.json("wait", code=1)["report"]["failed"] == 1
+
+
+def test_ctrl_c_leaves_the_job_and_says_how_to_come_back(directory: Directory) -> None:
+    directory.write("name: slow\npool: cpu\ncommand: sleep 30\n")
+    with directory.start("run", "job.yaml") as process:
+        assert process.stderr is not None
+        said = ""
+        while "1 running" not in said and "waiting" not in said:
+            line = process.stderr.readline()
+            assert line, said
+            said += line
+        process.send_signal(signal.SIGINT)
+        _, rest = process.communicate(timeout=30)
+    assert process.returncode == 130, rest
+    commands = re.findall(r"python -m jobs (\w+) (\S+)", rest)
+    assert [verb for verb, _ in commands] == ["wait", "cancel"]
+    assert "Traceback" not in rest
+    job = commands[0][1]
+    assert directory.json("status", job)["over"] is False
+    directory.jobs("cancel", job)
+
+
+BROKEN = """\
+name: x
+pool: cpu
+command: a
+program: {build: {command: [sh, -c, "echo x.c:1: bad; exit 1"], sources: [job.yaml], output: y}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "code", "message"),
+    [
+        ("nme: x\n", [], 2, "job.yaml:1: nme: is not a known key; did you mean 'name'?"),
+        (
+            "name: x\npool: cpu\ncommand: a\ninputs: [gone.csv]\n",
+            [],
+            2,
+            "job.yaml:4: inputs[0]: 'gone.csv' does not exist",
+        ),
+        (
+            "name: x\npool: gpu\ncommand: a\n",
+            [],
+            2,
+            "job.yaml:2: pool: stack local has no pool 'gpu', it has: cpu",
+        ),
+        ("name: x\npool: cpu\ncommand: a\n", ["--stack", "nowhere"], 2, "stack nowhere: "),
+        ("name: x\npool: cpu\ncommand: a\n", ["--job-id", "a/b"], 2, "'a/b' is no job id"),
+        (
+            BROKEN,
+            [],
+            2,
+            "x.c:1: bad",
+        ),
+    ],
+)
+def test_wrong_input_is_exit_code_2_with_one_message(
+    directory: Directory, text: str, arguments: list[str], code: int, message: str
+) -> None:
+    directory.write(text)
+    out, err = directory.jobs("run", "job.yaml", *arguments, code=code)
+    assert message in err
+    assert not out
+    assert not (directory.path / "results").exists()
+    failed = directory.json("run", "job.yaml", *arguments, code=code)
+    assert failed["error"]["exit_code"] == code
+
+
+@pytest.mark.parametrize(
+    ("variable", "message"),
+    [
+        ("AZURE_BATCH_ACCESS_KEY", "AuthenticationFailed"),
+        ("AZURE_STORAGE_KEY", "storage refuses the credential"),
+    ],
+)
+def test_a_wrong_key_is_exit_code_3_and_leaves_no_job(
+    directory: Directory, variable: str, message: str
+) -> None:
+    directory.write("name: keyless\npool: cpu\ncommand: cat f\ninputs: [f]\n", f="1")
+    directory.environment[variable] = "d3Jvbmc="
+    _, err = directory.jobs("run", "job.yaml", code=3)
+    assert message in err
+    assert "d3Jvbmc=" not in err
+    del directory.environment[variable]
+    assert not [j for j in directory.json("list")["jobs"] if j["workload"] == "keyless"]
+
+
+def test_an_emulator_that_is_gone_is_exit_code_3(directory: Directory, estate: Path) -> None:
+    outputs = json.loads((estate / "stacks" / "local" / "outputs.json").read_text())
+    outputs["batch_endpoint"] = "http://127.0.0.1:9"
+    (directory.path / "gone.json").write_text(json.dumps(outputs))
+    directory.write("name: x\npool: cpu\ncommand: a\n")
+    del directory.environment["JOBS_STACK"]
+    _, err = directory.jobs("run", "job.yaml", "--outputs", "gone.json", code=3)
+    assert "is the emulator running (python -m emulator serve)?" in err
+
+
+def test_a_dry_run_asks_nobody(directory: Directory, estate: Path) -> None:
+    outputs = json.loads((estate / "stacks" / "local" / "outputs.json").read_text())
+    outputs["batch_endpoint"] = outputs["blob_endpoint"] = "http://127.0.0.1:9/x"
+    (directory.path / "gone.json").write_text(json.dumps(outputs))
+    del directory.environment["JOBS_STACK"]
+    directory.write(SUM, add_DOT_sh=ADD, numbers_DOT_txt="6\n")
+    out, _ = directory.jobs("run", "job.yaml", "--outputs", "gone.json", "-n")
+    assert "./add numbers.txt 3 10 sum-2.txt" in out
+    assert "ids are provisional" in out
+    shown = directory.json("run", "job.yaml", "--outputs", "gone.json", "-n")
+    assert shown["tasks"] == 3
+    assert shown["last_task"]["commandLine"].endswith("sum-2.txt")
+    assert not (directory.path / "build").exists()
+
+
+def test_a_job_id_of_ones_own_is_submitted_once(directory: Directory) -> None:
+    directory.write("name: x\npool: cpu\ncommand: 'true'\ntasks: 2\n")
+    name = f"own-{os.getpid()}"
+    directory.jobs("submit", "job.yaml", "--job-id", name)
+    _, err = directory.jobs("submit", "job.yaml", "--job-id", name, code=2)
+    assert f"python -m jobs resume {name}" in err
+    directory.jobs("resume", name)
+    directory.write("name: x\npool: cpu\ncommand: 'false'\ntasks: 2\n")
+    _, err = directory.jobs("resume", name, code=2)
+    assert "made from another workload" in err
+
+
+@pytest.mark.parametrize("moment", ["before the first request is answered", "after the last"])
+def test_a_submitter_that_is_killed_is_resumed(directory: Directory, moment: str) -> None:
+    text = "name: kill\npool: cpu\ncommand: 'true'\ninputs: [f]\ntasks: 250\n"
+    directory.write(text, f=moment)
+    with directory.start("run", "job.yaml") as process:
+        assert process.stderr is not None
+        if moment == "after the last":
+            while "submitted" not in process.stderr.readline():
+                assert process.poll() is None
+        else:
+            while not list(directory.path.glob("results/*/job.json")):
+                assert process.poll() is None
+        process.kill()
+        process.communicate()
+    done = directory.json("resume")
+    assert done["report"]["succeeded"] == 250
+    assert done["report"]["tasks"] == 250
