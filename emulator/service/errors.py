@@ -55,6 +55,9 @@ CATALOGUE: dict[str, Entry] = {
     "InternalError": _recorded(
         500, "Server encountered an internal error. Please try again after some time."
     ),
+    "InvalidApplicationPackageReferences": _recorded(
+        409, "One or more of the specified application package references are invalid."
+    ),
     "InvalidAutoScalingSettings": _recorded(
         400, "The specified auto-scaling settings are not valid."
     ),

@@ -1,0 +1,341 @@
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from azure.batch._operations import _operations as sdk
+
+from emulator.engine import pools
+from emulator.service.errors import CATALOGUE
+from emulator.service.routes import ROUTES
+from tests.emulator.service.wire import BASE, Wire
+from tests.emulator.simulation import ACCOUNT, until
+
+POOL: dict[str, Any] = {
+    "id": "p",
+    "vmSize": "Standard_D2s_v5",
+    "virtualMachineConfiguration": {
+        "imageReference": {"publisher": "canonical", "offer": "ubuntu-24_04-lts", "sku": "server"},
+        "nodeAgentSKUId": "batch.node.ubuntu 24.04",
+    },
+}
+TASK = {"id": "t", "commandLine": "run"}
+JOB = {"id": "j", "poolInfo": {"poolId": "p"}}
+
+
+@pytest.fixture
+async def wire(tmp_path: Path) -> AsyncIterator[Wire]:
+    found = await Wire.start(tmp_path)
+    await found.send("POST", "/pools", POOL)
+    await found.send("POST", "/jobs", JOB)
+    yield found
+    await found.close()
+
+
+async def add_tasks(wire: Wire, *ids: str) -> None:
+    items = [{"id": task_id, "commandLine": "run"} for task_id in ids]
+    reply = await wire.send("POST", "/jobs/j/addtaskcollection", {"value": items})
+    assert {item["status"] for item in reply.json()["value"]} == {"Success"}
+
+
+async def run_one(wire: Wire, command: str = "print hello") -> None:
+    """Has a task `t` run to its end on a node."""
+    await wire.send("POST", "/pools/p/resize", {"targetDedicatedNodes": 1})
+    wire.clock.advance(3600)
+    await wire.send("POST", "/pools/p/resize", {"targetDedicatedNodes": 1})
+    wire.clock.advance(3600)
+    await wire.send("POST", "/jobs/j/tasks", {"id": "t", "commandLine": command})
+    wire.clock.advance(10)
+    task = wire.server.host(ACCOUNT).world.jobs["j"].tasks["t"]
+    await until(lambda: task.state == "completed")
+
+
+def code(reply: Any) -> tuple[int, str]:
+    return reply.status_code, reply.json()["code"]
+
+
+def test_the_table_has_every_operation_of_the_official_client() -> None:
+    source = Path(sdk.__file__).read_text(encoding="utf-8")
+    builders = source.split("\ndef build_batch_")[1:]
+    paths = [re.search(r'_url = "([^"]+)"', text) for text in builders]
+    verbs = [re.search(r'method="(\w+)"', text) for text in builders]
+    official = {
+        (verb[1], re.sub(r"\{\w+\}", "{}", path[1]))
+        for verb, path in zip(verbs, paths, strict=True)
+        if verb and path
+    }
+    ours = {(route.method, re.sub(r"\{\w+\}", "{}", route.path)) for route in ROUTES}
+    assert len(official) == len(ROUTES) == 72
+    assert ours == official
+
+
+@pytest.mark.parametrize(
+    "route", [route for route in ROUTES if route.handler is None], ids=lambda route: route.name
+)
+async def test_what_is_not_emulated_answers_501_with_its_name(wire: Wire, route: Any) -> None:
+    path = re.sub(r"\{\w+\}", "x", route.path)
+    reply = await wire.send(route.method, path)
+    assert reply.status_code == 501
+    if route.method != "HEAD":
+        assert reply.json()["values"] == [{"key": "Operation", "value": route.name}]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "expected", "named"),
+    [
+        ("/pools", {**POOL, "id": "q", "vmsize": "x"}, "InvalidRequestBody", "'vmsize'"),
+        ("/pools", {"id": "q"}, "MissingRequiredProperty", "vmSize"),
+        ("/pools", {**POOL, "id": "a b"}, "InvalidPropertyValue", "id"),
+        ("/pools", {**POOL, "taskSlotsPerNode": 300}, "InvalidPropertyValue", "between"),
+        ("/pools", {**POOL, "taskSlotsPerNode": "2"}, "InvalidRequestBody", "Edm.Int32"),
+        ("/pools", {**POOL, "id": "q", "resizeTimeout": "PT1S"}, "InvalidPropertyValue", "PT5M"),
+        (
+            "/pools",
+            {**POOL, "id": "q", "enableAutoScale": True},
+            "MissingRequiredProperty",
+            "autoScaleFormula",
+        ),
+        (
+            "/pools",
+            {**POOL, "id": "q", "enableAutoScale": True, "autoScaleFormula": "x = ("},
+            "AutoScalingFormulaSyntaxError",
+            "Line 1",
+        ),
+        (
+            "/pools",
+            {**POOL, "id": "q", "applicationPackageReferences": [{"applicationId": "Maya"}]},
+            "InvalidApplicationPackageReferences",
+            "maya",
+        ),
+        ("/jobs", {"id": "k"}, "MissingRequiredProperty", "poolInfo"),
+        ("/jobs", {"id": "k", "poolInfo": {}}, "InvalidPropertyValue", "poolInfo"),
+        ("/jobs", [], "InvalidRequestBody", "object"),
+        ("/jobs/j/tasks", {"id": "t"}, "MissingRequiredProperty", "commandLine"),
+        (
+            "/jobs/j/tasks",
+            {**TASK, "resourceFiles": [{"httpUrl": "fake.url", "filePath": "f"}]},
+            "InvalidPropertyValue",
+            "HttpUrl is not a valid URI",
+        ),
+        (
+            "/jobs/j/tasks",
+            {**TASK, "multiInstanceSettings": {"coordinationCommandLine": "x"}},
+            "NotImplemented",
+            "multiInstanceSettings",
+        ),
+        ("/jobs/j/disable", {"disableTasks": "maybe"}, "InvalidPropertyValue", "disableTasks"),
+    ],
+)  # fmt: skip
+async def test_a_bad_body_is_refused_with_the_name_of_what_is_bad(
+    wire: Wire, path: str, body: Any, expected: str, named: str
+) -> None:
+    reply = await wire.send("POST", path, body)
+    assert code(reply) == (CATALOGUE[expected].status, expected)
+    assert named in reply.text
+
+
+async def test_errors_are_laid_out_to_the_byte(wire: Wire) -> None:
+    reply = await wire.send("GET", "/pools/none")
+    request_id = reply.headers["request-id"]
+    assert reply.text == (
+        '{\r\n  "odata.metadata":"http://batch.local/$metadata#Microsoft.Azure.Batch.Protocol.'
+        'Entities.Container.errors/@Element","code":"PoolNotFound","message":{\r\n    '
+        '"lang":"en-US","value":"The specified pool does not exist.\\nRequestId:'
+        f'{request_id}\\nTime:2026-01-05T12:00:00.0000000Z"\r\n  }}\r\n}}'
+    )
+    assert reply.headers["content-type"] == "application/json;odata=minimalmetadata"
+
+
+async def test_head_of_nothing_has_neither_body_nor_type(wire: Wire) -> None:
+    reply = await wire.send("HEAD", "/pools/none")
+    assert (reply.status_code, reply.content) == (404, b"")
+    assert "content-type" not in reply.headers
+
+
+async def test_an_etag_changes_when_a_client_changes_the_object_and_not_when_it_runs(
+    wire: Wire,
+) -> None:
+    await run_one(wire)
+    seen = await wire.send("GET", "/jobs/j/tasks/t")
+    added = await wire.send("POST", "/jobs/j/tasks", {"id": "u", "commandLine": "run"})
+    assert seen.json()["state"] == "completed"
+    assert seen.json()["eTag"] == seen.headers["etag"]
+    assert seen.json()["lastModified"] == seen.json()["creationTime"]
+    before = added.headers["etag"]
+    changed = await wire.send("PUT", "/jobs/j/tasks/u", {"constraints": {"maxTaskRetryCount": 2}})
+    assert changed.headers["etag"] > before
+
+
+async def test_conditional_requests(wire: Wire) -> None:
+    tag = (await wire.send("GET", "/jobs/j")).headers["etag"]
+    assert (await wire.send("GET", "/jobs/j", headers={"if-none-match": tag})).status_code == 304
+    body = {"priority": 3}
+    stale = await wire.send("PATCH", "/jobs/j", body, headers={"if-match": "0x8D0"})
+    assert code(stale) == (412, "ConditionNotMet")
+    good = await wire.send("PATCH", "/jobs/j", body, headers={"if-match": f'"{tag}"'})
+    assert good.status_code == 200
+    assert code(await wire.send("PATCH", "/jobs/j", body, headers={"if-match": tag}))[0] == 412
+    long_ago = {"if-unmodified-since": "Mon, 05 Jan 2026 11:00:00 GMT"}
+    assert code(await wire.send("DELETE", "/jobs/j", headers=long_ago))[0] == 412
+
+
+async def test_pages_are_followed_by_their_links_in_order_of_ids(wire: Wire) -> None:
+    await add_tasks(wire, *(f"T{number:02}" for number in range(25)))
+    path, seen, pages = "/jobs/j/tasks?$select=id&maxresults=10", [], 0
+    while path:
+        reply = (await wire.send("GET", path)).json()
+        seen += [task["id"] for task in reply["value"]]
+        link = reply.get("odata.nextLink", "").removeprefix(BASE)
+        path = link.replace("&api-version=2025-06-01", "")
+        pages += 1
+    assert (seen, pages) == ([f"T{number:02}" for number in range(25)], 3)
+
+
+async def test_a_collection_takes_what_is_good_and_names_what_is_not(wire: Wire) -> None:
+    await add_tasks(wire, "a")
+    items = [
+        {"id": "A", "commandLine": "run"},
+        {"id": "b", "commandLine": "run", "bogus": 1},
+        {"id": "c", "commandLine": "run"},
+        "d",
+    ]
+    reply = (await wire.send("POST", "/jobs/j/addtaskcollection", {"value": items})).json()
+    found = [(item["status"], item["taskId"]) for item in reply["value"]]
+    assert found == [
+        ("ClientError", "A"),
+        ("ClientError", "b"),
+        ("Success", "c"),
+        ("ClientError", ""),
+    ]
+    assert reply["value"][0]["error"]["code"] == "TaskExists"
+    assert "'bogus'" in str(reply["value"][1]["error"]["values"])
+
+
+async def test_a_collection_has_its_limits(wire: Wire) -> None:
+    items = [{"id": str(number), "commandLine": "run"} for number in range(101)]
+    many = await wire.send("POST", "/jobs/j/addtaskcollection", {"value": items})
+    assert code(many) == (400, "InvalidPropertyValue")
+    large = [{"id": "t", "commandLine": "x" * 1_100_000}]
+    big = await wire.send("POST", "/jobs/j/addtaskcollection", {"value": large})
+    assert code(big) == (413, "RequestBodyTooLarge")
+    assert big.json()["values"] == [{"key": "MaxLimit", "value": "1048576"}]
+
+
+async def test_files_of_a_task_are_served_whole_and_in_part(wire: Wire) -> None:
+    await run_one(wire)
+    whole = await wire.send("GET", "/jobs/j/tasks/t/files/wd%2Fout.txt")
+    assert whole.content == b"0123456789"
+    assert whole.headers["ocp-batch-file-url"].endswith("files%2Fwd%2Fout.txt")
+    part = await wire.send(
+        "GET", "/jobs/j/tasks/t/files/wd/out.txt", headers={"ocp-range": "bytes=3-4"}
+    )
+    assert (part.status_code, part.content) == (200, b"34")
+    rest = {"ocp-range": "bytes=8-"}
+    assert (
+        await wire.send("GET", "/jobs/j/tasks/t/files/wd%2Fout.txt", headers=rest)
+    ).text == "89"
+    beyond = {"ocp-range": "bytes=10-"}
+    late = await wire.send("GET", "/jobs/j/tasks/t/files/wd%2Fout.txt", headers=beyond)
+    assert code(late) == (416, "InvalidRange")
+    head = await wire.send("HEAD", "/jobs/j/tasks/t/files/stdout.txt")
+    assert head.headers["content-length"] == "5"
+    assert (await wire.send("DELETE", "/jobs/j/tasks/t/files/wd%2Fout.txt")).status_code == 200
+    gone = await wire.send("GET", "/jobs/j/tasks/t/files/wd%2Fout.txt")
+    assert code(gone) == (404, "FileNotFound")
+
+
+async def test_no_path_leads_out_of_a_directory(wire: Wire, tmp_path: Path) -> None:
+    await run_one(wire)
+    (tmp_path / "secret").write_text("secret")
+    wire_task = wire.server.host(ACCOUNT).world.jobs["j"].tasks["t"]
+    directory = wire.server.host(ACCOUNT).task_directory(wire_task)
+    (directory / "link").symlink_to(tmp_path / "secret")
+    for path in (
+        "..%2F..%2F..%2F..%2Fsecret",
+        "link",
+        f"%2F{tmp_path}%2Fsecret",
+        "%00",
+        "wd%2F..",
+    ):
+        reply = await wire.send("GET", f"/jobs/j/tasks/t/files/{path}")
+        assert "secret" not in reply.text, path
+
+
+async def test_a_task_that_has_not_run_has_no_files(wire: Wire) -> None:
+    await add_tasks(wire, "t")
+    reply = await wire.send("GET", "/jobs/j/tasks/t/files")
+    assert code(reply) == (409, "TaskFilesUnavailable")
+
+
+async def test_a_client_request_id_comes_back_when_it_is_asked_for(wire: Wire) -> None:
+    headers = {"client-request-id": "mine", "return-client-request-id": "true"}
+    assert (await wire.send("GET", "/pools", headers=headers)).headers[
+        "client-request-id"
+    ] == "mine"
+    silent = await wire.send("GET", "/pools", headers={"client-request-id": "mine"})
+    assert "client-request-id" not in silent.headers
+
+
+async def test_older_versions_are_served_and_newer_ones_with_a_warning(wire: Wire) -> None:
+    for version in ("2022-10-01.16.0", "2024-02-01.19.0", "2025-06-01"):
+        reply = await wire.send("GET", "/pools", version=version)
+        assert (reply.status_code, reply.headers.get("warning")) == (200, None)
+    newer = await wire.send("GET", "/pools", version="2031-01-01")
+    assert (newer.status_code, "warning" in newer.headers) == (200, True)
+
+
+async def test_an_unknown_path_or_verb_is_an_error_of_the_service(wire: Wire) -> None:
+    assert code(await wire.send("GET", "/nothing")) == (400, "InvalidUri")
+    assert code(await wire.send("GET", "/")) == (400, "InvalidUri")
+    assert code(await wire.send("PUT", "/pools/p")) == (405, "UnsupportedHttpVerb")
+
+
+async def test_without_a_good_signature_nothing_is_told(wire: Wire) -> None:
+    unsigned = await wire.http.get("/pools?api-version=2025-06-01")
+    assert code(unsigned) == (403, "AuthenticationFailed")
+    wrong = await wire.send("GET", "/pools", key=b"wrong")
+    assert code(wrong) == (403, "AuthenticationFailed")
+    headers = {"authorization": "SharedKey nobody:AAAA"}
+    unknown = await wire.http.get("/pools?api-version=2025-06-01", headers=headers)
+    assert "claimed account" in unknown.text
+
+
+async def test_faults_strike_as_often_as_they_were_asked_to(wire: Wire) -> None:
+    assert (await wire.http.get("/_emulator/health")).status_code == 200
+    fault = {"operation": "list_pools", "status": 503, "count": 2, "retry_after_s": 7}
+    assert (await wire.http.post("/_emulator/faults", json=fault)).status_code == 204
+    replies = [await wire.send("GET", "/pools") for _ in range(3)]
+    assert [reply.status_code for reply in replies] == [503, 503, 200]
+    assert replies[0].headers["retry-after"] == "7"
+    bad = await wire.http.post("/_emulator/faults", json={"status": 418, "x": 1})
+    assert bad.status_code == 400
+    assert {error.split(":")[0] for error in bad.json()["errors"]} == {"status", "x"}
+    none = await wire.http.post("/_emulator/faults", json={"operation": "x", "status": 500})
+    assert "no operation is named x" in none.text
+
+
+async def test_a_spot_node_can_be_preempted_on_request(wire: Wire) -> None:
+    wire.clock.advance(10)
+    await wire.send("POST", "/pools/p/resize", {"targetLowPriorityNodes": 1})
+    wire.clock.advance(3600)
+    (node,) = (await wire.send("GET", "/pools/p/nodes")).json()["value"]
+    path = f"/_emulator/accounts/{ACCOUNT}/pools/p/nodes/{node['id']}"
+    assert (await wire.http.post(f"{path}/preempt")).status_code == 204
+    again = await wire.http.post(f"{path}/preempt")
+    assert (again.status_code, "OperationInvalidForCurrentState" in again.text) == (409, True)
+    assert (await wire.http.post(f"{path}/explode")).status_code == 404
+    shown = (await wire.send("GET", f"/pools/p/nodes/{node['id']}")).json()
+    assert shown["state"] == "preempted"
+
+
+def test_every_code_that_the_engine_refuses_with_is_in_the_catalogue() -> None:
+    emulator = Path(pools.__file__).parents[1]
+    sources = [*emulator.glob("engine/*.py"), *emulator.glob("service/*.py")]
+    used = {
+        name
+        for path in sources
+        for name in re.findall(r'Refused\(\s*"(\w+)"', path.read_text(encoding="utf-8"))
+    }
+    assert len(used) > 20
+    assert used <= set(CATALOGUE)
