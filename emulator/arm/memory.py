@@ -8,6 +8,7 @@ an interrupted deployment leaves behind.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 from emulator.arm.backend import BackendError
@@ -21,6 +22,7 @@ class MemoryBackend:
         containers: Container names by storage account.
         calls: Names and arguments of every changing call, in order.
         fail_on_call: Number (from 1) of the changing call that fails once, or None.
+        on_call: Is told the number of each changing call before it is made.
     """
 
     def __init__(
@@ -30,6 +32,7 @@ class MemoryBackend:
         self.containers: dict[str, set[str]] = {}
         self.calls: list[tuple[str, ...]] = []
         self.fail_on_call: int | None = None
+        self.on_call: Callable[[int], None] | None = None
         self._batch_endpoint = batch_endpoint
         self._blob_endpoint = blob_endpoint
 
@@ -98,6 +101,8 @@ class MemoryBackend:
 
     def _called(self, *call: str) -> None:
         self.calls.append(call)
+        if self.on_call is not None:
+            self.on_call(len(self.calls))
         if self.fail_on_call is not None and len(self.calls) >= self.fail_on_call:
             self.fail_on_call = None
             raise BackendError("InternalError", f"{call[0]} was made to fail")

@@ -332,7 +332,7 @@ class ResourceManager:
         if token not in FUNCTIONS:
             raise UnknownTypeError(
                 f"unknown function {token!r}: the emulator's Resource Manager does not have it"
-                f"{near_misses(token, FUNCTIONS)}"
+                f"{near_misses(token, FUNCTIONS, cutoff=0.85)}"
             )
         return dict(FUNCTIONS[token](self.identity, arguments))
 
@@ -568,7 +568,7 @@ def find_type(token: str) -> ResourceType:
     if found is None:
         raise UnknownTypeError(
             f"unknown resource type {token!r}: the emulator's Resource Manager does not have it"
-            f"{near_misses(token, TYPES)}"
+            f"{near_misses(token, TYPES, cutoff=0.85)}"
         )
     return found
 

@@ -116,10 +116,12 @@ def load(token: str) -> ResourceSchema:
     )
 
 
-def near_misses(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
+def near_misses(
+    name: str, known: Sequence[str] | Mapping[str, Any], *, cutoff: float = 0.6
+) -> str:
     """A trailing hint, `; did you mean 'x'?`, or nothing."""
     by_fold = {candidate.casefold(): candidate for candidate in known}
-    close = difflib.get_close_matches(name.casefold(), by_fold, n=3, cutoff=0.6)
+    close = difflib.get_close_matches(name.casefold(), by_fold, n=3, cutoff=cutoff)
     if not close:
         return ""
     return f"; did you mean {' or '.join(repr(by_fold[match]) for match in close)}?"
