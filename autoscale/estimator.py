@@ -212,7 +212,8 @@ class _Estimator:
 
     def moved(self, result: Estimate, left: Estimate, right: Estimate) -> Estimate:
         """A timestamp moved by a constant is a local time; see rule AS114."""
-        if left.shifted or right.shifted or left.constant or right.constant:
+        constants = (left.constant, right.constant)
+        if left.shifted or right.shifted or constants != (None, None):
             return replace(result, shifted=True)
         return result
 

@@ -85,7 +85,7 @@ def nearest(value: float) -> float:
         return value
     whole = math.floor(abs(value))
     up = abs(value) - whole >= 0.5  # noqa: PLR2004 - the half that goes away from zero
-    return math.copysign(whole + up, value)
+    return math.copysign(whole + up, value) + 0.0  # no negative zero
 
 
 def _logarithm(of: Callable[[float], float]) -> Callable[[float], float]:

@@ -294,9 +294,7 @@ class _Parser:
         guess = expected = service = None
         if self.here.kind is Kind.STRANGE:
             return _Abandoned()
-        if self.here.kind is Kind.OPERATOR and self.here.text in {"+", "-", "*", "/"}:
-            expected = "x = x + 1: there are no combined assignments"
-        elif isinstance(value, Name):
+        if isinstance(value, Name):
             if value.name not in SERVICE_VARIABLES:
                 service = f"Undefined symbol: {value.name}"
             expected = f"{value.name} = something"
@@ -318,12 +316,13 @@ class _Parser:
         return _Abandoned()
 
     def no_value(self) -> _Abandoned:
-        token = self.here
-        guess = "'=='" if token.text == "=" else None
-        if token.kind is Kind.OPERATOR and token.text in {"+", "*", "/"}:
-            before = self.tokens[self.index - 1].text if self.index else ""
-            if before == token.text == "+":
-                return self.failure("there is no '++'", "x = x + 1", None)
+        token, before = self.here, self.tokens[max(0, self.index - 1)]
+        if token.text == "=" and before.text in {"+", "-", "*", "/"}:
+            expected = f"x = x {before.text} 1: there are no combined assignments"
+            return self.failure("'=' follows an operator", expected, None)
+        if token.text == before.text == "+":
+            return self.failure("there is no '++'", "x = x + 1", None)
+        guess = "'=='" if token.text == before.text == "=" else None
         return self.failure(f"{self.what()} stands where a value should", "a value", guess)
 
     def what(self) -> str:

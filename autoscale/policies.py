@@ -46,8 +46,8 @@ class FollowPending:
         nodes_per_task: Nodes of one multi-instance task: targets are multiples of it, as
             a task of 8 nodes cannot start on 7.
         idle_minutes: How long nothing must wait or run before the pool is at its least.
-        max_step_up: Most nodes added by one evaluation; None sets no limit.
-        max_step_down: Most nodes taken away by one evaluation; None sets no limit.
+        max_step_up: Most nodes of a kind added by one evaluation; None sets no limit.
+        max_step_down: Most nodes of a kind taken away by one; None sets no limit.
         keep_warm: Hours in which dedicated nodes are kept without work.
         node_deallocation_option: What happens to tasks on a node that leaves.
 
@@ -84,85 +84,93 @@ class FollowPending:
             "last = max(0, $PendingTasks.GetSample(1));",
             f"tasks = known < {_GUARD_PERCENT} ? last : max(last, {average});",
             *self._nodes(),
-            *self._ramps(),
-            *(self._spot() if self.max_spot_nodes else self._dedicated_only()),
+            *self._least(),
+            *(self._both() if self.max_spot_nodes else self._dedicated("nodes")),
             f"$NodeDeallocationOption = {self.node_deallocation_option};",
         ]
         return "\n".join(lines) + "\n"
-
-    @property
-    def _most(self) -> int:
-        """Most nodes of both kinds."""
-        return self._whole(self.max_dedicated_nodes) + self._whole(self.max_spot_nodes)
 
     def _whole(self, nodes: int) -> int:
         """The multiple of `nodes_per_task` that fits."""
         return nodes // self.nodes_per_task * self.nodes_per_task
 
+    @property
+    def _most_dedicated(self) -> int:
+        return self._whole(self.max_dedicated_nodes)
+
+    @property
+    def _most_spot(self) -> int:
+        return self._whole(self.max_spot_nodes)
+
     def _nodes(self) -> Iterator[str]:
-        yield "// Nodes that they need."
-        yield f"nodes = {self._ceil('tasks', self.task_slots_per_node)};"
-        if self.nodes_per_task > 1:
-            yield f"// A task takes {self.nodes_per_task} nodes or does not start."
-            yield f"nodes = ceil(nodes / {self.nodes_per_task}) * {self.nodes_per_task};"
-        yield f"nodes = min(nodes, {self._most});"
-
-    def _ceil(self, name: str, divisor: int) -> str:
-        return f"ceil({name})" if divisor == 1 else f"ceil({name} / {divisor})"
-
-    def _ramps(self) -> Iterator[str]:
-        if self.max_step_up is None and self.max_step_down is None:
-            return
-        yield "// In steps, but never fewer nodes than run tasks."
-        now = "$TargetDedicatedNodes"
-        if self.max_spot_nodes:
-            now += " + $TargetLowPriorityNodes"
-        yield f"before = {now};"
-        if self.max_step_up is not None:
-            yield f"nodes = min(nodes, before + {self.max_step_up});"
-            yield "running = max(0, $RunningTasks.GetSample(1));"
-            needed = self._ceil("running", self.task_slots_per_node)
-            if self.nodes_per_task > 1:
-                needed = f"ceil(running / {self.nodes_per_task}) * {self.nodes_per_task}"
-            yield f"nodes = max(nodes, {needed});"
-        if self.max_step_down is not None:
-            yield f"nodes = max(nodes, before - {self.max_step_down});"
-        yield f"nodes = max(0, min(nodes, {self._most}));"
-
-    def _dedicated_only(self) -> Iterator[str]:
-        yield from self._least("nodes")
-
-    def _least(self, wanted: str) -> Iterator[str]:
-        if self.keep_warm is not None:
-            yield from self.keep_warm.render()
-            least = f"warm ? {max(self.keep_warm.nodes, self.min_dedicated_nodes)}"
-            yield f"least = {least} : {self.min_dedicated_nodes};"
-            yield f"$TargetDedicatedNodes = max(least, {wanted});"
-        elif self.min_dedicated_nodes:
-            yield f"$TargetDedicatedNodes = max({self.min_dedicated_nodes}, {wanted});"
-        else:
-            yield f"$TargetDedicatedNodes = {wanted};"
-
-    def _spot(self) -> Iterator[str]:
-        dedicated, spot = self._whole(self.max_dedicated_nodes), self._whole(self.max_spot_nodes)
         group = self.nodes_per_task
+        yield "// Nodes that they need."
+        if group > 1:
+            yield f"// A task takes {group} nodes or does not start."
+        yield f"nodes = min({self._most_dedicated + self._most_spot}, {self._needed('tasks')});"
+        if self.max_step_up is not None:
+            yield "// Nodes that run tasks stay, however small the steps are."
+            yield "running = max(0, $RunningTasks.GetSample(1));"
+            yield f"busy = {self._needed('running')};"
+
+    def _needed(self, tasks: str) -> str:
+        """Nodes for tasks, rounded up to whole nodes and whole multi-instance tasks."""
+        if self.nodes_per_task > 1:
+            return self._grouped(tasks)
+        slots = self.task_slots_per_node
+        return f"ceil({tasks})" if slots == 1 else f"ceil({tasks} / {slots})"
+
+    def _grouped(self, nodes: str) -> str:
+        group = self.nodes_per_task
+        return f"ceil({nodes})" if group == 1 else f"ceil({nodes} / {group}) * {group}"
+
+    def _least(self) -> Iterator[str]:
+        if self.keep_warm is not None:
+            kept = max(self.keep_warm.nodes, self.min_dedicated_nodes)
+            yield from self.keep_warm.render()
+            yield f"least = warm ? {kept} : {self.min_dedicated_nodes};"
+
+    @property
+    def _least_dedicated(self) -> str:
+        return str(self.min_dedicated_nodes) if self.keep_warm is None else "least"
+
+    def _both(self) -> Iterator[str]:
+        parts = [str(self._most_spot), "nodes"]
+        if self._least_dedicated != "0":
+            parts[1] = f"nodes - {self._least_dedicated}"
+        if self.spot_share != 1 and self._most_dedicated:
+            share = self._grouped(f"nodes * {self.spot_share:g}")
+            parts.append(f"max({share}, nodes - {self._most_dedicated})")
         yield "// Spot nodes first, dedicated nodes for the rest."
-        if self.spot_share == 1:
-            yield f"spot = min({spot}, nodes);"
+        yield f"spot = min({', '.join(parts)});"
+        left_over = f"busy - {self._most_dedicated}" if self._most_dedicated else "busy"
+        yield from self._steps("spot", "$TargetLowPriorityNodes", left_over)
+        yield f"spot = max({self.min_spot_nodes}, min({self._most_spot}, spot));"
+        if self._most_dedicated:
+            yield "dedicated = nodes - spot;"
+            if self.spot_fallback_minutes:
+                yield from self._fallback()
+            yield from self._dedicated("dedicated")
         else:
-            part = f"nodes * {self.spot_share:g}"
-            whole = f"ceil({part})" if group == 1 else f"ceil({part} / {group}) * {group}"
-            yield f"spot = min({spot}, nodes, max({whole}, nodes - {dedicated}));"
-        wanted = "nodes - spot"
-        if self.spot_fallback_minutes and dedicated:
-            yield from self._fallback()
-            missing = "missing" if group == 1 else f"ceil(missing / {group}) * {group}"
-            wanted = f"min({dedicated}, nodes - spot + {missing})"
-        yield from self._least(wanted)
-        if self.min_spot_nodes:
-            yield f"$TargetLowPriorityNodes = max({self.min_spot_nodes}, spot);"
-        else:
-            yield "$TargetLowPriorityNodes = spot;"
+            yield f"$TargetDedicatedNodes = {self._least_dedicated};"
+        yield "$TargetLowPriorityNodes = spot;"
+
+    def _dedicated(self, name: str) -> Iterator[str]:
+        left_over = "busy - spot" if self.max_spot_nodes else "busy"
+        yield from self._steps(name, "$TargetDedicatedNodes", left_over)
+        least, most = self._least_dedicated, self._most_dedicated
+        if name == "nodes" and self.max_step_up is None and self.max_step_down is None:
+            kept = name if least == "0" else f"max({least}, {name})"
+            yield f"$TargetDedicatedNodes = {kept};"
+            return
+        yield f"$TargetDedicatedNodes = max({least}, min({most}, {name}));"
+
+    def _steps(self, name: str, target: str, busy: str) -> Iterator[str]:
+        """Holds the steps from the target of before; it is not yet assigned here."""
+        if self.max_step_up is not None:
+            yield f"{name} = max({busy}, min({name}, {target} + {self.max_step_up}));"
+        if self.max_step_down is not None:
+            yield f"{name} = max({name}, {target} - {self.max_step_down});"
 
     def _fallback(self) -> Iterator[str]:
         here, gone = "$CurrentLowPriorityNodes", "$PreemptedNodeCount"
@@ -175,6 +183,8 @@ class FollowPending:
             f" - min({gone}.GetSample(wait, {_GUARD_PERCENT}));"
         )
         yield "missing = max(0, min(spot, $TargetLowPriorityNodes) - max(0, came));"
+        missing = "missing" if self.nodes_per_task == 1 else self._grouped("missing")
+        yield f"dedicated = dedicated + {missing};"
 
     def _contradictions(self) -> Iterator[str]:
         yield from self._bad_counts()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from autoscale.errors import Problem
-from autoscale.source import Span, quoted
+from autoscale.source import Span, printable, quoted
 
 
 class Kind(Enum):
@@ -39,12 +39,12 @@ class Token:
 _TOKEN = re.compile(
     r"""
       (?P<blank>    [\ \t\r\n]+ | //[^\r\n]* )
+    | (?P<comment>  /\* )
     | (?P<number>   (?: [0-9]+ (?: \.[0-9]* )? | \.[0-9]+ ) )
     | (?P<name>     \$?[A-Za-z_][A-Za-z0-9_]* )
     | (?P<operator> && | \|\| | [=!<>]= | [-+*/<>!?:=.,;()] )
     | "(?P<string>  [^"\\\r\n]* )"
     | (?P<template> <%[^\r\n%]*%> | \$?\{{1,3} [^{}\r\n]* \}{1,3} )
-    | (?P<comment>  /\* )
     | (?P<quote>    "[^\r\n]* | '[^'\r\n]*' )
     """,
     re.VERBOSE,
@@ -169,7 +169,7 @@ def _block_comment(span: Span) -> Problem:
 def _bad_string(text: str, span: Span) -> Problem:
     piece = text[span.start : span.end]
     if piece.startswith("'"):
-        message, expected = "strings stand in double quotes", f'"{piece[1:-1]}"'
+        message, expected = "strings stand in double quotes", f'"{printable(piece[1:-1])}"'
     elif "\\" in piece:
         message, expected = "a string has no escapes", "the string without backslashes"
     else:
