@@ -7,6 +7,7 @@ Thin: options in, one table or one JSON object out. What the commands do is in
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shlex
 import sys
@@ -119,6 +120,9 @@ def _run(operation: str, stack: str, as_json: bool) -> None:
     deployment = Deployment(
         stack, local, write=_progress, provider_address=running.provider_address
     )
+    # Where the engine stops before the program does, the SDK's language server would log
+    # a traceback for each call under way; the engine itself says what was wrong.
+    logging.getLogger("grpc._server").setLevel(logging.CRITICAL)
     began = time.monotonic()
     try:
         outcome: Outcome = getattr(deployment, operation)()

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import runpy
 import secrets
 import ssl
@@ -37,6 +38,7 @@ HEALTH_TIMEOUT_S: Final = 5.0
 """How long a living emulator may take to say so."""
 
 SECRET_SHOWN: Final = "[secret]"  # noqa: S105 - what is shown instead of a secret
+_STACK_NAME: Final = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}"
 _SALT: Final = "encryptionsalt"
 
 
@@ -115,6 +117,11 @@ class Deployment:
         write: Takes lines of progress.
         project: Directory with `Pulumi.yaml` and `__main__.py`.
         provider_address: `host:port` of the provider; None where none is needed.
+
+    Raises:
+        StackError: The stack's name is none.
+        MissingToolError: There is no Pulumi CLI.
+        LocalStateError: The project's settings cannot be read.
     """
 
     def __init__(
@@ -126,6 +133,11 @@ class Deployment:
         project: Path = PROJECT_ROOT,
         provider_address: str | None = None,
     ) -> None:
+        if not re.fullmatch(_STACK_NAME, stack):
+            raise StackError(
+                f"{stack!r} is no name of a stack: use letters, digits, hyphens, underscores and "
+                "periods, a letter or digit first."
+            )
         self._stack_name = stack
         self._local = local
         self._write = write
