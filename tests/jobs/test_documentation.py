@@ -13,7 +13,7 @@ from jobs.spec import SCHEMA_FILE
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "workloads.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 TABLE = PAGE.split("## Factories")[1].split("Values of an axis")[0]
-FACTORIES = re.findall(r"`(\{.*?\})`(?: \||$)", TABLE, re.MULTILINE)
+FACTORIES = re.findall(r"^\| (?:`5` or )?`(\{.*?\})` \|", TABLE, re.MULTILINE)
 
 
 def test_all_factories_of_the_page_are_looked_at() -> None:
