@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -21,6 +22,7 @@ from infra.checking import PlannedStack, plan_stack
 from infra.config import json_schema
 from infra.errors import InfraError
 from infra.findings import Finding
+from infra.pool_changes import Effect
 from infra.rules import RULES
 from infra.sources import PROJECT_ROOT, read_stack_file, stack_names
 from infra.summary import PoolSummary, Summary, summarise
@@ -83,6 +85,52 @@ def plan(
     console = _console()
     for summary in summaries:
         _print_summary(console, summary, formulas=formulas)
+
+
+@app.command(
+    epilog="Examples: python -m infra changes -s dev   "
+    "python -m infra changes -s dev --state state.json"
+)
+def changes(
+    stack: Annotated[str, typer.Option("--stack", "-s", help="The stack.")],
+    state: Annotated[
+        Path | None,
+        typer.Option(help="A file of `pulumi stack export`; the CLI is asked when left out."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell what a deployment does to each pool: live, update, or a new pool."""
+    # Pulumi is imported where it is needed, so that `check` answers at once.
+    from infra.changes import pool_changes, read_state  # noqa: PLC0415
+
+    planned = plan_stack(stack, read_stack_file(stack, root=PROJECT_ROOT), root=PROJECT_ROOT)
+    deployed = read_state(stack, file=state, root=PROJECT_ROOT)
+    found = pool_changes(planned.deployable(), deployed)
+    if as_json:
+        _print_json({"stack": stack, "pools": [change.to_json() for change in found]})
+        return
+    for change in found:
+        typer.echo(f"{change.pool}: {_ACTIONS[change.action].format(id=change.pool_id)}")
+        for field in change.fields:
+            typer.echo(f"  {field.field}: {_EFFECT_TEXTS[field.effect]}")
+            if not isinstance(field.before, dict | list) and not isinstance(
+                field.after, dict | list
+            ):
+                typer.echo(f"    {field.before} -> {field.after}")
+
+
+_ACTIONS = {
+    "create": "is created",
+    "update": "{id} is changed while it runs",
+    "replace": "{id} goes when a new pool exists; jobs bound to it end with it",
+    "delete": "{id} is deleted; jobs bound to it end with it",
+    "same": "{id} stays as it is",
+}
+_EFFECT_TEXTS = {
+    Effect.LIVE: "live, Azure changes it while nodes run",
+    Effect.ZERO_NODES: "zero nodes, Azure changes it on an empty pool only: a new pool",
+    Effect.REPLACE: "replace, Azure never changes it: a new pool",
+}
 
 
 @app.command(epilog="Example: python -m infra rules --json")

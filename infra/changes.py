@@ -1,0 +1,231 @@
+"""What a deployment would do to the pools that exist: `python -m infra changes`.
+
+The program itself says what it wants: it runs against the deployed state in place of an
+engine, each resource answering with what the state has of it, and each pool's inputs
+are compared with those in the state. So ids, subnets and names are the real ones, and
+the answer is the one that `pulumi preview` gives, told per field with the reason.
+
+What this does not do: ask Azure. Drift is found by `pulumi refresh`, and jobs bound to
+a pool are known to the Batch service alone (`python -m jobs list`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pulumi
+from pulumi.runtime import Mocks, mocks, settings
+from pulumi.runtime.stack import run_pulumi_func
+
+from infra.config import NAMESPACE
+from infra.errors import StackFileError
+from infra.estate import Estate
+from infra.platform import Platform
+from infra.pool_changes import EFFECTS, Effect
+
+POOL = "azure-native:batch:Pool"
+UNKNOWN = "(known after deployment)"
+_NAME = "poolName"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldChange:
+    """One field of a pool that differs; `effect` is how Azure applies it."""
+
+    field: str
+    effect: Effect
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolChange:
+    """What happens to one pool.
+
+    Attributes:
+        pool: Logical name.
+        pool_id: Id of the deployed pool, None for a new one.
+        action: What the engine does.
+        fields: What differs; empty unless the pool exists before and after.
+    """
+
+    pool: str
+    pool_id: str | None
+    action: Literal["create", "update", "replace", "delete", "same"]
+    fields: tuple[FieldChange, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The change as JSON has it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class DeployedState:
+    """The resources of `pulumi stack export`, by type token and logical name."""
+
+    resources: Mapping[tuple[str, str], Mapping[str, Any]]
+
+    @classmethod
+    def parse(cls, text: str, *, source: str) -> DeployedState:
+        """Reads an exported state.
+
+        Raises:
+            StackFileError: It is none.
+        """
+        try:
+            listed = (json.loads(text).get("deployment") or {}).get("resources") or []
+            # A resource that is only waiting to be deleted is no longer the stack's.
+            return cls(
+                {
+                    (entry["type"], entry["urn"].rsplit("::", 1)[1]): entry
+                    for entry in listed
+                    if not entry.get("delete")
+                }
+            )
+        except (ValueError, AttributeError, KeyError, TypeError, IndexError) as error:
+            raise StackFileError(
+                f"{source} is no exported state ({type(error).__name__}: {error}); "
+                "make one with `pulumi stack export --file state.json`"
+            ) from error
+
+    def pools(self) -> dict[str, Mapping[str, Any]]:
+        """The deployed pools by logical name."""
+        return {name: entry for (token, name), entry in self.resources.items() if token == POOL}
+
+
+def read_state(stack: str, *, file: Path | None, root: Path) -> DeployedState:
+    """The deployed state, from a file or from the engine's backend.
+
+    Raises:
+        StackFileError: The file is no exported state, or the CLI has none to give.
+    """
+    if file is not None:
+        try:
+            return DeployedState.parse(file.read_text(encoding="utf-8"), source=str(file))
+        except (OSError, UnicodeDecodeError) as error:
+            raise StackFileError(f"{file} cannot be read: {error}") from error
+    command = ["pulumi", "stack", "export", "--stack", stack]
+    try:
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise StackFileError(
+            "there is no pulumi on PATH to ask for the deployed state; give it with --state FILE"
+        ) from error
+    if done.returncode:
+        raise StackFileError(
+            f"`{' '.join(command)}` failed: {done.stderr.strip()}\n"
+            "Sign in (`pulumi login`), or for the local stack set the variables that "
+            "`python -m emulator env` prints, or give a file with --state."
+        )
+    return DeployedState.parse(done.stdout, source="`pulumi stack export`")
+
+
+def pool_changes(estate: Estate, state: DeployedState) -> list[PoolChange]:
+    """What deploying the estate does to each pool, in order of logical name."""
+    wanted = _wanted_pools(estate, state)
+    deployed = state.pools()
+    changes = []
+    for name in sorted({*wanted, *deployed}):
+        if name not in deployed:
+            changes.append(PoolChange(pool=name, pool_id=None, action="create"))
+            continue
+        before = deployed[name]["inputs"]
+        pool_id = str(before[_NAME])
+        if name not in wanted:
+            changes.append(PoolChange(pool=name, pool_id=pool_id, action="delete"))
+            continue
+        fields = tuple(_differences(before, wanted[name]))
+        changes.append(
+            PoolChange(pool=name, pool_id=pool_id, action=_action(fields), fields=fields)
+        )
+    return changes
+
+
+def _plain(value: Any) -> Any:
+    """A registered input as state has it: unknown values named, whole numbers as such."""
+    if isinstance(value, pulumi.output.Unknown):
+        return UNKNOWN
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[FieldChange]:
+    found = [
+        FieldChange(
+            field=field, effect=EFFECTS[field], before=before.get(field), after=after.get(field)
+        )
+        for field in sorted(EFFECTS)
+        if before.get(field) != after.get(field)
+    ]
+    # The name follows from the others; alone it tells that the program names differently.
+    return [change for change in found if change.field != _NAME] or found
+
+
+def _action(fields: tuple[FieldChange, ...]) -> Literal["same", "update", "replace"]:
+    if not fields:
+        return "same"
+    return "update" if all(field.effect is Effect.LIVE for field in fields) else "replace"
+
+
+class _Deployed(Mocks):
+    """Answers each resource with what the state has; what it lacks stays unknown."""
+
+    def __init__(self, state: DeployedState) -> None:
+        self._state = state
+        self.pools: dict[str, Mapping[str, Any]] = {}
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
+        if args.typ == POOL:
+            self.pools[args.name] = _plain(args.inputs)
+        entry = self._state.resources.get((args.typ, args.name))
+        if entry is None:
+            return None, {}
+        return entry.get("id"), {**args.inputs, **entry.get("outputs", {})}
+
+    def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]]]:
+        """The identity that deployed the state, which is all that the program asks for."""
+        del args
+        for entry in self._state.resources.values():
+            parts = str(entry.get("id", "")).split("/")
+            if parts[1:2] == ["subscriptions"]:
+                return {"subscriptionId": parts[2]}, []
+        return {"subscriptionId": ""}, []
+
+
+def _wanted_pools(estate: Estate, state: DeployedState) -> dict[str, Mapping[str, Any]]:
+    """The inputs of each pool that the program declares, by logical name."""
+    deployed = _Deployed(state)
+
+    def program() -> None:
+        Platform(NAMESPACE, estate)
+
+    # Pulumi answers registrations in a pool of threads, each of which wants a loop of its
+    # own and leaves it open; one thread whose loop is made and closed here leaves nothing.
+    of_thread, loop = asyncio.new_event_loop(), asyncio.new_event_loop()
+    executor = ThreadPoolExecutor(
+        max_workers=1, initializer=asyncio.set_event_loop, initargs=(of_thread,)
+    )
+    loop.set_default_executor(executor)
+    asyncio.set_event_loop(loop)
+    try:
+        settings.reset_options()
+        mocks.set_mocks(deployed, project=NAMESPACE, stack=estate.stack, preview=True)
+        loop.run_until_complete(run_pulumi_func(program))
+        loop.run_until_complete(loop.shutdown_default_executor())
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+        of_thread.close()
+    return deployed.pools

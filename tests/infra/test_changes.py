@@ -1,0 +1,261 @@
+"""What a deployment does to pools, told before and as the engine does it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import runpy
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+from pulumi import automation
+
+from emulator.arm.memory import MemoryBackend
+from emulator.arm.mocks import ProgramRun, run_program
+from emulator.arm.provider import start_provider
+from infra import cli
+from infra.changes import UNKNOWN, DeployedState, PoolChange, pool_changes
+from infra.checking import plan_stack
+from infra.errors import StackFileError
+from infra.platform import Platform
+from infra.pool_changes import Effect
+from infra.sources import PROJECT_ROOT
+
+BASE: dict[str, Any] = {
+    "pools": {
+        "cpu": {"scale": {"max_dedicated_nodes": 2}},
+        "mpi": {"preset": "rdma", "scale": {"mode": "fixed", "dedicated_nodes": 2}},
+    }
+}
+
+
+def with_cpu(**config: Any) -> dict[str, Any]:
+    return {**BASE, "pools": {**BASE["pools"], "cpu": {**BASE["pools"]["cpu"], **config}}}
+
+
+CHANGES: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
+    "nothing": (BASE, {"cpu": "same", "mpi": "same"}),
+    "metadata": (with_cpu(metadata={"team": "cfd"}), {"cpu": "update", "mpi": "same"}),
+    "scale": (with_cpu(scale={"max_dedicated_nodes": 3}), {"cpu": "update", "mpi": "same"}),
+    "size": (with_cpu(vm_size="Standard_D8s_v5"), {"cpu": "replace", "mpi": "same"}),
+    "slots": (with_cpu(task_slots_per_node=2), {"cpu": "replace", "mpi": "same"}),
+    "image": (with_cpu(image="almalinux-hpc-9"), {"cpu": "replace", "mpi": "same"}),
+    "subnet": (
+        {**BASE, "network": {"subnets": "per-pool"}},
+        {"cpu": "replace", "mpi": "replace"},
+    ),
+    "addresses": (
+        {**BASE, "network": {"public_addresses": False, "nat_gateway": True}},
+        {"cpu": "replace", "mpi": "replace"},
+    ),
+    "start-task": (
+        with_cpu(start_task={"command_line": "/bin/true"}),
+        {"cpu": "update", "mpi": "same"},
+    ),
+    "new-pool": (
+        {"pools": {**BASE["pools"], "more": {}}},
+        {"cpu": "same", "more": "create", "mpi": "same"},
+    ),
+    "no-pool": ({"pools": {"cpu": BASE["pools"]["cpu"]}}, {"cpu": "same", "mpi": "delete"}),
+}
+
+
+def provision(config: dict[str, Any]) -> ProgramRun:
+    estate = plan_stack("dev", config, root=PROJECT_ROOT).deployable()
+
+    def program() -> None:
+        for name, value in Platform("hpc", estate).outputs.items():
+            pulumi.export(name, value)
+
+    return run_program(program, project="hpc", stack="dev")
+
+
+def state_of(run: ProgramRun) -> str:
+    """What `pulumi stack export` has of a program that was deployed."""
+    resources = [
+        {
+            "type": one.token,
+            "urn": f"urn:pulumi:dev::hpc::{one.token}::{one.name}",
+            "id": one.id,
+            "inputs": dict(one.inputs),
+            "outputs": dict(one.outputs),
+        }
+        for one in run.arm.resources
+    ]
+    return json.dumps({"version": 3, "deployment": {"resources": resources}})
+
+
+@pytest.fixture(scope="module")
+def deployed() -> DeployedState:
+    return DeployedState.parse(state_of(provision(BASE)), source="test")
+
+
+def told(config: dict[str, Any], state: DeployedState) -> dict[str, PoolChange]:
+    estate = plan_stack("dev", config, root=PROJECT_ROOT).deployable()
+    return {change.pool: change for change in pool_changes(estate, state)}
+
+
+@pytest.mark.parametrize("case", ["nothing", "scale", "size", "subnet", "new-pool", "no-pool"])
+def test_each_pool_is_told_what_happens_to_it(case: str, deployed: DeployedState) -> None:
+    config, expected = CHANGES[case]
+    assert {name: change.action for name, change in told(config, deployed).items()} == expected
+
+
+def test_a_field_is_told_with_how_azure_applies_it(deployed: DeployedState) -> None:
+    change = told(with_cpu(vm_size="Standard_D8s_v5", metadata={"a": "b"}), deployed)["cpu"]
+    assert [(field.field, field.effect) for field in change.fields] == [
+        ("metadata", Effect.LIVE),
+        ("vmSize", Effect.ZERO_NODES),
+    ]
+    size = change.fields[1]
+    assert (size.before, size.after) == ("Standard_D4s_v5", "Standard_D8s_v5")
+
+
+def test_what_only_a_deployment_can_know_is_called_so(deployed: DeployedState) -> None:
+    change = told({**BASE, "network": {"subnets": "per-pool"}}, deployed)["cpu"]
+    (network,) = change.fields
+    assert network.after["subnetId"] == UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"deployment": {"resources": [{"type": 1}]}}', "null"]
+)
+def test_a_file_that_is_no_state_is_one_clear_message(text: str) -> None:
+    with pytest.raises(StackFileError, match="no exported state"):
+        DeployedState.parse(text, source="state.json")
+
+
+def test_an_empty_stack_creates_every_pool() -> None:
+    empty = DeployedState.parse('{"version": 3, "deployment": {}}', source="test")
+    assert {change.action for change in told(BASE, empty).values()} == {"create"}
+
+
+def test_the_command_prints_a_line_a_pool(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, config in (
+        ("Pulumi.yaml", {}),
+        ("Pulumi.dev.yaml", with_cpu(task_slots_per_node=2)),
+    ):
+        document = {"config": {f"hpc:{key}": value for key, value in config.items()}}
+        (tmp_path / name).write_text(json.dumps(document), encoding="utf-8")
+    state = tmp_path / "state.json"
+    state.write_text(state_of(provision(BASE)), encoding="utf-8")
+    monkeypatch.setattr(cli, "PROJECT_ROOT", tmp_path)
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["changes", "--stack", "dev", "--state", str(state)])
+    out = capsys.readouterr().out
+    assert "goes when a new pool exists" in out
+    assert "  taskSlotsPerNode: zero nodes" in out
+    assert "    1 -> 2" in out
+    assert "stays as it is" in out
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["changes", "--stack", "dev", "--state", str(state), "--json"])
+    pools = json.loads(capsys.readouterr().out)["pools"]
+    assert [pool["action"] for pool in pools] == ["replace", "same"]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """The real engine with a deployed stack, whose config a test may change."""
+
+    stack: automation.Stack
+    file: Path
+
+    def configure(self, config: dict[str, Any]) -> None:
+        document = {"config": {f"hpc:{key}": value for key, value in config.items()}}
+        self.file.write_text(
+            yaml.safe_dump({**yaml.safe_load(self.file.read_text(encoding="utf-8")), **document}),
+            encoding="utf-8",
+        )
+
+    def previewed(self) -> dict[str, str]:
+        """What the engine says that it would do to each pool."""
+        steps: dict[str, set[str]] = {}
+
+        def note(event: automation.EngineEvent) -> None:
+            step = event.resource_pre_event
+            if step is not None and step.metadata.type == "azure-native:batch:Pool":
+                name = step.metadata.urn.rsplit("::", 1)[1]
+                steps.setdefault(name, set()).add(str(step.metadata.op.value))
+
+        self.stack.preview(on_event=note)
+        return {
+            name: "replace" if "replace" in operations else operations.pop()
+            for name, operations in steps.items()
+        }
+
+
+def main() -> None:
+    runpy.run_path(str(PROJECT_ROOT / "__main__.py"))
+
+
+def pulumi_cli() -> automation.PulumiCommand:
+    """The engine that set-up put beside this Python, else the one on PATH."""
+    beside = Path(sys.prefix)
+    root = str(beside) if (beside / "bin" / "pulumi").exists() else None
+    return automation.PulumiCommand(root=root)
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    home = tmp_path_factory.mktemp("engine")
+    project, state = home / "project", home / "state"
+    project.mkdir()
+    state.mkdir()
+    (project / "Pulumi.yaml").write_bytes((PROJECT_ROOT / "Pulumi.yaml").read_bytes())
+    file = project / "Pulumi.dev.yaml"
+    file.write_text("{}", encoding="utf-8")
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    provider = asyncio.run_coroutine_threadsafe(
+        start_provider(MemoryBackend(), store=None), loop
+    ).result()
+    port = provider.address.rpartition(":")[2]
+    try:
+        stack = automation.create_or_select_stack(
+            "dev",
+            project_name="hpc",
+            program=main,
+            opts=automation.LocalWorkspaceOptions(
+                work_dir=str(project),
+                pulumi_home=str(home / "home"),
+                pulumi_command=pulumi_cli(),
+                env_vars={
+                    "PULUMI_BACKEND_URL": state.as_uri(),
+                    "PULUMI_CONFIG_PASSPHRASE": "of a test",
+                    "PULUMI_SKIP_UPDATE_CHECK": "1",
+                    "PULUMI_DEBUG_PROVIDERS": f"azure-native:{port}",
+                },
+            ),
+        )
+        deployed = Engine(stack=stack, file=file)
+        deployed.configure(BASE)
+        stack.up()
+        yield deployed
+    finally:
+        asyncio.run_coroutine_threadsafe(provider.close(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+@pytest.mark.engine
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # the Automation API leaves event loops to the collector
+@pytest.mark.parametrize("case", CHANGES)
+def test_preview_says_the_same(case: str, engine: Engine) -> None:
+    config, expected = CHANGES[case]
+    engine.configure(config)
+    exported = json.dumps({"deployment": engine.stack.export_stack().deployment})
+    state = DeployedState.parse(exported, source="engine")
+    assert {name: change.action for name, change in told(config, state).items()} == expected
+    assert engine.previewed() == expected
