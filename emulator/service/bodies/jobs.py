@@ -1,0 +1,180 @@
+"""Bodies about jobs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from emulator.engine.refusal import Refused, invalid
+from emulator.service.bodies.parts import (
+    any_span,
+    command,
+    container,
+    display_name,
+    environment,
+    identifier,
+    metadata,
+    resource_files,
+    retention,
+    retries,
+    user,
+    wall_clock,
+)
+from emulator.service.bodies.pools import check_scaling, pool_scaling, pool_shape
+from emulator.service.schema import (
+    REQUIRED,
+    Member,
+    anything,
+    boolean,
+    choice,
+    integer,
+    partial,
+    record,
+    text,
+    unsupported,
+)
+
+_job_constraints = record("JobConstraints", wall_clock, Member("maxTaskRetryCount", retries, 0))
+_preparation = record(
+    "JobPreparationTask",
+    Member("id", identifier, "jobpreparation"),
+    Member("commandLine", command, REQUIRED),
+    Member("containerSettings", container),
+    Member("resourceFiles", resource_files),
+    Member("environmentSettings", environment),
+    Member(
+        "constraints",
+        record("TaskConstraints", wall_clock, retention, Member("maxTaskRetryCount", retries, 0)),
+        {},
+    ),
+    user,
+    Member("waitForSuccess", boolean, True),  # noqa: FBT003 - a default of the wire
+    Member("rerunOnNodeRebootAfterSuccess", boolean, True),  # noqa: FBT003 - a default of the wire
+)
+_release = record(
+    "JobReleaseTask",
+    Member("id", identifier, "jobrelease"),
+    Member("commandLine", command, REQUIRED),
+    Member("containerSettings", container),
+    Member("resourceFiles", resource_files),
+    Member("environmentSettings", environment),
+    Member("maxWallClockTime", any_span, "PT15M"),
+    Member("retentionTime", any_span, "P7D"),
+    user,
+)
+
+
+def _pool_or_specification(info: dict[str, Any]) -> None:
+    if len(info) != 1:
+        raise invalid(
+            "poolInfo",
+            ", ".join(info),
+            "Exactly one of poolId and autoPoolSpecification must be specified",
+        )
+
+
+def _filled(spec: dict[str, Any]) -> None:
+    check_scaling(spec)
+    spec.setdefault("resizeTimeout", "PT15M")
+    spec.setdefault("targetDedicatedNodes", 0)
+    spec.setdefault("targetLowPriorityNodes", 0)
+    if spec["enableAutoScale"]:
+        raise Refused("NotImplemented", {"Feature": "autoPoolSpecification.pool.enableAutoScale"})
+    order = [
+        "displayName", "vmSize", "taskSlotsPerNode", "taskSchedulingPolicy", "resizeTimeout",
+        "targetDedicatedNodes", "targetLowPriorityNodes", "enableAutoScale",
+        "enableInterNodeCommunication",
+    ]  # fmt: skip
+    members = {name: spec[name] for name in order if name in spec} | spec
+    spec.clear()
+    spec.update(members)
+
+
+_pool_info = record(
+    "PoolInformation",
+    Member("poolId", text(pattern=r"[A-Za-z0-9_-]{1,64}")),
+    Member(
+        "autoPoolSpecification",
+        record(
+            "AutoPoolSpecification",
+            Member("autoPoolIdPrefix", text(pattern=r"[A-Za-z0-9_-]{1,20}")),
+            Member("poolLifetimeOption", choice("job", "jobschedule"), REQUIRED),
+            Member("keepAlive", boolean, False),  # noqa: FBT003 - a default of the wire
+            Member(
+                "pool",
+                record("PoolSpecification", *pool_shape, *pool_scaling, rule=_filled),
+                REQUIRED,
+            ),
+        ),
+    ),
+    rule=_pool_or_specification,
+)
+_all_complete = Member("onAllTasksComplete", choice("noaction", "terminatejob"), "noaction")
+_job_changeable = (
+    Member("priority", integer(-1000, 1000), 0),
+    Member("maxParallelTasks", integer(-1), -1),
+    Member("allowTaskPreemption", boolean, False),  # noqa: FBT003 - a default of the wire
+    Member("constraints", _job_constraints, {}),
+)
+job = record(
+    "JobAddParameter",
+    Member("id", identifier, REQUIRED),
+    Member("displayName", display_name),
+    Member("priority", integer(-1000, 1000), 0),
+    Member("maxParallelTasks", integer(-1), -1),
+    Member("usesTaskDependencies", boolean, False),  # noqa: FBT003 - a default of the wire
+    Member("allowTaskPreemption", boolean, False),  # noqa: FBT003 - a default of the wire
+    Member("constraints", _job_constraints, {}),
+    Member("jobManagerTask", unsupported),
+    Member("jobPreparationTask", _preparation),
+    Member("jobReleaseTask", _release),
+    Member("commonEnvironmentSettings", environment),
+    Member("poolInfo", _pool_info, REQUIRED),
+    Member("metadata", metadata),
+    _all_complete,
+    Member("onTaskFailure", choice("noaction", "performexitoptionsjobaction"), "noaction"),
+    Member("networkConfiguration", anything),
+)
+_job_put_extra = (
+    Member("poolInfo", _pool_info, REQUIRED),
+    Member("metadata", metadata),
+    _all_complete,
+    # What GET answers beside those, and clients send back: it cannot be changed.
+    *(
+        Member(name, anything, hidden=True)
+        for name in (
+            "id",
+            "displayName",
+            "usesTaskDependencies",
+            "url",
+            "eTag",
+            "lastModified",
+            "creationTime",
+            "state",
+            "stateTransitionTime",
+            "previousState",
+            "previousStateTransitionTime",
+            "jobManagerTask",
+            "jobPreparationTask",
+            "jobReleaseTask",
+            "commonEnvironmentSettings",
+            "onTaskFailure",
+            "networkConfiguration",
+            "executionInfo",
+            "stats",
+        )
+    ),
+)
+job_put = record("JobUpdateParameter", *_job_changeable, *_job_put_extra)
+job_patch = partial(
+    "JobPatchParameter",
+    *_job_changeable,
+    Member("poolInfo", _pool_info),
+    Member("metadata", metadata),
+    _all_complete,
+    Member("networkConfiguration", anything),
+)
+job_disable = record(
+    "JobDisableParameter",
+    Member("disableTasks", choice("requeue", "terminate", "wait"), REQUIRED),
+)
+job_terminate = record("JobTerminateParameter", Member("terminateReason", text()))
