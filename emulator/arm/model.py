@@ -459,6 +459,8 @@ class ResourceManager:
             return True
         if self._store.get(resource_id) is not None:
             return True
+        if resource_id.endswith("/default"):  # a service that every account has
+            return self._exists(parent_id(resource_id))
         # A subnet or rule may stand inside its parent's own properties.
         parent = self._store.get(parent_id(resource_id))
         collection = arm_type(resource_id).rpartition("/")[2]

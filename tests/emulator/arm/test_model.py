@@ -28,6 +28,8 @@ POOL = "azure-native:batch:Pool"
 VNET = "azure-native:network:VirtualNetwork"
 SUBNET = "azure-native:network:Subnet"
 NSG = "azure-native:network:NetworkSecurityGroup"
+WORKSPACE = "azure-native:operationalinsights:Workspace"
+DIAGNOSTICS = "azure-native:monitor:DiagnosticSetting"
 RULE = "azure-native:network:SecurityRule"
 
 A = "/subscriptions/s/resourceGroups/g/providers/N.S/accounts/a"
@@ -121,6 +123,31 @@ async def test_a_reference_to_what_does_not_exist_is_refused_with_its_id(estate:
     error = await refused(estate.pool(networkConfiguration={"subnetId": missing}))
     assert error.code == "InvalidResourceReference"
     assert missing in error.message
+
+
+async def test_a_service_that_every_account_has_can_be_referred_to(estate: Estate) -> None:
+    await estate.group()
+    made = await estate.put(
+        STORAGE,
+        resourceGroupName="g",
+        accountName="data",
+        kind="StorageV2",
+        sku={"name": "Standard_LRS"},
+    )
+    settings = {"logs": [{"categoryGroup": "allLogs", "enabled": True}]}
+    workspace = await estate.put(WORKSPACE, resourceGroupName="g", workspaceName="logs")
+    for account, found in ((made.id, True), (made.id.replace("data", "other"), False)):
+        call = estate.put(
+            DIAGNOSTICS,
+            name="logs",
+            resourceUri=f"{account}/blobServices/default",
+            workspaceId=workspace.id,
+            **settings,
+        )
+        if found:
+            await call
+        else:
+            assert (await refused(call)).code == "ResourceNotFound"
 
 
 async def test_an_inline_subnet_can_be_referred_to(estate: Estate) -> None:
