@@ -33,15 +33,16 @@ _RANK = {"info": 0, "warning": 1, "error": 2}
 
 _EXAMPLES = """\
 examples:
-  python -m autoscale check pool.formula          what is wrong, and what will surprise
+  python -m autoscale check pool.formula        what is wrong, and will surprise
   python -m autoscale check -v --max-dedicated 20 --slots 4 pool.formula
-  python -m autoscale explain pool.formula --case monday.json     why the target is 7
+  python -m autoscale explain pool.formula --case monday.json    why it is 7
   python -m autoscale eval pool.formula --case monday.json
   python -m autoscale render --max-dedicated 20 --max-spot 80 --slots 4
-  python -m autoscale rules AS101                 why a rule is there, with examples
+  python -m autoscale rules AS101               why a rule is there, examples
 
-A case is a JSON file with what a formula is evaluated with; all of it is optional:
-  {"samples": {"$PendingTasks": [4, 4, null, 5], "$RunningTasks": {"repeat": 2, "n": 30}},
+A case is a JSON file with what a formula is evaluated with, all of it optional:
+  {"samples": {"$PendingTasks": [4, 4, null, 5],
+               "$RunningTasks": {"repeat": 2, "n": 30}},
    "latency_s": 30, "targets": [1, 0], "now": "2025-01-06T12:00:00Z"}
 """
 
