@@ -10,7 +10,7 @@ from emulator.engine.core import Core, Evaluate
 from emulator.engine.effects import Effect
 from emulator.engine.records import Kind, Row
 from emulator.engine.settings import Settings
-from emulator.engine.world import World
+from emulator.engine.world import Job, Node, Pool, Task, World
 from emulator.nodes.interface import TaskOutcome
 
 P = ParamSpec("P")
@@ -101,8 +101,18 @@ class Engine:
     def take_changes(self) -> tuple[list[Row], list[tuple[Kind, str, str]]]:
         """Records to be stored, and keys of those to be removed, since this was last asked."""
         dirty, self._core.dirty = self._core.dirty, {}
-        rows = [records.row_of(record) for record, kept in dirty.items() if kept]
+        rows = [records.row_of(r) for r, kept in dirty.items() if kept and self._belongs(r)]
         return rows, [records.key_of(record) for record, kept in dirty.items() if not kept]
+
+    def _belongs(self, record: Pool | Node | Job | Task) -> bool:
+        """Whether what a record is part of is still there."""
+        match record:
+            case Task():
+                return self.world.jobs.get(record.job.key) is record.job
+            case Node():
+                return self.world.pools.get(record.pool.key) is record.pool
+            case _:
+                return True
 
     def _settle(self) -> None:
         """Works off the marks that transitions left, and what that marks in turn."""
