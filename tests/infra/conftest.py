@@ -60,6 +60,13 @@ def void(_: object) -> None:
     """Drops what a program's module holds."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The flag without which no test writes its own record."""
+    parser.addoption(
+        "--refresh-goldens", action="store_true", help="write goldens anew, to be read in a diff"
+    )
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Runs a test that asks for a `stack` over every example stack."""
     if "stack" in metafunc.fixturenames:

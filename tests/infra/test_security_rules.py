@@ -1,0 +1,78 @@
+"""Who may talk to nodes, as data."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infra.security_rules import SecurityRule, pool_subnet_rules
+
+SUBNET = IPv4Network("10.64.0.0/20")
+ENDPOINTS = IPv4Network("10.64.255.224/27")
+
+
+def rules(
+    *, inter_node: bool = False, packages: bool = False, endpoints: IPv4Network | None = None
+) -> tuple[SecurityRule, ...]:
+    return pool_subnet_rules(
+        location="eastus",
+        prefix=SUBNET,
+        inter_node=inter_node,
+        allow_package_sources=packages,
+        endpoint_prefix=endpoints,
+    )
+
+
+def allowed(found: tuple[SecurityRule, ...], direction: str) -> set[str]:
+    return {
+        rule.destination
+        for rule in found
+        if rule.direction == direction and rule.access == "Allow"
+    }
+
+
+def test_nothing_comes_in_where_no_mpi_runs() -> None:
+    assert allowed(rules(), "Inbound") == set()
+
+
+def test_mpi_talks_inside_its_subnet_both_ways() -> None:
+    found = rules(inter_node=True)
+    assert allowed(found, "Inbound") == {str(SUBNET)}
+    assert str(SUBNET) in allowed(found, "Outbound")
+    assert {rule.source for rule in found if rule.destination == str(SUBNET)} == {str(SUBNET)}
+
+
+def test_nodes_reach_what_batch_needs_and_no_more() -> None:
+    needed = {"BatchNodeManagement.eastus", "Storage.eastus", "AzureMonitor"}
+    assert allowed(rules(), "Outbound") == needed
+    assert allowed(rules(packages=True), "Outbound") == {*needed, "Internet"}
+    assert allowed(rules(endpoints=ENDPOINTS), "Outbound") == {*needed, str(ENDPOINTS)}
+
+
+def test_node_management_is_reached_by_any_protocol() -> None:
+    (rule,) = [rule for rule in rules() if rule.destination.startswith("BatchNode")]
+    assert (rule.protocol, rule.ports) == ("*", ("443",))
+
+
+@given(st.booleans(), st.booleans(), st.sampled_from([None, ENDPOINTS]))
+def test_rules_are_what_azure_accepts_and_end_with_a_denial(
+    inter_node: bool, packages: bool, endpoints: IPv4Network | None
+) -> None:
+    found = rules(inter_node=inter_node, packages=packages, endpoints=endpoints)
+    for direction in ("Inbound", "Outbound"):
+        ordered = [rule for rule in found if rule.direction == direction]
+        priorities = [rule.priority for rule in ordered]
+        assert priorities == sorted(set(priorities))
+        assert all(100 <= priority <= 4096 for priority in priorities)
+        last = ordered[-1]
+        assert (last.access, last.source, last.destination) == ("Deny", "*", "*")
+        assert all(rule.access == "Allow" for rule in ordered[:-1])
+    assert len({rule.name for rule in found}) == len(found) <= 25
+
+
+@pytest.mark.parametrize("rule", rules(inter_node=True, packages=True, endpoints=ENDPOINTS))
+def test_a_rule_says_what_it_is_for(rule: SecurityRule) -> None:
+    assert rule.description
