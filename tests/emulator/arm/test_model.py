@@ -134,7 +134,7 @@ async def test_a_service_that_every_account_has_can_be_referred_to(estate: Estat
         kind="StorageV2",
         sku={"name": "Standard_LRS"},
     )
-    settings = {"logs": [{"categoryGroup": "allLogs", "enabled": True}]}
+    logs = [{"categoryGroup": "allLogs", "enabled": True}]
     workspace = await estate.put(WORKSPACE, resourceGroupName="g", workspaceName="logs")
     for account, found in ((made.id, True), (made.id.replace("data", "other"), False)):
         call = estate.put(
@@ -142,7 +142,7 @@ async def test_a_service_that_every_account_has_can_be_referred_to(estate: Estat
             name="logs",
             resourceUri=f"{account}/blobServices/default",
             workspaceId=workspace.id,
-            **settings,
+            logs=logs,
         )
         if found:
             await call
