@@ -16,7 +16,7 @@ from jobs.blobs import Blob, Container
 from jobs.errors import InputError, JobsError, UnavailableError
 from jobs.results import ResultTree, read_json, write_json
 
-DOWNLOADS_AT_ONCE = 32
+DOWNLOADS_AT_ONCE = 96
 _MAX_NAME_BYTES = 255
 _FORBIDDEN = frozenset(chr(code) for code in range(32)) | {"\\", "\x7f"}
 
