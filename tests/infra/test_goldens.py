@@ -6,6 +6,7 @@ the difference as a reviewer of a deployment would.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,12 @@ import yaml
 from emulator.arm.mocks import ProgramRun
 from infra.sources import stack_names
 
+GENERATED = re.compile(
+    # Of principals and role assignments; roles themselves are well known and stay.
+    r"(?<!roleDefinitions/)\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"
+    # What automatic names and pool names end with.
+    r"|(?<=[a-z-])[0-9a-f]{8}(?=$|/)"
+)
 GOLDENS = Path(__file__).with_name("goldens")
 
 
@@ -42,15 +49,17 @@ def render(run: ProgramRun) -> str:
 
 
 def shortened(value: Any) -> Any:
-    """Ids by their last two segments, and nothing that the mocks add."""
+    """Ids by their last two segments, `*` for what is generated, no formula's text."""
     if isinstance(value, dict):
         return {
-            key: shortened(item)
+            key: "…" if key == "formula" else shortened(item)
             for key, item in value.items()
             if not key.startswith("__") and key != "tags"
         }
     if isinstance(value, list):
         return [shortened(item) for item in value]
-    if isinstance(value, str) and value.startswith("/subscriptions/"):
-        return "…/" + "/".join(value.split("/")[-2:])
-    return value
+    if not isinstance(value, str):
+        return value
+    if value.startswith("/subscriptions/"):
+        value = "…/" + "/".join(value.split("/")[-2:])
+    return GENERATED.sub("*", value)
