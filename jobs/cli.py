@@ -39,7 +39,7 @@ from jobs.options import (
 )
 from jobs.plan import META_SUBMISSION, META_TASKS, META_WORKLOAD
 from jobs.report import report_table
-from jobs.results import DEFAULT_ROOT, LAST, Manifest, ResultTree, find_tree
+from jobs.results import DEFAULT_ROOT, LAST, Manifest, ResultTree, find_tree, tree_of
 from jobs.service import segment
 from jobs.session import Session, Target, content_cache
 from jobs.stage import contents_of
@@ -527,7 +527,7 @@ def _known(
 
 def _checked_job_id(job_id: str | None) -> str | None:
     if job_id is not None:
-        find_tree(job_id, DEFAULT_ROOT)
+        tree_of(job_id, DEFAULT_ROOT)
     return job_id
 
 

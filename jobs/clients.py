@@ -63,6 +63,8 @@ class Clients:
         schemes = {urlsplit(u).scheme for u in (stack.batch_endpoint, stack.blob_endpoint)}
         if stack.authentication == "entra" and schemes != {"https"}:
             raise StackError(f"stack {stack.stack}: Entra tokens go over https only")
+        if stack.is_local:
+            _reach_this_machine_directly()
 
     @cached_property
     def _token(self) -> DefaultAzureCredential:
@@ -127,6 +129,18 @@ class Clients:
         if self._stack.authentication == "entra":
             return self._token
         return AzureNamedKeyCredential(account, _key(service, account, variable))
+
+
+def _reach_this_machine_directly() -> None:
+    """Keeps a proxy of the environment out: it leads away from this machine.
+
+    obstore has no option for it and reads the variables when a store is made.
+    """
+    for variable in ("NO_PROXY", "no_proxy"):
+        hosts = [host for host in os.environ.get(variable, "").split(",") if host]
+        missing = [host for host in ("127.0.0.1", "localhost", "::1") if host not in hosts]
+        if missing:
+            os.environ[variable] = ",".join([*hosts, *missing])
 
 
 def batch_client(stack: Stack) -> BatchClient:

@@ -83,6 +83,8 @@ def local_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HPC_LOCAL_DIR", str(directory))
     monkeypatch.delenv("AZURE_STORAGE_KEY", raising=False)
     monkeypatch.setenv("AZURE_BATCH_ACCESS_KEY", KEY)
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "")
     for name in ("JOBS_STACK", "JOBS_OUTPUTS", "JOBS_OUT", "JOBS_JSON"):
         monkeypatch.delenv(name, raising=False)
     return directory

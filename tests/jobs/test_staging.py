@@ -106,6 +106,15 @@ def test_a_wrong_key_is_told_as_one(
             act("sha256/x", tmp_path / "in" / "a")
 
 
+def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(
+    tmp_path: Path, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert staged(files_in(tmp_path / "in", a=b"1"), session.container("inputs")).sent == 1
+    session.service.get("/pools/pool-cpu", "asking")
+
+
 def test_a_missing_container_is_told_by_its_name(tmp_path: Path, session: Session) -> None:
     with pytest.raises(NotFoundError, match="nowhere"):
         staged(files_in(tmp_path / "in", a=b"1"), session.container("nowhere"))

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from jobs.errors import InputError
+from jobs.results import Manifest, find_tree, tree_of
+
+
+def manifest(job_id: str) -> Manifest:
+    return Manifest(
+        job_id=job_id, workload="/w/job.yaml", stack="local", outputs=None, plan="p", tasks=1,
+        created="2026-01-01T00:00:00+00:00", overrides=("a=1",),
+    )  # fmt: skip
+
+
+def test_a_job_is_found_by_its_id_its_beginning_and_as_the_last(tmp_path: Path) -> None:
+    for number, job_id in enumerate(("mc-1", "mc-2", "other")):
+        tree = tree_of(job_id, tmp_path)
+        tree.write_manifest(manifest(job_id))
+        os.utime(tree.manifest_file, (number, number))
+    assert find_tree("mc-1", tmp_path).read_manifest() == manifest("mc-1")
+    assert find_tree("oth", tmp_path).root.name == "other"
+    assert find_tree("last", tmp_path).root.name == "other"
+    with pytest.raises(InputError, match="begins the ids of several jobs: mc-1, mc-2"):
+        find_tree("mc", tmp_path)
+
+
+@pytest.mark.parametrize("job_id", ["", "..", "a/b", "a b", "x" * 65, "a\n"])
+def test_what_is_no_job_id_is_no_directory(tmp_path: Path, job_id: str) -> None:
+    with pytest.raises(InputError, match="is no job id"):
+        tree_of(job_id, tmp_path)
+
+
+def test_a_missing_or_damaged_manifest_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no job was submitted from here"):
+        find_tree("last", tmp_path)
+    tree = tree_of("job", tmp_path)
+    with pytest.raises(InputError, match=r"job\.json cannot be read"):
+        tree.read_manifest()
+    tree.root.mkdir()
+    for text in ("", "[]", "{}", json.dumps({"surprise": 1})):
+        tree.manifest_file.write_text(text)
+        with pytest.raises(InputError, match="is damaged"):
+            tree.read_manifest()
