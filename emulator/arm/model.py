@@ -18,27 +18,26 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from types import MappingProxyType
 from typing import Any, Final
 
 from emulator.arm import schema
 from emulator.arm.backend import Backend, BackendError
 from emulator.arm.changes import Change, changes
 from emulator.arm.errors import ArmError, UnknownTypeError
+from emulator.arm.guards import Guards, folded, refuse_frozen
 from emulator.arm.kinds import (
     Context,
     Identity,
     NameRule,
     ResourceType,
-    arm_type,
     identity_answer,
-    parent_id,
     scope_name,
 )
-from emulator.arm.resources import FUNCTIONS, TYPES
-from emulator.arm.schema import WRITE_ONLY, Finding, near_misses
+from emulator.arm.resources import FUNCTIONS, find_type
+from emulator.arm.schema import Finding, near_misses
 from emulator.arm.store import Document, Store
 from emulator.arm.values import UNKNOWN, has_unknown
+from emulator.arm.write_only import with_write_only, without_write_only
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +48,6 @@ _VOLATILE: Final = frozenset(
     {"etag", "eTag", "lastModified", "lastModifiedTime", "modifiedDate", "timeModified"}
     | {"updatedOn", "lastUpdatedTime", "systemData", "lastPlanModifiedDate"}
 )
-_BY_ARM_TYPE: Final = MappingProxyType({one.arm_type.casefold(): one for one in TYPES.values()})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +95,7 @@ class ResourceManager:
         self._backend = backend
         self._store = store
         self._now = now
+        self._guards = Guards(store, self.identity.subscription_id)
         self._locks: dict[str, asyncio.Lock] = {}
 
     def check(
@@ -290,7 +289,7 @@ class ResourceManager:
             return None
         context = replace(context, inputs=found)
         kept = dict(inputs or {})
-        answered = _with_write_only(found, kept)
+        answered = with_write_only(found, kept)
         if CREATE_BEFORE_DELETE in kept:
             answered[CREATE_BEFORE_DELETE] = kept[CREATE_BEFORE_DELETE]
         outputs = self._outputs(kind, context) | live
@@ -309,7 +308,7 @@ class ResourceManager:
             if document is None:
                 return
             inside = self._store.below(resource_id)
-            self._refuse_in_use(kind, document, inside)
+            self._guards.refuse_in_use(kind, document, inside)
             try:
                 # The innermost first, so that a data plane never holds an orphan.
                 for one in [*reversed(inside), document]:
@@ -347,12 +346,12 @@ class ResourceManager:
         stamp = self._stamp()
         created = existing.created if existing else stamp
         context = self._context(kind, resource_id, asked, created, stamp)
-        self._require_parent(kind, resource_id)
-        self._require_references(context)
-        self._refuse_taken(kind, context)
+        self._guards.require_parent(kind, resource_id)
+        self._guards.require_references(context)
+        self._guards.refuse_taken(kind, context)
         kind.rule(context)
         if existing is not None:
-            _refuse_frozen(kind, existing.inputs, asked)
+            refuse_frozen(kind, existing.inputs, asked)
         try:
             await kind.effect.put(context, existing.inputs if existing else None)
             live = await kind.effect.live(context)
@@ -363,7 +362,7 @@ class ResourceManager:
                 id=resource_id,
                 token=kind.token,
                 owner=owner,
-                inputs=_without_write_only(asked),
+                inputs=without_write_only(asked),
                 created=created,
                 modified=stamp,
             )
@@ -412,7 +411,7 @@ class ResourceManager:
                 "lastModifiedByType": "Application",
             },
         }
-        asked = _without_write_only(dict(context.inputs))
+        asked = without_write_only(dict(context.inputs))
         every = {
             **common,
             **kind.defaults,
@@ -439,7 +438,7 @@ class ResourceManager:
             return None
         for one in self._store.owned(owner):
             same_place = all(
-                _folded(one.inputs.get(part)) == _folded(inputs.get(part))
+                folded(one.inputs.get(part)) == folded(inputs.get(part))
                 for part in kind.placeholders[:-1]
             )
             if one.token == kind.token and same_place and one.id.casefold() not in held:
@@ -453,126 +452,6 @@ class ResourceManager:
 
     def _lock(self, resource_id: str) -> asyncio.Lock:
         return self._locks.setdefault(resource_id.casefold(), asyncio.Lock())
-
-    def _exists(self, resource_id: str) -> bool:
-        if resource_id.casefold() == f"/subscriptions/{self.identity.subscription_id}":
-            return True
-        if self._store.get(resource_id) is not None:
-            return True
-        if resource_id.endswith("/default"):  # a service that every account has
-            return self._exists(parent_id(resource_id))
-        # A subnet or rule may stand inside its parent's own properties.
-        parent = self._store.get(parent_id(resource_id))
-        collection = arm_type(resource_id).rpartition("/")[2]
-        nested = parent.inputs.get(collection) if parent else None
-        name = scope_name(resource_id).casefold()
-        return isinstance(nested, list) and any(
-            isinstance(one, dict) and str(one.get("name", "")).casefold() == name for one in nested
-        )
-
-    def _require_parent(self, kind: ResourceType, resource_id: str) -> None:
-        parent = parent_id(resource_id)
-        if self._exists(parent):
-            return
-        ours = f"/subscriptions/{self.identity.subscription_id}"
-        if not f"{parent}/".casefold().startswith(f"{ours}/"):
-            name = parent.split("/")[2] if parent.startswith("/subscriptions/") else parent
-            raise ArmError(
-                404, "SubscriptionNotFound", f"The subscription '{name}' could not be found."
-            )
-        group = parent.split("/")[4]
-        if not self._exists(f"{ours}/resourceGroups/{group}"):
-            raise ArmError(
-                404, "ResourceGroupNotFound", f"Resource group '{group}' could not be found."
-            )
-        if len(kind.placeholders) > 2:  # noqa: PLR2004 - a group, a parent and a name
-            raise ArmError(
-                404,
-                "ParentResourceNotFound",
-                "Can not perform requested operation on nested resource. "
-                f"Parent resource '{scope_name(parent)}' not found.",
-            )
-        raise ArmError(
-            404,
-            "ResourceNotFound",
-            f"The Resource '{arm_type(parent)}/{scope_name(parent)}' under resource group "
-            f"'{group}' was not found.",
-        )
-
-    def _require_references(self, context: Context) -> None:
-        ours = f"/subscriptions/{self.identity.subscription_id}/".casefold()
-        for reference in _references(context.inputs, ours):
-            known = arm_type(reference).casefold() in _BY_ARM_TYPE
-            if (
-                known
-                and reference.casefold() != context.id.casefold()
-                and not self._exists(reference)
-            ):
-                raise ArmError(
-                    404,
-                    "InvalidResourceReference",
-                    f"Resource {reference} referenced by resource {context.id} was not found. "
-                    "Please make sure that the referenced resource exists, and that both "
-                    "resources are in the same region.",
-                )
-
-    def _refuse_taken(self, kind: ResourceType, context: Context) -> None:
-        if kind.taken is None:
-            return
-        mine = [_folded(context.inputs.get(one)) for one in kind.taken.properties]
-        for other in self._store.all():
-            if other.token != kind.token or other.id.casefold() == context.id.casefold():
-                continue
-            if [_folded(other.inputs.get(one)) for one in kind.taken.properties] == mine:
-                message = kind.taken.message.format(name=context.name, other=scope_name(other.id))
-                raise ArmError(409, kind.taken.code, message)
-
-    def _refuse_in_use(
-        self, kind: ResourceType, document: Document, inside: list[Document]
-    ) -> None:
-        blocking = [one for one in inside if find_type(one.token).blocks_parent]
-        if blocking and document.token != "azure-native:resources:ResourceGroup":  # noqa: S105 - a type token
-            raise ArmError(
-                409,
-                "CannotDeleteResource",
-                f"Can not delete resource '{document.id}' before nested resources are deleted: "
-                + ", ".join(one.id for one in blocking),
-            )
-        gone = {one.id.casefold() for one in [document, *inside]}
-        guarded = [
-            (one, code)
-            for one in [document, *(inside if kind.in_use else [])]
-            if (code := find_type(one.token).in_use) is not None
-        ]
-        if not guarded:
-            return
-        for other in self._store.all():
-            if other.id.casefold() in gone:
-                continue
-            used = {reference.casefold() for reference in _references(other.inputs, "/")}
-            for one, code in guarded:
-                if one.id.casefold() in used:
-                    raise ArmError(
-                        400,
-                        code,
-                        f"{scope_name(one.id)} is in use by {other.id} and cannot be deleted. "
-                        f"In order to delete it, delete {scope_name(other.id)} first.",
-                    )
-
-
-def find_type(token: str) -> ResourceType:
-    """The declaration of a type.
-
-    Raises:
-        UnknownTypeError: There is none.
-    """
-    found = TYPES.get(token)
-    if found is None:
-        raise UnknownTypeError(
-            f"unknown resource type {token!r}: the emulator's Resource Manager does not have it"
-            f"{near_misses(token, TYPES, cutoff=0.85)}"
-        )
-    return found
 
 
 def automatic_name(kind: ResourceType, logical_name: str, seed: bytes) -> str:
@@ -599,50 +478,3 @@ def _asked(inputs: Mapping[str, Any]) -> dict[str, Any]:
 def _same_region(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
     old, new = (str(one.get("location", "")).replace(" ", "").lower() for one in (olds, news))
     return old == new
-
-
-def _folded(value: Any) -> str:
-    return str(value).strip("/").casefold()
-
-
-def _references(value: Any, prefix: str) -> Iterator[str]:
-    if isinstance(value, str) and value.casefold().startswith(prefix) and "/providers/" in value:
-        yield value.rstrip("/")
-    elif isinstance(value, Mapping):
-        for key, part in value.items():
-            yield from _references(key, prefix)
-            yield from _references(part, prefix)
-    elif isinstance(value, list):
-        for part in value:
-            yield from _references(part, prefix)
-
-
-def _refuse_frozen(kind: ResourceType, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
-    for one in changes(old, _without_write_only(dict(new))):
-        if one.path in kind.frozen or one.top in kind.frozen:
-            raise ArmError(
-                409, "PropertyChangeNotAllowed", f"Changing property '{one.path}' is not allowed."
-            )
-
-
-def _without_write_only(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {
-            key: _without_write_only(part) for key, part in value.items() if key not in WRITE_ONLY
-        }
-    if isinstance(value, list):
-        return [_without_write_only(part) for part in value]
-    return value
-
-
-def _with_write_only(value: Any, known: Any) -> Any:
-    """`value` with the write-only members that `known` has in the same places."""
-    if isinstance(value, Mapping) and isinstance(known, Mapping):
-        merged = {key: _with_write_only(part, known.get(key)) for key, part in value.items()}
-        return merged | {
-            key: part for key, part in known.items() if key in WRITE_ONLY and key not in merged
-        }
-    if isinstance(value, list) and isinstance(known, list):
-        padded = [*known, *[None] * len(value)]
-        return [_with_write_only(part, padded[index]) for index, part in enumerate(value)]
-    return value

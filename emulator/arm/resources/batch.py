@@ -35,6 +35,8 @@ class _Pool(Effect):
         body = pool.to_wire(context)
         if old is not None:
             await _refuse_change(context, old)
+        # A Batch service that was reset knows the account no more, and cannot be asked.
+        await context.backend.create_batch_account(context.inputs["accountName"])
         await context.backend.put_pool(context.inputs["accountName"], context.name, body)
 
     async def read(self, context: Context) -> dict[str, Any] | None:

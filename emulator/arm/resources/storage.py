@@ -25,6 +25,8 @@ class _Account(Effect):
 class _Container(Effect):
     async def put(self, context: Context, old: Mapping[str, Any] | None) -> None:
         del old
+        # A blob service that was reset knows the account no more, and cannot be asked.
+        await context.backend.create_storage_account(context.inputs["accountName"])
         await context.backend.create_container(context.inputs["accountName"], context.name)
 
     async def read(self, context: Context) -> dict[str, Any] | None:
