@@ -47,6 +47,7 @@ SubnetId = Annotated[
         )
     ),
 ]
+Email = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
 Nodes = Annotated[int, Field(ge=0, le=5000)]
 
 
@@ -316,6 +317,11 @@ class MonitoringConfig(Model):
     )
     daily_cap_gib: float = Field(
         default=1.0, gt=0, description="Ingestion stops for the day above this."
+    )
+    alert_emails: tuple[Email, ...] = Field(
+        default=(),
+        max_length=1000,
+        description="Who gets mail when nodes fail or idle; no alert exists without one.",
     )
 
 

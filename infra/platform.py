@@ -12,6 +12,7 @@ from pulumi_azure_native.authorization import get_client_config
 from pulumi_azure_native.resources import ResourceGroup
 
 from infra.checking import plan_stack
+from infra.components.alerts import Alerts, AlertsArgs
 from infra.components.batch_account import BatchAccount, BatchAccountArgs
 from infra.components.identity import (
     BLOB_DATA_CONTRIBUTOR,
@@ -105,6 +106,7 @@ class Platform(pulumi.ComponentResource):
         network = self._network()
         links = self._private_link(network, data, account) if network else ()
         monitoring = self._monitoring(account, data=data, packages=packages)
+        self._alerts(account)
         pools = self._pools(account, nodes, network, after=(*nodes.assignments, *links))
         self.outputs = stack_outputs(
             estate,
@@ -261,6 +263,20 @@ class Platform(pulumi.ComponentResource):
             ),
             self._child(),
         )
+
+    def _alerts(self, account: BatchAccount) -> None:
+        emails = self._estate.config.monitoring.alert_emails
+        if emails:
+            Alerts(
+                f"{self._name}-alerts",
+                AlertsArgs(
+                    place=self._place,
+                    batch_account_id=account.account_id,
+                    emails=emails,
+                    always_on_nodes=sum(pool.scale.min_nodes for pool in self._estate.pools),
+                ),
+                self._child(),
+            )
 
     def _pools(
         self,

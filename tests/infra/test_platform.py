@@ -239,3 +239,27 @@ def test_outputs_have_what_the_contract_says(provisioned: ProgramRun) -> None:
 def _documented(text: str) -> set[str]:
     rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
     return {name for row in rows for name in re.findall(r"`([a-z_]+)`", row)}
+
+
+def test_alerts_exist_where_somebody_reads_them(provision: Provision) -> None:
+    pools = {"a": {"scale": {"mode": "fixed", "dedicated_nodes": 3}}}
+    raw = {"pools": pools, "monitoring": {"alert_emails": ["ops@lab.example"]}}
+    config = StackConfig.model_validate(raw)
+    run = provision(plan_estate("any", config, root=ROOT, today=date(2026, 1, 1)))
+    group = run.arm.one("monitor:ActionGroup")
+    assert group.inputs["emailReceivers"][0]["emailAddress"] == "ops@lab.example"
+    alerts = {
+        alert.inputs["criteria"]["allOf"][0]["metricName"]: alert.inputs
+        for alert in run.arm.of("monitor:MetricAlert")
+    }
+    assert set(alerts) == {"UnusableNodeCount", "StartTaskFailedNodeCount", "IdleNodeCount"}
+    for alert in alerts.values():
+        assert alert["scopes"] == [run.arm.one("batch:BatchAccount").id]
+        assert alert["actions"] == [{"actionGroupId": group.id}]
+        assert alert["criteria"]["allOf"][0]["timeAggregation"] == "Average"
+    # Nodes that a pool keeps on purpose are no reason for a mail.
+    assert alerts["IdleNodeCount"]["criteria"]["allOf"][0]["threshold"] == 3
+
+
+def test_no_alert_exists_where_nobody_reads_it(provisioned: ProgramRun) -> None:
+    assert provisioned.arm.of("monitor:MetricAlert") == []
