@@ -37,7 +37,8 @@ from autoscale.syntax import (
 )
 from autoscale.tokens import Kind, Token, tokenize
 
-# The service's own limit is not published; a condition for each hour of a week fits.
+# The service's own limit is not published; a condition for each hour of a week fits. A
+# call counts as two levels.
 MAX_NESTING = 200
 # More than this many problems are a text of another kind, not a formula with mistakes.
 MAX_PROBLEMS = 25
@@ -225,6 +226,8 @@ class _Parser:
     def arguments(self) -> tuple[tuple[Expression, ...], Span]:
         """Arguments := '(' [ expression { ',' expression } ] ')'; also where ')' stands."""
         self.expect("(", "'('")
+        # A call takes twice the interpreter's stack of a parenthesis, and counts so.
+        self.nesting += 1
         found: list[Expression] = []
         if not self.here_is(")"):
             found.append(self.expression())
@@ -232,6 +235,7 @@ class _Parser:
                 found.append(self.expression())
         close = self.here.span
         self.expect(")", "',' or ')'")
+        self.nesting -= 1
         return tuple(found), close
 
     def number(self, token: Token) -> Number:

@@ -20,10 +20,9 @@ from autoscale.language import (
     DEFAULT_DEALLOCATION,
     LOW_PRIORITY,
     SAMPLE_PERIOD_S,
-    TICKS_PER_SECOND,
 )
 from autoscale.semantics import Semantics
-from autoscale.values import Interval, Timestamp, Value
+from autoscale.values import Timestamp, Value
 
 Samples = Mapping[str, Sequence[tuple[float, float]]]
 
@@ -152,8 +151,7 @@ class Run:
         """When the oldest visible sample was taken; now when there is none."""
         if not self.count(variable):
             return self.now
-        past_s = self.now_s - self.samples[variable][0][0]
-        return Timestamp(ticks=self.now.ticks - Interval.of(past_s * TICKS_PER_SECOND).ticks)
+        return Timestamp.near(self.samples[variable][0][0])
 
     def newest(self, variable: str, count: float) -> tuple[float, ...]:
         """The most recent `count` samples, however old."""

@@ -76,6 +76,15 @@ class Timestamp:
         seconds = past.days * 86400 + past.seconds
         return cls(ticks=seconds * TICKS_PER_SECOND + past.microseconds * 10)
 
+    @classmethod
+    def near(cls, epoch_s: float) -> Timestamp:
+        """The timestamp of seconds since 1970, or the end of the range that is nearest."""
+        ticks = epoch_s * TICKS_PER_SECOND + EPOCH_TICKS
+        if not 0 < ticks < _LAST_TICK:
+            return cls(ticks=0 if ticks <= 0 else _LAST_TICK)
+        # By microseconds: ticks since the year 1 are more than a double can count.
+        return cls(ticks=round(epoch_s * 1e6) * 10 + EPOCH_TICKS)
+
     @property
     def moment(self) -> datetime:
         """As a datetime in UTC, to the microsecond."""

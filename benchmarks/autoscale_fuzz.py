@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from autoscale import FormulaError, Targets, check, evaluate, explain, parse
 from autoscale.language import FUNCTIONS, INTERVAL_CONSTANTS, METHODS, SERVICE_VARIABLES
-from autoscale.syntax import PRECEDENCE, render
+from autoscale.syntax import PRECEDENCE, Formula, render
 
 ROOT = Path(__file__).resolve().parents[1]
 NOW = datetime(2026, 1, 6, 12, tzinfo=UTC)
@@ -53,6 +53,7 @@ class Figures:
     evaluated: int = 0
     characters: int = 0
     slowest_us_per_character: float = 0.0
+    slowest: str = ""
     seconds: float = 0.0
 
 
@@ -94,19 +95,16 @@ def tried(text: str, figures: Figures, *, thoroughly: bool) -> None:
     """Puts one input through the package."""
     figures.inputs += 1
     figures.characters += len(text)
-    began = time.perf_counter()
-    try:
-        formula = parse(text)
-    except FormulaError as error:
-        str(error)
-        formula = None
-    if thoroughly:
-        figures.checked += 1
-        check(text)
-    took = time.perf_counter() - began
+    took_s, formula = timed(text, thoroughly=thoroughly)
+    figures.checked += thoroughly
     if len(text) > 1000:  # noqa: PLR2004 - a short input measures the clock
-        per_character = took * 1e6 / len(text)
-        figures.slowest_us_per_character = max(figures.slowest_us_per_character, per_character)
+        limit_s = figures.slowest_us_per_character * len(text) / 1e6
+        if took_s > limit_s:
+            # Slow because of the input, or of what else the machine did? Look again.
+            took_s = min(took_s, *(timed(text, thoroughly=thoroughly)[0] for _ in range(3)))
+        if took_s > limit_s:
+            figures.slowest_us_per_character = took_s * 1e6 / len(text)
+            figures.slowest = text
     if formula is None:
         return
     figures.parsed += 1
@@ -116,6 +114,19 @@ def tried(text: str, figures: Figures, *, thoroughly: bool) -> None:
         explain(formula, samples=SAMPLES, now=NOW, targets=Targets()).render()
         if parse(render(formula)).statements != formula.statements:
             raise AssertionError(f"printing changed it: {text!r}")
+
+
+def timed(text: str, *, thoroughly: bool) -> tuple[float, Formula | None]:
+    """Seconds that an input takes, and the formula that it is."""
+    began = time.perf_counter()
+    try:
+        formula = parse(text)
+    except FormulaError as error:
+        str(error)
+        formula = None
+    if thoroughly:
+        check(text)
+    return time.perf_counter() - began, formula
 
 
 def run(count: int, seed: int, seconds: float = 1e9) -> Figures:

@@ -28,16 +28,21 @@ from autoscale import Targets, check, evaluate, parse
 from autoscale.policies import FollowPending
 
 NOW = datetime(2026, 1, 6, 12, tzinfo=UTC)
+ROUNDS = 25
 HOUR_OF_SAMPLES = 120
 GUARD_PERCENT = 70
 LIMITS = {"check": 25.0, "growth": 1.5, "evaluate": 3.0}
 
 
-def best_s(act: Callable[[], object]) -> float:
-    """Seconds of one call: the best of several rounds, undisturbed by the machine's others."""
-    timer = timeit.Timer(act)
-    count, _ = timer.autorange()
-    return min(timer.repeat(7, max(1, count // 4))) / max(1, count // 4)
+def best_s(*acts: Callable[[], object]) -> list[float]:
+    """Seconds of one call of each: the best of rounds in turn, so that noise meets them all."""
+    timers = [timeit.Timer(act) for act in acts]
+    counts = [max(1, timer.autorange()[0] // 8) for timer in timers]
+    rounds = [
+        [timer.timeit(count) / count for timer, count in zip(timers, counts, strict=True)]
+        for _ in range(ROUNDS)
+    ]
+    return [min(column) for column in zip(*rounds, strict=True)]
 
 
 def formula_of(characters: int) -> str:
@@ -111,8 +116,10 @@ def evaluate_ratio() -> float:
     answer = evaluate(formula, samples=samples, now=NOW, targets=targets)
     if answer.targets.dedicated != by_hand(series, now_s, 2.0)[0]:
         raise AssertionError(f"the two disagree: {answer}")
-    machine = best_s(lambda: evaluate(formula, samples=samples, now=NOW, targets=targets))
-    hand = best_s(lambda: by_hand(series, now_s, 2.0))
+    machine, hand = best_s(
+        lambda: evaluate(formula, samples=samples, now=NOW, targets=targets),
+        lambda: by_hand(series, now_s, 2.0),
+    )
     print(f"evaluate: {machine * 1e6:.1f} us, by hand {hand * 1e6:.1f} us", file=sys.stderr)
     return machine / hand
 
@@ -120,10 +127,10 @@ def evaluate_ratio() -> float:
 def main() -> None:
     """Measures, prints the ratios as JSON, and fails where one is above its limit."""
     small, large = formula_of(1024), formula_of(8192)
-    checking = best_s(lambda: check(large))
     python = python_of(len(large))
-    parsing = best_s(lambda: ast.parse(python))
-    per_character = best_s(lambda: check(small)) / len(small)
+    checking, checking_small, parsing = best_s(
+        lambda: check(large), lambda: check(small), lambda: ast.parse(python)
+    )
     print(
         f"check: {len(large)} characters in {checking * 1e3:.1f} ms,"
         f" ast.parse of {len(python)} in {parsing * 1e3:.1f} ms",
@@ -131,7 +138,7 @@ def main() -> None:
     )
     ratios = {
         "check": checking / parsing,
-        "growth": checking / len(large) / per_character,
+        "growth": (checking / len(large)) / (checking_small / len(small)),
         "evaluate": evaluate_ratio(),
     }
     print(json.dumps({name: round(value, 2) for name, value in ratios.items()}))

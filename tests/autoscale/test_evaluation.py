@@ -189,6 +189,12 @@ def test_a_choice_refuses_what_it_says(semantics: Semantics, formula: str, words
     assert words in message(answer(formula, semantics=semantics))
 
 
+def test_a_history_older_than_the_calendar_begins_with_it() -> None:
+    samples = {"$PendingTasks": [(-1e12, 1.0), (EPOCH, 2.0)]}
+    begun = answer("a = $PendingTasks.HistoryBeginTime();", samples=samples)
+    assert begun.results.endswith("a=0001-01-01T00:00:00.000Z")
+
+
 def test_slots_are_known_before_any_sample() -> None:
     assert answer("a = $TaskSlotsPerNode;", task_slots_per_node=4).variables == {"a": 4.0}
 
