@@ -94,13 +94,18 @@ def outputs(stack: Stack = "local", as_json: AsJson = False) -> None:
         _print_table(found)
 
 
-def env(as_json: AsJson = False) -> None:
+def env(stack: Stack = "local", as_json: AsJson = False) -> None:
     """Print the variables with which a plain `pulumi up -s local` deploys to the emulator.
+
+    The stack is made if there is none. A plain pulumi notes the salt of its passphrase
+    in Pulumi.local.yaml, as it does for every stack; `emulator stack` does not.
 
     Example: eval "$(python -m emulator env)" && pulumi up -s local
     """
     local = LocalDirectory.default()
-    variables = engine_environment(local, require_running(local).provider_address)
+    address = require_running(local).provider_address
+    Deployment(stack, local, write=_progress, provider_address=address).ensure_exists()
+    variables = engine_environment(local, address)
     tools = str(Path(sys.prefix) / "bin")
     path = os.environ.get("PATH", "")
     if tools not in path.split(os.pathsep):

@@ -152,6 +152,15 @@ class Deployment:
             root=local.pulumi_state, project=str(settings.get("name")), stack=stack
         )
 
+    def ensure_exists(self) -> None:
+        """Makes the stack in the state if it is not there, with nothing in it.
+
+        Raises:
+            StackError: The engine refuses.
+        """
+        if not self.state.exists():
+            self._selected()
+
     def preview(self) -> Outcome:
         """What `up` would do.
 

@@ -12,10 +12,8 @@ fills in. Whether a caller has a role is not checked.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
-import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -24,14 +22,19 @@ from emulator.arm import schema
 from emulator.arm.backend import Backend, BackendError
 from emulator.arm.changes import Change, changes
 from emulator.arm.errors import ArmError, UnknownTypeError
-from emulator.arm.guards import Guards, folded, refuse_frozen
+from emulator.arm.guards import Guards, refuse_frozen
 from emulator.arm.kinds import (
     Context,
     Identity,
-    NameRule,
     ResourceType,
     identity_answer,
     scope_name,
+)
+from emulator.arm.naming import (
+    CREATE_BEFORE_DELETE,
+    automatic_name,
+    check_name,
+    name_left_behind,
 )
 from emulator.arm.resources import FUNCTIONS, find_type
 from emulator.arm.schema import Finding, near_misses
@@ -40,9 +43,6 @@ from emulator.arm.values import UNKNOWN, has_unknown
 from emulator.arm.write_only import with_write_only, without_write_only
 
 logger = logging.getLogger(__name__)
-
-CREATE_BEFORE_DELETE: Final = "__createBeforeDelete"
-"""azure-native marks with this input that a name is random, so that both may exist at once."""
 
 _VOLATILE: Final = frozenset(
     {"etag", "eTag", "lastModified", "lastModifiedTime", "modifiedDate", "timeModified"}
@@ -141,7 +141,7 @@ class ResourceManager:
                 flagged = bool((olds or {}).get(CREATE_BEFORE_DELETE))
             else:
                 inputs[name_property] = (
-                    self._left_behind(kind, owner, inputs, held)
+                    name_left_behind(self._store, kind, owner, inputs, held)
                     or proposed_name
                     or automatic_name(kind, logical_name, seed)
                 )
@@ -155,7 +155,7 @@ class ResourceManager:
             elif (location := self._group_location(group)) is not None:
                 inputs["location"] = location
         asked = {key: value for key, value in inputs.items() if key != CREATE_BEFORE_DELETE}
-        findings = declared.check(asked) + list(_check_name(kind, asked))
+        findings = declared.check(asked) + list(check_name(kind, asked))
         return Checked(inputs=inputs, findings=findings)
 
     def diff(self, token: str, olds: Mapping[str, Any], news: Mapping[str, Any]) -> list[Change]:
@@ -426,25 +426,6 @@ class ResourceManager:
             if key in declared.outputs and value is not None
         }
 
-    def _left_behind(
-        self,
-        kind: ResourceType,
-        owner: str | None,
-        inputs: Mapping[str, Any],
-        held: Collection[str],
-    ) -> str | None:
-        """The name of a resource that the owner put in the same place and knows nothing of."""
-        if owner is None or kind.autoname == "copy":
-            return None
-        for one in self._store.owned(owner):
-            same_place = all(
-                folded(one.inputs.get(part)) == folded(inputs.get(part))
-                for part in kind.placeholders[:-1]
-            )
-            if one.token == kind.token and same_place and one.id.casefold() not in held:
-                return str(one.inputs[kind.name_property])
-        return None
-
     def _group_location(self, group: object) -> str | None:
         root = f"/subscriptions/{self.identity.subscription_id}/resourceGroups/{group}"
         document = self._store.get(root)
@@ -452,23 +433,6 @@ class ResourceManager:
 
     def _lock(self, resource_id: str) -> asyncio.Lock:
         return self._locks.setdefault(resource_id.casefold(), asyncio.Lock())
-
-
-def automatic_name(kind: ResourceType, logical_name: str, seed: bytes) -> str:
-    """The name azure-native gives: random at the top level, the logical name when nested."""
-    if kind.autoname == "copy":
-        return logical_name
-    digest = hashlib.sha512(seed + kind.token.encode() + b"\0" + logical_name.encode()).hexdigest()
-    if kind.autoname == "uuid":
-        return f"{digest[:8]}-{digest[8:12]}-4{digest[13:16]}-8{digest[17:20]}-{digest[20:32]}"
-    return f"{logical_name[: kind.max_name - 8]}{digest[:8]}"
-
-
-def _check_name(kind: ResourceType, inputs: Mapping[str, Any]) -> Iterator[Finding]:
-    rule: NameRule | None = kind.name
-    name = inputs.get(kind.name_property)
-    if rule is not None and isinstance(name, str) and not re.fullmatch(rule.pattern, name):
-        yield Finding(path=kind.name_property, message=f"{name!r} is no valid name: {rule.text}")
 
 
 def _asked(inputs: Mapping[str, Any]) -> dict[str, Any]:

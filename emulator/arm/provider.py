@@ -28,7 +28,8 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 from emulator.arm.backend import Backend
 from emulator.arm.changes import Change
 from emulator.arm.errors import ArmError, UnknownTypeError, ValueKindError
-from emulator.arm.model import CREATE_BEFORE_DELETE, ResourceManager
+from emulator.arm.model import ResourceManager
+from emulator.arm.naming import CREATE_BEFORE_DELETE
 from emulator.arm.schema import WRITE_ONLY
 from emulator.arm.store import Store
 from emulator.arm.values import decode, encode

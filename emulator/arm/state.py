@@ -113,7 +113,11 @@ def _is_engine(process: int) -> bool:
         return False
     except PermissionError:
         return True
+    # Where there is no /proc, whoever lives under that id counts as an engine.
     with contextlib.suppress(OSError):
+        status = Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()
         command = Path(f"/proc/{process}/cmdline").read_bytes()
-        return b"pulumi" in command
+        ended = status[0] in {b"Z", b"X"}
+        # A process that is just becoming another program has no command line yet.
+        return not ended and (not command or b"pulumi" in command)
     return True

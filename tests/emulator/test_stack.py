@@ -233,7 +233,7 @@ def test_a_plain_pulumi_works_with_the_variables_of_env(
 ) -> None:
     stack.env()
     exports = capsys.readouterr().out
-    script = f"{exports}\npulumi stack init local && pulumi preview -s local --non-interactive"
+    script = f"{exports}\npulumi preview -s local --non-interactive"
     result = subprocess.run(
         ["sh", "-ec", script],
         cwd=_copy_of_project(local),
@@ -246,6 +246,7 @@ def test_a_plain_pulumi_works_with_the_variables_of_env(
     assert running.backend.calls == []
 
 
+@pytest.mark.engine
 def test_env_quotes_for_the_shell_and_tells_json_the_same(
     local: LocalDirectory, running: Host, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,7 +15,8 @@ from emulator.arm import schema
 from emulator.arm.errors import ArmError, UnknownTypeError
 from emulator.arm.kinds import arm_type, parent_id
 from emulator.arm.memory import MemoryBackend
-from emulator.arm.model import CREATE_BEFORE_DELETE, ResourceManager, automatic_name
+from emulator.arm.model import ResourceManager
+from emulator.arm.naming import CREATE_BEFORE_DELETE, automatic_name
 from emulator.arm.resources import TYPES
 from emulator.arm.store import Store
 from emulator.arm.values import UNKNOWN

@@ -51,6 +51,18 @@ def test_a_lock_of_a_process_that_is_no_engine_is_removed(state: StackState) -> 
         process.kill()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="how a process stands is read from /proc")
+def test_a_lock_of_a_process_that_ended_and_was_not_waited_for_is_removed(
+    state: StackState,
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.read()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        lock(state, process.pid)
+        assert state.release_stale_locks() == [process.pid]
+
+
 def test_half_a_lock_is_removed(state: StackState) -> None:
     path = state.locks / "half.json"
     path.write_text('{"pid": 1')
