@@ -8,7 +8,7 @@ grows. Reports about guards and divisors come from the last pass alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from autoscale.estimate import (
@@ -17,7 +17,6 @@ from autoscale.estimate import (
     UNKNOWN,
     Coverage,
     Estimate,
-    Fraction,
     add,
     blended,
     divide,
@@ -27,6 +26,7 @@ from autoscale.estimate import (
     narrowed,
     subtract,
 )
+from autoscale.function_bounds import of_call
 from autoscale.inference import Report
 from autoscale.language import (
     ALIASES,
@@ -60,7 +60,6 @@ _MOST_STEPS = 64
 LATE_S = 60
 _OPPOSITE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "==": "!=", "!=": "=="}
 _SWAPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
-_ROUNDING = ("ceil", "floor", "round")
 _FAIL_WHEN_EMPTY = ("avg", "max", "min", "norm", "range")
 
 
@@ -245,7 +244,7 @@ class _Estimator:
                 part.may_be_empty and vector for part, vector in zip(parts, vectors, strict=True)
             ):
                 self.report("AS107", node.span, f"{name}() fails while there is no sample")
-        return _function(name, parts, node.span)
+        return of_call(name, parts, node.span)
 
     def is_vector(self, node: Expression) -> bool:
         return self.types.get(id(node)) == Type.VECTOR
@@ -420,95 +419,3 @@ def _comparison(operator: str, left: Estimate, right: Estimate) -> Estimate:
     if one is not None and other is not None:
         return replace(truth, low=(known := float(COMPARISONS[operator](one, other))), high=known)
     return truth
-
-
-def _function(name: str, parts: list[Estimate], span: Span) -> Estimate:
-    mixed = replace(blended(parts), may_be_empty=False, shifted=False)
-    if not parts:
-        return mixed
-    action = _FUNCTIONS.get(name)
-    return action(mixed, parts, span) if action else mixed
-
-
-def _maximum(mixed: Estimate, parts: list[Estimate], _: Span) -> Estimate:
-    certain = [part for part in parts if not part.may_be_empty] or parts
-    whole = any(part.fraction is None for part in parts)
-    fraction = mixed.fraction
-    if whole and fraction and fraction.by_average:
-        fraction = None
-    return replace(
-        mixed,
-        low=max(part.low for part in certain),
-        high=max(part.high for part in parts),
-        floors=frozenset[str]().union(*(part.floors for part in parts)),
-        fraction=fraction,
-        bumped=all(part.bumped for part in parts),
-    )
-
-
-def _minimum(mixed: Estimate, parts: list[Estimate], _: Span) -> Estimate:
-    certain = [part for part in parts if not part.may_be_empty] or parts
-    return replace(
-        mixed,
-        low=min(part.low for part in parts),
-        high=min(part.high for part in certain),
-        floors=frozenset.intersection(*(part.floors for part in parts)),
-        # What is known of the least of several percentages holds for each of them.
-        coverage=frozenset[Coverage]().union(*(part.coverage for part in parts)),
-    )
-
-
-def _average(mixed: Estimate, parts: list[Estimate], span: Span) -> Estimate:
-    return replace(
-        mixed,
-        low=min(part.low for part in parts),
-        high=max(part.high for part in parts),
-        fraction=mixed.fraction or Fraction(span=span, by_average=True),
-    )
-
-
-def _between(mixed: Estimate, parts: list[Estimate], _: Span) -> Estimate:
-    vector = parts[0]
-    return replace(mixed, low=min(0.0, vector.low), high=max(0.0, vector.high))
-
-
-def _not_negative(mixed: Estimate, _: list[Estimate], __: Span) -> Estimate:
-    return replace(mixed, low=0.0, fraction=None)
-
-
-def _total(mixed: Estimate, parts: list[Estimate], _: Span) -> Estimate:
-    return replace(mixed, low=0.0) if all(part.low >= 0 for part in parts) else mixed
-
-
-def _rounded(name: str) -> Callable[[Estimate, list[Estimate], Span], Estimate]:
-    act: Callable[[float], float] = math.floor if name == "floor" else math.ceil
-
-    def rounded(mixed: Estimate, parts: list[Estimate], _: Span) -> Estimate:
-        low, high = min(part.low for part in parts), max(part.high for part in parts)
-        return replace(
-            mixed,
-            low=low
-            if math.isinf(low)
-            else float(math.floor(low) if name == "round" else act(low)),
-            high=high if math.isinf(high) else float(act(high)),
-            fraction=None,
-            floors=parts[0].floors if len(parts) == 1 and name != "floor" else frozenset(),
-            may_be_empty=all(part.may_be_empty for part in parts),
-        )
-
-    return rounded
-
-
-_FUNCTIONS: dict[str, Callable[[Estimate, list[Estimate], Span], Estimate]] = {
-    "max": _maximum,
-    "min": _minimum,
-    "avg": _average,
-    "val": _between,
-    "percentile": _between,
-    "len": _not_negative,
-    "norm": _not_negative,
-    "std": _not_negative,
-    "range": _not_negative,
-    "sum": _total,
-    **{name: _rounded(name) for name in _ROUNDING},
-}

@@ -133,7 +133,8 @@ def evaluate(
     Args:
         formula: The text, or what `parse` made of it; a text is parsed once and remembered.
         samples: For each service variable its samples as (seconds since 1970, value),
-            oldest first. A variable without samples may be left out.
+            oldest first, as lists or tuples: windows are slices of them. A variable without
+            samples may be left out.
         now: The time of the evaluation; it must know its zone. Later samples are not seen.
         targets: The pool's targets before.
         task_slots_per_node: What `$TaskSlotsPerNode` is while it has no samples.

@@ -100,6 +100,17 @@ def test_eval_prints_what_the_service_answers(
         assert json.loads(out)["code"] == entry["error"]["code"]
 
 
+@pytest.mark.parametrize("entry", load("corpus.json"), ids=lambda entry: entry["id"])
+def test_check_fails_for_the_wrong_formulas_of_the_corpus_alone(
+    entry: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = write(tmp_path, entry["formula"])
+    status, out, err = said(capsys, "check", name)
+    assert err == ""
+    assert status == (1 if entry["class"] == "negative" else 0)
+    assert (": AS" in out) or (entry["class"] == "valid" and out == "")
+
+
 def test_eval_tells_the_nodes_in_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     name = write(tmp_path, "$TargetDedicatedNodes = 2.9;")
     _, out, _ = said(capsys, "eval", "--json", name)
