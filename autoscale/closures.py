@@ -9,23 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from autoscale.errors import ErrorCode
 from autoscale.functions import AGGREGATES, MATHS, percentile, val
 from autoscale.language import (
     ALIASES,
     DEALLOCATION,
     DEALLOCATION_WORDS,
-    DEFAULT_SAMPLE_PERCENT,
     INTERVAL_CONSTANTS,
     SAMPLED,
-    TICKS_PER_SECOND,
 )
 from autoscale.operators import COMPARISONS, DOUBLES, combine, negate
 from autoscale.run import Failure, Run, Stopped
 from autoscale.semantics import Semantics
-from autoscale.source import quoted
 from autoscale.syntax import Chain, Expression, Name, Number, String, Term, Unary
-from autoscale.values import Interval, Timestamp, Value, parse_time, type_of
+from autoscale.values import Interval, Value, type_of
 
 Code = Callable[[Run], Value]
 Apply = Callable[[Iterable[Value], Run], Value]
@@ -386,111 +382,3 @@ def pair(name: str, arguments: tuple[Code, ...], at: int) -> Code:
             raise Failure(at, str(error)) from None
 
     return pair
-
-
-def time_call(arguments: tuple[Code, ...], at: int) -> Code:
-    """`time()`, or the time that a string says."""
-    if not arguments:
-        return lambda run: run.now
-    (argument,) = arguments
-
-    def time(run: Run) -> Value:
-        text = argument(run)
-        if not isinstance(text, str):
-            raise Failure(at, f"time() takes a string, not a {type_of(text)}")
-        if not text:
-            return run.now
-        try:
-            return parse_time(text)
-        except ValueError as error:
-            raise Failure(at, f"time() cannot read {quoted(text)}: {error}") from None
-
-    return time
-
-
-def _instant(value: Value, at: int, run: Run) -> float:
-    """An end of a window in seconds since 1970."""
-    if type(value) is Interval:
-        return run.now_s - value.ticks / TICKS_PER_SECOND
-    if type(value) is Timestamp:
-        return value.epoch_s
-    kind = type_of(value)
-    raise Failure(at, f"a window is given by timestamps or timeintervals, not a {kind}")
-
-
-def _bounds(values: Sequence[Value], at: int, run: Run) -> tuple[float, float]:
-    """The window between two instants in whatever order, or from one until now."""
-    first = values[0]
-    if len(values) == 1 and type(first) is Interval and first.ticks >= 0:
-        return run.now_s - first.ticks / TICKS_PER_SECOND, run.now_s
-    first_s = _instant(first, at, run)
-    last_s = run.now_s if len(values) == 1 else _instant(values[1], at, run)
-    return (first_s, last_s) if first_s <= last_s else (last_s, first_s)
-
-
-def get_sample(variable: str, arguments: tuple[Code, ...], at: int, key: int) -> Code:
-    """`GetSample`, whose first overload counts and whose others look back in time."""
-    if len(arguments) == 1:
-        return _newest_or_since(variable, arguments[0], at, key)
-
-    def get_sample(run: Run) -> Value:
-        values = [argument(run) for argument in arguments]
-        percent, last = DEFAULT_SAMPLE_PERCENT, values[-1]
-        if type(last) is float:
-            percent = last
-            values.pop()
-        return _between(variable, *_bounds(values, at, run), percent, at, key, run)
-
-    return get_sample
-
-
-def _newest_or_since(variable: str, argument: Code, at: int, key: int) -> Code:
-    def get_sample(run: Run) -> Value:
-        value = argument(run)
-        if type(value) is float:
-            if not value >= 0:
-                raise Failure(at, "GetSample() takes a count of zero or more")
-            return run.newest(variable, value)
-        first_s, last_s = _bounds((value,), at, run)
-        return _between(variable, first_s, last_s, DEFAULT_SAMPLE_PERCENT, at, key, run)
-
-    return get_sample
-
-
-def _between(
-    variable: str, first_s: float, last_s: float, percent: float, at: int, key: int, run: Run
-) -> Value:
-    window = run.window(variable, first_s, last_s)
-    if run.observed is not None:
-        run.observed.windows[key] = f"{window.end - window.start} of {window.expected} samples"
-    if window.percent >= percent:
-        return run.values(window.series, window.start, window.end)
-    raise _insufficient(variable, percent, window.percent, at)
-
-
-def _insufficient(variable: str, percent: float, received: float, at: int) -> Failure:
-    if percent != percent:  # noqa: PLR0124 - not-a-number
-        return Failure(at, "the sample percent of GetSample() is not a number")
-    return Failure(
-        at,
-        f"Insufficient data from data set: {variable} "
-        f"wanted {_whole(percent)}%, received {_whole(received)}%",
-        ErrorCode.INSUFFICIENT_SAMPLES,
-    )
-
-
-def _whole(percent: float) -> str:
-    return f"{percent // 1:.0f}"
-
-
-def get_sample_percent(variable: str, arguments: tuple[Code, ...], at: int, key: int) -> Code:
-    """`GetSamplePercent`: how many of the samples of a window there are, 0 to 100."""
-
-    def get_sample_percent(run: Run) -> Value:
-        first_s, last_s = _bounds([argument(run) for argument in arguments], at, run)
-        window = run.window(variable, first_s, last_s)
-        if run.observed is not None:
-            run.observed.windows[key] = f"{window.end - window.start} of {window.expected} samples"
-        return window.percent
-
-    return get_sample_percent

@@ -22,8 +22,6 @@ from autoscale.closures import (
     discarding_step,
     failing,
     failing_step,
-    get_sample,
-    get_sample_percent,
     is_constant,
     logical_not,
     long_chain,
@@ -36,7 +34,6 @@ from autoscale.closures import (
     stop_step,
     stopping,
     target_step,
-    time_call,
     truth,
 )
 from autoscale.functions import AGGREGATES, MATHS
@@ -54,6 +51,7 @@ from autoscale.language import (
     TIMESTAMP_MEMBERS,
 )
 from autoscale.run import Failure, Run
+from autoscale.sample_closures import get_sample, get_sample_percent, time_call
 from autoscale.semantics import DEFAULT_SEMANTICS
 from autoscale.syntax import (
     Assignment,
