@@ -55,6 +55,7 @@ async def containers(azurite: Azurite, account: str, key: str) -> list[str]:
         return await asyncio.to_thread(lambda: [c.name for c in service.list_containers()])
 
 
+@pytest.mark.slow
 async def test_accounts_come_and_go_while_it_runs(start: Start) -> None:
     azurite = await start()
     one, other = new_key(), new_key()
@@ -70,6 +71,7 @@ async def test_accounts_come_and_go_while_it_runs(start: Start) -> None:
         await containers(azurite, "one", one)
 
 
+@pytest.mark.slow
 async def test_a_wrong_key_and_the_well_known_account_are_refused(start: Start) -> None:
     azurite = await start(accounts={"one": new_key()})
     with pytest.raises(HttpResponseError, match="AuthorizationFailure"):
@@ -91,6 +93,7 @@ async def test_it_listens_on_loopback_and_shows_no_key(start: Start) -> None:
     assert azurite.endpoint.startswith("http://127.0.0.1:")
 
 
+@pytest.mark.slow
 async def test_data_survive_a_stop(start: Start, tmp_path: Path) -> None:
     key = new_key()
     first = await start(data=tmp_path, accounts={"one": key})
@@ -137,6 +140,7 @@ async def test_an_account_that_could_add_others_is_refused(start: Start) -> None
             await azurite.set_accounts({name: new_key()})
 
 
+@pytest.mark.slow
 async def test_it_ends_when_its_owner_is_killed(tmp_path: Path) -> None:
     code = (
         "import asyncio, pathlib\n"

@@ -150,6 +150,7 @@ def all_gone(processes: list[psutil.Process]) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_a_task_reads_a_blob_and_its_output_comes_back(start: Start, tmp_path: Path) -> None:
     give_storage(tmp_path, STORAGE)
     served = start(*FAST).ready()
@@ -194,6 +195,7 @@ def test_a_task_reads_a_blob_and_its_output_comes_back(start: Start, tmp_path: P
     assert (code, "Traceback" in err) == (0, False)
 
 
+@pytest.mark.slow
 def test_a_stop_ends_all_and_a_start_takes_it_up_again(start: Start, tmp_path: Path) -> None:
     give_storage(tmp_path, STORAGE)
     served = start(*FAST).ready()
@@ -284,6 +286,7 @@ def test_the_key_that_was_given_is_the_accounts(start: Start, how: str) -> None:
         assert list(batch.list_pools()) == []
 
 
+@pytest.mark.slow
 def test_in_memory_leaves_nothing_behind(start: Start) -> None:
     served = start("--in-memory", *FAST).ready()
     with served.batch() as batch:
@@ -342,6 +345,7 @@ def test_wrong_options_are_refused(
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_damaged_keys_are_one_message_and_without_them_it_makes_new_ones(
     start: Start, tmp_path: Path
 ) -> None:
@@ -363,6 +367,19 @@ def test_damaged_keys_are_one_message_and_without_them_it_makes_new_ones(
         assert list(blobs.list_containers()) == []
 
 
+@pytest.mark.slow
+def test_it_all_runs_together_and_stops_together(start: Start) -> None:
+    served = start().ready()
+    processes = tree(served)
+    host, port = served.said["provider_address"].split(":")
+    with socket.create_connection((host, int(port)), timeout=10):
+        pass
+    code, err = served.stop()
+    assert (code, "Traceback" in err) == (0, False)
+    until(lambda: all_gone(processes))
+
+
+@pytest.mark.slow
 def test_the_end_of_the_lifeline_stops_it(start: Start) -> None:
     theirs, ours = os.pipe()
     served = start("--no-provider", "--lifeline-fd", str(theirs), pass_fds=(theirs,))
@@ -373,6 +390,7 @@ def test_the_end_of_the_lifeline_stops_it(start: Start) -> None:
     until(lambda: all_gone(processes))
 
 
+@pytest.mark.slow
 def test_it_does_not_live_on_without_azurite(start: Start) -> None:
     served = start("--no-provider").ready()
     for child in psutil.Process(served.process.pid).children():
@@ -392,6 +410,7 @@ def test_without_node_it_says_how_to_go_on(start: Start, tmp_path: Path) -> None
     assert "--no-blob" in err
 
 
+@pytest.mark.slow
 def test_a_stop_while_it_starts_leaves_nothing(start: Start) -> None:
     for wait_s in (0.3, 0.8, 1.2, 1.6):
         served = start(*FAST)

@@ -169,6 +169,7 @@ async def test_cancelling_a_launch_leaves_nothing_of_it(
     await until(lambda: not agent.children(recursive=True))
 
 
+@pytest.mark.slow
 async def test_a_launch_cancelled_while_the_agent_starts_harms_no_other(tmp_path: Path) -> None:
     for turns in range(0, 40, 2):
         one = Launcher()
