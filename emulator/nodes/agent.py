@@ -78,7 +78,6 @@ class Agent:
         if self.report in ready:
             self._forward()
         if signal.SIGCHLD in numbers:
-            self._forward()  # what a supervisor told before it ended
             self._bury()
         for launch in [at for at, when in self.deadlines.items() if when <= time.monotonic()]:
             del self.deadlines[launch]
@@ -138,6 +137,8 @@ class Agent:
 
     def _bury(self) -> None:
         ended = {pid for pid, _ in reap()[0]}
+        # In this order: whoever has ended has told by now what he had to tell.
+        self._forward()
         killed = [launch for launch, pid in self.supervisors.items() if pid in ended]
         if not killed:
             return

@@ -178,11 +178,16 @@ class Launcher:
         agent: asyncio.subprocess.Process,
         writer: asyncio.StreamWriter,
     ) -> None:
-        with contextlib.suppress(ConnectionError):
-            while line := await reader.readline():
-                self._hear(json.loads(line))
-        writer.close()
-        await agent.wait()
+        try:
+            with contextlib.suppress(ConnectionError):
+                while line := await reader.readline():
+                    self._hear(json.loads(line))
+        finally:  # also where the agent spoke nonsense: nobody waits for what is lost
+            writer.close()
+            await agent.wait()
+            self._lose_all()
+
+    def _lose_all(self) -> None:
         if self._launches:
             _logger.error("the node agent ended; %d tasks ended with it", len(self._launches))
         lost = AgentLostError("the process that runs the tasks was ended")

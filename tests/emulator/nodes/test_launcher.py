@@ -185,6 +185,19 @@ async def test_a_launch_cancelled_while_the_agent_starts_harms_no_other(tmp_path
         await asyncio.wait_for(one.close(), 10)
 
 
+async def test_short_programs_side_by_side_are_each_heard_of_once(
+    tmp_path: Path, launcher: Launcher
+) -> None:
+    async def chain() -> set[int]:
+        return {
+            (await (await launcher.launch(program(tmp_path, "true"))).wait()).code
+            for _ in range(40)
+        }
+
+    async with asyncio.timeout(60):
+        assert await asyncio.gather(*(chain() for _ in range(8))) == [{0}] * 8
+
+
 async def test_nothing_is_launched_after_the_end(tmp_path: Path, launcher: Launcher) -> None:
     await launcher.close()
     with pytest.raises(AgentLostError):
