@@ -100,6 +100,9 @@ def engine_environment(
         "PULUMI_BACKEND_URL": local.pulumi_state.as_uri(),
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(_passphrase_file(local)),
         "PULUMI_HOME": str(local.pulumi_home),
+        # The state names the provider's plugin; without this a refresh would first look for
+        # it on the internet, for seconds, though the attached one stands in for it.
+        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         "PULUMI_SKIP_UPDATE_CHECK": "1",
     }
     if provider_address is not None:

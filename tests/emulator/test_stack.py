@@ -259,6 +259,7 @@ def test_env_quotes_for_the_shell_and_tells_json_the_same(
     port = running.address.rpartition(":")[2]
     assert variables["PULUMI_DEBUG_PROVIDERS"] == f"azure-native:{port}"
     assert variables["PULUMI_HOME"] == str(local.pulumi_home)
+    assert variables["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] == "true"
 
 
 def test_help_shows_an_example_of_every_command() -> None:
