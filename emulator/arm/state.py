@@ -64,10 +64,10 @@ class StackState:
                 continue
             except (OSError, ValueError, KeyError, TypeError):
                 # Half a lock is what a kill in the middle of writing leaves.
-                lock.unlink(missing_ok=True)
+                _remove(lock)
                 continue
             if host in {"", socket.gethostname()} and not _is_engine(process):
-                lock.unlink(missing_ok=True)
+                _remove(lock)
                 released.append(process)
             else:
                 raise StackError(
@@ -103,6 +103,12 @@ class StackState:
 def without_pending(deployment: Mapping[str, Any]) -> dict[str, Any]:
     """An exported deployment without the operations that were under way."""
     return {key: value for key, value in deployment.items() if key != "pending_operations"}
+
+
+def _remove(lock: Path) -> None:
+    lock.unlink(missing_ok=True)
+    # Attributes of the object, which the backend keeps beside it.
+    lock.with_name(f"{lock.name}.attrs").unlink(missing_ok=True)
 
 
 def _is_engine(process: int) -> bool:
