@@ -191,8 +191,8 @@ def report_table(report: Report) -> Table:
     table.add_row("tasks", outcome)
     table.add_row(
         "time",
-        f"{spoken(report.elapsed_s)} in all; tasks waited {spoken(report.waited_s)} on average "
-        f"and ran {spoken(report.task_s)} together, {spoken(report.slowest_s)} at most",
+        f"{spoken(report.elapsed_s)} in all; mean wait {spoken(report.waited_s)}, "
+        f"longest run {spoken(report.slowest_s)}, all runs {spoken(report.task_s)}",
     )
     node_s = report.dedicated_node_s + report.spot_node_s
     spot = f", {report.spot_node_s:.1f} of them spot" if report.spot_node_s else ""

@@ -41,8 +41,20 @@ class Terminal:
         """Prints results for a person; nothing in JSON mode."""
         if not self.json:
             for part in parts:
-                whole = isinstance(part, str)
-                self.out.print(part, highlight=False, markup=False, soft_wrap=whole)
+                if isinstance(part, str):
+                    self.out.print(part, highlight=False, markup=False, soft_wrap=True)
+                else:
+                    self._show_block(part)
+
+    def _show_block(self, part: RenderableType) -> None:
+        """Prints a table or the like; as plain text it ends its lines without blanks."""
+        if self.out.is_terminal:
+            self.out.print(part, highlight=False, markup=False)
+            return
+        with self.out.capture() as captured:
+            self.out.print(part, highlight=False, markup=False)
+        lines = (line.rstrip() for line in captured.get().splitlines())
+        self.out.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
     def result(self, value: dict[str, Any]) -> None:
         """Prints the result for a program; nothing otherwise."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from jobs.report import busy_s, failure_lines, last_lines, make_report, money, report_table
+from jobs.report import Report, busy_s, failure_lines, last_lines, make_report, money, report_table
 from jobs.results import ResultTree
 from jobs.stack import Stack
+from jobs.terminal import Terminal
 from jobs.watch import TaskEnd
 
 
@@ -27,6 +29,12 @@ def end(
     )  # fmt: skip
 
 
+PLAIN = Report(
+    job_id="j", pool="cpu", vm_size="Standard_D4s_v5", tasks=3, succeeded=3, failed=0,
+    unfinished=0, retries=0, requeues=0, elapsed_s=1, waited_s=1, task_s=1, slowest_s=1,
+    slowest_task="t", nodes=1, dedicated_node_s=1, spot_node_s=0, cost=0.1, currency="USD",
+    prices_as_of="2026-11-01", failures=(),
+)  # fmt: skip
 spans = st.lists(
     st.tuples(st.integers(0, 50), st.integers(0, 20), st.sampled_from(["a_d", "b_d"])), max_size=30
 )
@@ -78,6 +86,28 @@ def test_the_table_fits_80_columns(stack: Stack) -> None:
     assert all(len(line) <= 80 for line in lines)
     assert any("1 of 2 succeeded, 1 failed" in line for line in lines)
     assert any("of them spot" in line for line in lines)
+
+
+times = st.floats(0, 99 * 86400)
+
+
+@given(times, times, times, times)
+def test_no_line_of_the_table_wraps_for_jobs_of_up_to_99_days(
+    elapsed: float, waited: float, ran: float, longest: float
+) -> None:
+    report = replace(PLAIN, elapsed_s=elapsed, waited_s=waited, task_s=ran, slowest_s=longest)
+    stream = io.StringIO()
+    Console(file=stream, width=80).print(report_table(report))
+    assert len(stream.getvalue().splitlines()) == 5
+
+
+def test_plain_output_has_no_trailing_blanks(capsys: pytest.CaptureFixture[str]) -> None:
+    Terminal().show(report_table(PLAIN), "text  ", "")
+    assert capsys.readouterr().out.splitlines()[0] == "job    j"
+    Terminal().show(report_table(PLAIN))
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 5
+    assert lines == [line.rstrip() for line in lines]
 
 
 def test_a_job_of_which_nothing_ended_has_a_report(stack: Stack) -> None:

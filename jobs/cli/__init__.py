@@ -1,0 +1,49 @@
+"""`python -m jobs VERB`, and `python -m jobs.run`: the table of verbs.
+
+A verb is a function in the module of its group; its docstring is its help. What verbs
+have in common, the one exit for errors among it, is in `jobs.cli.command`.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from jobs.cli.following import cancel, list_jobs, resume, status, wait
+from jobs.cli.gathering import collect, report
+from jobs.cli.sending import build, run, stage, submit, validate
+
+_CONTEXT = {"help_option_names": ["-h", "--help"]}
+
+app = typer.Typer(
+    name="jobs",
+    help="Sends workloads to Azure Batch, watches them, brings results back.",
+    no_args_is_help=True,
+    context_settings=_CONTEXT,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+run_app = typer.Typer(
+    context_settings=_CONTEXT,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+
+for verb in (run, submit, validate, build, stage, wait, resume, status):
+    app.command()(verb)
+app.command("watch", help="The same as wait.")(wait)
+app.command("list")(list_jobs)
+for verb in (collect, report, cancel):
+    app.command()(verb)
+run_app.command()(run)
+
+
+def main() -> None:
+    """Runs `python -m jobs`."""
+    app(prog_name="python -m jobs")
+
+
+def run_main() -> None:
+    """Runs `python -m jobs.run`."""
+    run_app(prog_name="python -m jobs.run")

@@ -1,0 +1,81 @@
+"""What every verb has around it: the one exit for errors, and jobs found again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from jobs.errors import EXIT_INTERRUPTED, EXIT_TASK_FAILED, InputError, JobsError
+from jobs.results import Manifest, ResultTree, find_tree
+from jobs.session import Target
+from jobs.terminal import Terminal
+from jobs.workflow import RunOptions
+
+
+@contextmanager
+def command(json_output: bool, quiet: bool, verbose: bool, color: bool) -> Iterator[Terminal]:
+    """Runs a command's body: errors are printed here, and only here."""
+    terminal = Terminal(json_output=json_output, quiet=quiet, color=color)
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(message)s"
+    )
+    logging.getLogger("azure").setLevel(logging.ERROR)
+    try:
+        yield terminal
+    except JobsError as error:
+        findings = error.findings if isinstance(error, InputError) else ()
+        count = f"{len(findings)} findings\n" if len(findings) > 1 else ""
+        terminal.error(f"error: {count}{error}")
+        if json_output and error.exit_code != EXIT_TASK_FAILED:
+            terminal.result({"version": 1, "error": _error_json(error)})
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        terminal.error("interrupted")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+def _error_json(error: JobsError) -> dict[str, Any]:
+    value: dict[str, Any] = {
+        "kind": type(error).__name__,
+        "exit_code": error.exit_code,
+        "message": str(error),
+    }
+    if isinstance(error, InputError):
+        value["findings"] = [
+            {"where": f.where, "line": f.line, "path": f.path, "message": f.message}
+            for f in error.findings
+        ]
+    return value
+
+
+def known(
+    job: str,
+    out: Path,
+    *,
+    timeout_s: float | None = None,
+    detach: bool = False,
+    resume: bool = False,
+) -> tuple[Manifest, ResultTree, RunOptions]:
+    """A submitted job by what a user calls it.
+
+    Raises:
+        InputError: It was not submitted from here.
+    """
+    tree = find_tree(job, out)
+    manifest = tree.read_manifest()
+    options = RunOptions(
+        workload=Path(manifest.workload),
+        target=Target.of(manifest),
+        overrides=manifest.overrides,
+        out=out,
+        job_id=manifest.job_id,
+        detach=detach,
+        timeout_s=timeout_s,
+        resume=resume,
+    )
+    return manifest, tree, options

@@ -1,0 +1,216 @@
+"""Verbs that begin with a workload file: run, submit, validate, build, stage."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from jobs.build import build_program
+from jobs.checking import check
+from jobs.cli.command import command
+from jobs.errors import shown
+from jobs.loading import load_workload
+from jobs.options import (
+    ColorOption,
+    JobIdOption,
+    JsonOption,
+    OutOption,
+    OutputsOption,
+    QuietOption,
+    SetOption,
+    StackOption,
+    TimeoutOption,
+    VerboseOption,
+    WorkloadArgument,
+)
+from jobs.results import DEFAULT_ROOT, tree_of
+from jobs.session import Session, Target, content_cache
+from jobs.stage import contents_of
+from jobs.terminal import counted, size_text
+from jobs.workflow import RunOptions, checked_workload, describe, run_workload, stage_files
+
+
+def run(
+    workload: WorkloadArgument,
+    stack: StackOption = None,
+    outputs: OutputsOption = None,
+    variables: SetOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Show the job; send nothing, ask nobody.")
+    ] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Leave once everything is submitted.")
+    ] = False,
+    timeout: TimeoutOption = None,
+    job_id: JobIdOption = None,
+    out: OutOption = DEFAULT_ROOT,
+    json_output: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+    color: ColorOption = True,
+) -> None:
+    """Run a workload and bring its answer.
+
+    Builds, stages, submits, watches, collects, merges, checks and reports.
+
+    Exit code: 0 all tasks succeeded, 1 a task or the check failed, 2 the input is wrong,
+    3 the service refused, 4 unfinished at the time limit, 130 interrupted.
+
+    Examples:
+      python -m jobs.run workloads/montecarlo/job.yaml --stack local
+
+      python -m jobs.run job.yaml --stack dev --set paths=1000000 --dry-run
+
+      python -m jobs run job.yaml --stack dev --detach
+    """
+    with command(json_output, quiet, verbose, color) as terminal:
+        options = RunOptions(
+            workload=workload,
+            target=Target(stack=stack, outputs=outputs),
+            overrides=tuple(variables or ()),
+            out=out,
+            job_id=_checked_job_id(job_id),
+            detach=detach,
+            timeout_s=timeout,
+        )
+        code = describe(options, terminal) if dry_run else run_workload(options, terminal)
+    raise typer.Exit(code)
+
+
+def submit(
+    workload: WorkloadArgument,
+    stack: StackOption = None,
+    outputs: OutputsOption = None,
+    variables: SetOption = None,
+    job_id: JobIdOption = None,
+    out: OutOption = DEFAULT_ROOT,
+    json_output: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+    color: ColorOption = True,
+) -> None:
+    """Submit a workload and leave (run --detach).
+
+    Builds and stages first; prints the job's id.
+    """
+    with command(json_output, quiet, verbose, color) as terminal:
+        run_workload(
+            RunOptions(
+                workload=workload,
+                target=Target(stack=stack, outputs=outputs),
+                overrides=tuple(variables or ()),
+                out=out,
+                job_id=_checked_job_id(job_id),
+                detach=True,
+            ),
+            terminal,
+        )
+
+
+def validate(
+    workload: WorkloadArgument,
+    stack: StackOption = None,
+    outputs: OutputsOption = None,
+    variables: SetOption = None,
+    json_output: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+    color: ColorOption = True,
+) -> None:
+    """Check a workload file.
+
+    With a stack, also whether it fits. Asks no service.
+    """
+    with command(json_output, quiet, verbose, color) as terminal:
+        target = Target(stack=stack, outputs=outputs)
+        loaded = load_workload(workload, variables or ())
+        tasks = check(loaded, target.load()).rows.count if target.is_given else None
+        terminal.result({"version": 1, "valid": True, "name": loaded.spec.name, "tasks": tasks})
+        fits = "" if tasks is None else f", fits the stack with {counted(tasks, 'task')}"
+        terminal.show(f"{shown(loaded.path)}: valid{fits}")
+
+
+def build(
+    workload: WorkloadArgument,
+    variables: SetOption = None,
+    force: Annotated[bool, typer.Option(help="Build though nothing changed.")] = False,
+    json_output: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+    color: ColorOption = True,
+) -> None:
+    """Build the program of a workload, if it is not up to date."""
+    with command(json_output, quiet, verbose, color) as terminal:
+        with content_cache() as cache:
+            built = build_program(load_workload(workload, variables or ()), cache, force=force)
+        terminal.result(
+            {
+                "version": 1,
+                "output": None if built is None else str(built.output),
+                "ran": built is not None and built.ran,
+            }
+        )
+        if built is None:
+            terminal.show("nothing to build")
+        else:
+            terminal.show(f"{shown(built.output)}: {'built' if built.ran else 'up to date'}")
+
+
+def stage(
+    workload: WorkloadArgument,
+    stack: StackOption = None,
+    outputs: OutputsOption = None,
+    variables: SetOption = None,
+    programs: Annotated[
+        bool, typer.Option("--programs", help="Only the program, not the inputs.")
+    ] = False,
+    inputs: Annotated[
+        bool, typer.Option("--inputs", help="Only the inputs, not the program.")
+    ] = False,
+    json_output: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+    color: ColorOption = True,
+) -> None:
+    """Send program and inputs to storage.
+
+    What is there by content is not sent again.
+    """
+    with command(json_output, quiet, verbose, color) as terminal:
+        options = RunOptions(
+            workload=workload,
+            target=Target(stack=stack, outputs=outputs),
+            overrides=tuple(variables or ()),
+            out=DEFAULT_ROOT,
+        )
+        checked = checked_workload(options)
+        with content_cache() as cache:
+            if programs or not inputs:
+                build_program(checked.workload, cache)
+            contents = contents_of(checked, cache)
+        both = programs == inputs
+        staged = stage_files(
+            checked,
+            contents,
+            Session(stack=checked.stack),
+            programs=programs or both,
+            inputs=inputs or both,
+        )
+        terminal.result(
+            {
+                "version": 1,
+                "files": staged.files,
+                "sent": staged.sent,
+                "bytes_sent": staged.bytes_sent,
+            }
+        )
+        terminal.show(
+            f"{counted(staged.files, 'file')}, {staged.sent} sent ({size_text(staged.bytes_sent)})"
+        )
+
+
+def _checked_job_id(job_id: str | None) -> str | None:
+    if job_id is not None:
+        tree_of(job_id, DEFAULT_ROOT)
+    return job_id
