@@ -23,6 +23,18 @@ WorkloadArgument = Annotated[
 JobArgument = Annotated[
     str, typer.Argument(help="Job id, its beginning, or `last`.", metavar="[JOB]")
 ]
+JobOption = Annotated[
+    str,
+    typer.Option(
+        "--job", "-j", envvar="JOBS_JOB", help="Job id, its beginning, or `last`.", metavar="JOB"
+    ),
+]
+TasksArgument = Annotated[
+    str,
+    typer.Argument(
+        help="Positions (`12`, `1-9:2,12`), ids, `failed` or `all`.", metavar="[TASKS]"
+    ),
+]
 StackOption = Annotated[
     str | None,
     typer.Option("--stack", "-s", envvar="JOBS_STACK", help="Name of the stack.", metavar="NAME"),
@@ -47,6 +59,9 @@ OutOption = Annotated[
 ]
 JsonOption = Annotated[
     bool, typer.Option("--json", envvar="JOBS_JSON", help="One JSON object on stdout.")
+]
+JsonLinesOption = Annotated[
+    bool, typer.Option("--json", envvar="JOBS_JSON", help="A JSON object a line on stdout.")
 ]
 QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", envvar="JOBS_QUIET", help="No notes, no progress.")

@@ -15,7 +15,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from types import MappingProxyType
+from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 import orjson
@@ -30,11 +32,13 @@ from azure.core.exceptions import (
 )
 from azure.core.rest import HttpRequest, HttpResponse
 
+from jobs.errors import ServiceError
 from jobs.translate import from_batch
 
 _LOG = logging.getLogger(__name__)
 API_VERSION = "2025-06-01"
 _JSON = "application/json; odata=minimalmetadata"
+T = TypeVar("T")
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 
 
@@ -132,6 +136,28 @@ class BatchService:
             ServiceError: Refused, or unavailable for longer than the policy allows.
         """
         content = orjson.dumps(body) if isinstance(body, dict) else body
+        request = partial(_request, method, path, {} if raw else query or {}, content, raw=raw)
+        return self._exchange(request, _parsed, doing)
+
+    def content(self, path: str, doing: str, *, start: int, length: int) -> bytes:
+        """Bytes of a file of a task or node; fewer than `length` where it ends.
+
+        Raises:
+            ServiceError: As `call`; NotFoundError also for files that are gone.
+        """
+        headers = {"ocp-range": f"bytes={start}-{start + length - 1}"}
+        request = partial(_request, "GET", path, {}, None, raw=False, headers=headers)
+        try:
+            return self._exchange(request, _bytes, doing)
+        except ServiceError as error:
+            if error.code == "InvalidRange":
+                return b""
+            raise
+
+    def _exchange(
+        self, request: Callable[[], HttpRequest], read: Callable[[HttpResponse], T], doing: str
+    ) -> T:
+        """Sends a request, made anew each time, until it is answered for good."""
         began = time.monotonic()
         unclear = False
         attempt = 0
@@ -140,11 +166,9 @@ class BatchService:
             with self._count_lock:
                 self.requests_sent += 1
             try:
-                response = self.client.send_request(
-                    _request(method, path, {} if raw else query or {}, content, raw=raw)
-                )
+                response = self.client.send_request(request())
                 response.raise_for_status()
-                return _parsed(response)
+                return read(response)
             except AzureError as error:
                 retry_after = self._again(error, attempt, began)
                 if retry_after is None:
@@ -177,10 +201,16 @@ def segment(text: str) -> str:
 
 
 def _request(
-    method: str, path: str, query: Mapping[str, str], content: bytes | None, *, raw: bool
+    method: str,
+    path: str,
+    query: Mapping[str, str],
+    content: bytes | None,
+    *,
+    raw: bool,
+    headers: Mapping[str, str] = MappingProxyType({}),
 ) -> HttpRequest:
     params = None if raw else {"api-version": API_VERSION, **query}
-    headers = {"Accept": "application/json"}
+    headers = {"Accept": "application/json", **headers}
     if content is not None:
         headers["Content-Type"] = _JSON
     return HttpRequest(method, path, params=params, headers=headers, content=content)
@@ -191,6 +221,10 @@ def _maybe_done(error: AzureError) -> bool:
     if isinstance(error, HttpResponseError) and not isinstance(error, DecodeError):
         return error.status_code in {408, 500, 502, 504}
     return isinstance(error, ServiceResponseError | DecodeError)
+
+
+def _bytes(response: HttpResponse) -> bytes:
+    return response.content
 
 
 def _parsed(response: HttpResponse) -> Any:

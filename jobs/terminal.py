@@ -46,6 +46,23 @@ class Terminal:
                 else:
                     self._show_block(part)
 
+    def line(self, text: str) -> None:
+        """Prints a line that somebody else wrote; nothing in JSON mode.
+
+        A file gets it as it is; a terminal without what would steer it.
+        """
+        if not self.json:
+            steers = self.out.is_terminal
+            shown = "".join(c for c in text if c.isprintable() or c == "\t") if steers else text
+            sys.stdout.write(shown + "\n")
+            sys.stdout.flush()
+
+    def record(self, value: dict[str, Any]) -> None:
+        """Prints one of many results for a program, as a line; nothing otherwise."""
+        if self.json:
+            sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+            sys.stdout.flush()
+
     def _show_block(self, part: RenderableType) -> None:
         """Prints a table or the like; as plain text it ends its lines without blanks."""
         if self.out.is_terminal:

@@ -6,10 +6,12 @@ have in common, the one exit for errors among it, is in `jobs.cli.command`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import typer
 
 from jobs.cli.following import cancel, list_jobs, resume, status, wait
-from jobs.cli.gathering import collect, report
+from jobs.cli.gathering import collect, logs, report
 from jobs.cli.sending import build, run, stage, submit, validate
 
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
@@ -30,12 +32,24 @@ run_app = typer.Typer(
     add_completion=False,
 )
 
-for verb in (run, submit, validate, build, stage, wait, resume, status):
-    app.command()(verb)
+VERBS: dict[str, Callable[..., None]] = {
+    "run": run,
+    "submit": submit,
+    "validate": validate,
+    "build": build,
+    "stage": stage,
+    "wait": wait,
+    "resume": resume,
+    "status": status,
+    "list": list_jobs,
+    "logs": logs,
+    "collect": collect,
+    "report": report,
+    "cancel": cancel,
+}
+for name, verb in VERBS.items():
+    app.command(name)(verb)
 app.command("watch", help="The same as wait.")(wait)
-app.command("list")(list_jobs)
-for verb in (collect, report, cancel):
-    app.command()(verb)
 run_app.command()(run)
 
 

@@ -1,22 +1,32 @@
-"""Verbs that bring home what a job left: collect, report."""
+"""Verbs that bring home what a job left: collect, logs, report."""
 
 from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Annotated
 
 import typer
 
 from jobs.cli.command import command, known
-from jobs.errors import EXIT_OK, EXIT_TASK_FAILED
+from jobs.errors import EXIT_OK, EXIT_TASK_FAILED, InputError
+from jobs.logs import SOURCES, LogLine, LogReader, searched
 from jobs.options import (
     ColorOption,
     JobArgument,
+    JobOption,
+    JsonLinesOption,
     JsonOption,
     OutOption,
     QuietOption,
+    TasksArgument,
     VerboseOption,
 )
 from jobs.report import report_table
 from jobs.results import DEFAULT_ROOT, LAST
+from jobs.selection import ALL, Selection, parse_selection, position
 from jobs.session import Session
+from jobs.terminal import Terminal
 from jobs.watch import Watcher
 from jobs.workflow import bring_home, checked_workload, failed_tasks, note_collected, report_on
 
@@ -50,6 +60,89 @@ def collect(
             }
         )
         terminal.show(str(tree.root))
+
+
+def logs(
+    tasks: TasksArgument = ALL,
+    job: JobOption = LAST,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until the tasks have ended.")
+    ] = False,
+    tail: Annotated[
+        int | None,
+        typer.Option(
+            envvar="JOBS_TAIL", min=0, help="Only the last N lines of each.", metavar="N"
+        ),
+    ] = None,
+    search: Annotated[
+        str | None,
+        typer.Option(envvar="JOBS_SEARCH", help="Only lines that match.", metavar="REGEX"),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(envvar="JOBS_SOURCE", help="Only stdout or only stderr.", metavar="NAME"),
+    ] = None,
+    out: OutOption = DEFAULT_ROOT,
+    json_output: JsonLinesOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+    color: ColorOption = True,
+) -> None:
+    """Show what tasks printed.
+
+    Of ended tasks and of running ones; each line begins with its task's position where
+    several are shown.
+
+    Examples:
+      python -m jobs logs 412
+
+      python -m jobs logs failed --source stderr --tail 5
+
+      python -m jobs logs 0-9 --follow --job mc-7f3a
+    """
+    with command(json_output, quiet, verbose, color) as terminal:
+        if source is not None and source not in SOURCES:
+            raise InputError(f"--source {source!r} is neither stdout nor stderr")
+        selection = parse_selection(tasks)
+        manifest, tree, options = known(job, out)
+        session = Session(stack=options.target.load())
+        reader = LogReader(
+            service=session.service,
+            job_id=manifest.job_id,
+            tree=tree,
+            container=session.container(session.stack.logs_container),
+        )
+        sources = SOURCES if source is None else (source,)
+        if follow:
+            lines = reader.follow(selection, sources, tail=tail)
+        else:
+            lines = _lines_of(reader, selection, sources, tail, terminal)
+        if search is not None:
+            lines = searched(lines, search)
+        alone = len(selection.ranges or ()) == 1 and len((selection.ranges or ((),))[0]) == 1
+        for line in lines:
+            terminal.record({"task": line.task, "source": line.source, "line": line.text})
+            terminal.line(
+                line.text if alone else f"{position(line.task)} {line.source}| {line.text}"
+            )
+
+
+def _lines_of(
+    reader: LogReader,
+    selection: Selection,
+    sources: tuple[str, ...],
+    tail: int | None,
+    terminal: Terminal,
+) -> Iterator[LogLine]:
+    """What there is now, task by task; a selection without a task is said."""
+    none = True
+    for task in reader.tasks(selection):
+        none = False
+        for source in sources:
+            lines = reader.lines(task, source)
+            yield from lines if tail is None else deque(lines, maxlen=tail)
+    if none:
+        terminal.note("no task failed" if selection.failed else "no such task")
 
 
 def report(

@@ -180,6 +180,56 @@ def test_a_task_that_fails_is_told_with_its_last_words(directory: Directory) -> 
     directory.jobs("report", code=1)
 
 
+PRINTING = """\
+    name: print
+    pool: cpu
+    script: |
+      echo out {index}
+      echo err {index} >&2
+      test {index} -ne 2
+    tasks: 4
+    """
+
+
+def test_logs_are_shown_by_position_by_outcome_and_by_search(directory: Directory) -> None:
+    directory.write(PRINTING)
+    directory.jobs("run", "job.yaml", code=1)
+    assert directory.jobs("logs", "3")[0] == "out 3\nerr 3\n"
+    shown, _ = directory.jobs("logs", "0-3:2", "--source", "stdout")
+    assert shown == "0 stdout| out 0\n2 stdout| out 2\n"
+    assert directory.jobs("logs", "failed", "--tail", "1")[0].splitlines() == [
+        "2 stdout| out 2",
+        "2 stderr| err 2",
+    ]
+    lines = directory.jobs("logs", "--search", "^err [13]$", "--json")[0].splitlines()
+    assert [json.loads(line)["line"] for line in lines] == ["err 1", "err 3"]
+    shutil.rmtree(next(directory.path.glob("results/*/logs")))
+    assert directory.jobs("logs", "1")[0] == "out 1\nerr 1\n"
+    assert "no such task" in directory.jobs("logs", "9")[1]
+    assert "selects no tasks" in directory.jobs("logs", "x", code=2)[1]
+    assert "no regular expression" in directory.jobs("logs", "--search", "(", code=2)[1]
+
+
+def test_logs_are_followed_while_tasks_run(directory: Directory) -> None:
+    directory.write(
+        """\
+        name: follow
+        pool: cpu
+        script: 'echo begun; while [ ! -e go ]; do sleep 0.05; done; printf done'
+        """
+    )
+    directory.jobs("submit", "job.yaml")
+    with directory.start("logs", "0", "--follow") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        assert process.poll() is None
+        nodes = Path(directory.environment["HPC_LOCAL_DIR"]) / "nodes"
+        log = next(p for p in nodes.rglob("stdout.txt") if p.read_text() == "begun\n")
+        (log.parent / "wd" / "go").touch()
+        assert process.stdout.read() == "done\n"
+        assert process.wait(30) == 0
+
+
 def test_a_command_that_does_not_exist_is_told(directory: Directory) -> None:
     directory.write("name: bad\npool: cpu\ncommand: ./nothing\n")
     _, err = directory.jobs("run", "job.yaml", code=1)

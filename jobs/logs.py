@@ -1,0 +1,233 @@
+"""What tasks printed: from the result tree, from storage, or from the node while they run.
+
+Reading is by lines, so that a log of any length passes through; a follower asks for what
+is new by offset, and each task's state once a round. Nothing is printed here.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from jobs.blobs import Container
+from jobs.errors import InputError, NotFoundError, ServiceError
+from jobs.results import ResultTree
+from jobs.selection import Selection
+from jobs.service import BatchService, segment
+from jobs.watch import task_end
+
+SOURCES = ("stdout", "stderr")
+MOST_FOLLOWED = 50
+POLL_S = 1.0
+_PIECE = 4 << 20
+_MOST_IN_FILTER = 20
+_NOT_THERE = frozenset({409, 404})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskState:
+    """A task of the job, as far as its log is concerned.
+
+    Attributes:
+        id: The task.
+        state: `active`, `preparing`, `running` or `completed`.
+        failed: Whether it ended, and not well.
+    """
+
+    id: str
+    state: str
+    failed: bool
+
+    @property
+    def ended(self) -> bool:
+        """Whether it prints no more."""
+        return self.state == "completed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLine:
+    """A line that a task printed, without its end."""
+
+    task: str
+    source: str
+    text: str
+
+
+@dataclass(slots=True, kw_only=True)
+class LogReader:
+    """Reads the logs of one job.
+
+    Attributes:
+        service: Where the job is.
+        job_id: Which.
+        tree: Its results; logs that were collected are read there.
+        container: Where logs of ended tasks are.
+    """
+
+    service: BatchService
+    job_id: str
+    tree: ResultTree
+    container: Container
+
+    def tasks(self, selection: Selection) -> Iterator[TaskState]:
+        """The selected tasks, in order; few positions are asked for by name."""
+        query = {"$select": "id,state,stateTransitionTime,executionInfo"}
+        if condition := _condition(selection):
+            query["$filter"] = condition
+        path = f"/jobs/{segment(self.job_id)}/tasks"
+        for task in self.service.pages(path, f"listing tasks of {self.job_id}", **query):
+            ended = task["state"] == "completed"
+            failed = ended and not task_end(task).succeeded
+            if selection.has(task["id"]) and (failed or not selection.failed):
+                yield TaskState(id=task["id"], state=task["state"], failed=failed)
+
+    def lines(self, task: TaskState, source: str) -> Iterator[LogLine]:
+        """What a task printed so far; nothing if it never ran or nobody has its log."""
+        splitter = _Lines(task.id, source)
+        for piece in self._pieces(task, source):
+            yield from splitter.add(piece)
+        yield from splitter.end()
+
+    def follow(
+        self,
+        selection: Selection,
+        sources: Iterable[str],
+        *,
+        tail: int | None = None,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> Iterator[LogLine]:
+        """Lines as they are printed, until the selected tasks have ended.
+
+        Raises:
+            InputError: More tasks are selected than can be followed at once.
+        """
+        followed: dict[tuple[str, str], _Lines] = {}
+        chosen = tuple(sources)
+        while True:
+            tasks = list(self.tasks(selection))
+            if len(tasks) > MOST_FOLLOWED:
+                raise InputError(
+                    f"{len(tasks)} tasks are selected and {MOST_FOLLOWED} can be followed at "
+                    "once: select fewer, such as 0-9"
+                )
+            for task in tasks:
+                for source in chosen:
+                    key = (task.id, source)
+                    first = key not in followed
+                    lines = followed.setdefault(key, _Lines(task.id, source))
+                    new = self._news(task, source, lines)
+                    yield from new if tail is None or not first else deque(new, maxlen=tail)
+            if all(task.ended for task in tasks):
+                return
+            pause(POLL_S)
+
+    def _news(self, task: TaskState, source: str, lines: _Lines) -> Iterator[LogLine]:
+        """What came since the last look at a log."""
+        if lines.over:
+            return
+        for piece in self._pieces(task, source, start=lines.size):
+            yield from lines.add(piece)
+        if task.ended:
+            yield from lines.end()
+
+    def _pieces(self, task: TaskState, source: str, start: int = 0) -> Iterator[bytes]:
+        name = f"{source}.txt"
+        if task.state in {"active", "preparing"}:
+            return
+        if task.ended:
+            local = self.tree.logs / task.id / name
+            if local.is_file():
+                yield from _file_pieces(local, start)
+                return
+        try:
+            yield from self._node_pieces(task.id, name, start)
+        except ServiceError as error:
+            if error.status not in _NOT_THERE:
+                raise
+        else:
+            return
+        if task.ended:
+            yield from self._blob_pieces(task.id, name, start)
+
+    def _node_pieces(self, task_id: str, name: str, start: int) -> Iterator[bytes]:
+        path = f"/jobs/{segment(self.job_id)}/tasks/{segment(task_id)}/files/{name}"
+        while True:
+            piece = self.service.content(
+                path, f"reading {name} of task {task_id}", start=start, length=_PIECE
+            )
+            if piece:
+                yield piece
+            if len(piece) < _PIECE:
+                return
+            start += len(piece)
+
+    def _blob_pieces(self, task_id: str, name: str, start: int) -> Iterator[bytes]:
+        with TemporaryDirectory(prefix="jobs-logs-") as directory:
+            path = Path(directory) / name
+            try:
+                self.container.get(f"{self.job_id}/{task_id}/{name}", path)
+            except NotFoundError:
+                return
+            yield from _file_pieces(path, start)
+
+
+def searched(lines: Iterable[LogLine], pattern: str) -> Iterator[LogLine]:
+    """The lines in which a regular expression is found.
+
+    Raises:
+        InputError: It is none; at once, before a line is read.
+    """
+    try:
+        found = re.compile(pattern)
+    except re.error as error:
+        raise InputError(f"--search {pattern!r} is no regular expression: {error}") from error
+    return (line for line in lines if found.search(line.text))
+
+
+@dataclass(slots=True)
+class _Lines:
+    """Cuts the bytes of one log into lines as they come."""
+
+    task: str
+    source: str
+    size: int = 0
+    over: bool = False
+    _rest: bytes = field(default=b"")
+
+    def add(self, piece: bytes) -> Iterator[LogLine]:
+        self.size += len(piece)
+        *whole, self._rest = (self._rest + piece).split(b"\n")
+        for line in whole:
+            yield self._line(line)
+
+    def end(self) -> Iterator[LogLine]:
+        self.over = True
+        if self._rest:
+            yield self._line(self._rest)
+
+    def _line(self, line: bytes) -> LogLine:
+        text = line.removesuffix(b"\r").decode("utf-8", "replace")
+        return LogLine(task=self.task, source=self.source, text=text)
+
+
+def _file_pieces(path: Path, start: int) -> Iterator[bytes]:
+    with path.open("rb") as stream:
+        stream.seek(start)
+        while piece := stream.read(_PIECE):
+            yield piece
+
+
+def _condition(selection: Selection) -> str:
+    """A filter for the service, where the selection is a few tasks; else empty."""
+    ranges = selection.ranges
+    if ranges is None:
+        return "state eq 'completed'" if selection.failed else ""
+    if sum(map(len, ranges)) + len(selection.prefixes) > _MOST_IN_FILTER:
+        return ""
+    starts = [*(f"{n:07d}-" for span in ranges for n in span), *selection.prefixes]
+    return " or ".join(f"startswith(id,'{start}')" for start in starts)
