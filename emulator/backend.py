@@ -14,7 +14,12 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError
+from azure.core.exceptions import (
+    AzureError,
+    HttpResponseError,
+    ResourceExistsError,
+    ResourceNotFoundError,
+)
 from azure.core.pipeline.transport import RequestsTransport
 from azure.storage.blob import BlobServiceClient
 
@@ -136,6 +141,7 @@ class EmulatorBackend:
         self._server = server
         self._blobs = blobs
         self._storage = storage
+        self._changing = asyncio.Lock()
 
     @property
     def batch_endpoint(self) -> str:
@@ -171,8 +177,9 @@ class EmulatorBackend:
 
     async def create_storage_account(self, account: str) -> None:
         """Makes the account known to the blob service."""
-        if account not in self._storage.keys:
-            await self._change_accounts({**self._storage.keys, account: new_key()})
+        async with self._changing:
+            if account not in self._storage.keys:
+                await self._change_accounts({**self._storage.keys, account: new_key()})
 
     async def delete_storage_account(self, account: str) -> None:
         """Deletes the account's containers and forgets the account."""
@@ -180,8 +187,9 @@ class EmulatorBackend:
             return
         for container in await self._do(account, _container_names):
             await self.delete_container(account, container)
-        others = {name: key for name, key in self._storage.keys.items() if name != account}
-        await self._change_accounts(others)
+        async with self._changing:
+            others = {name: key for name, key in self._storage.keys.items() if name != account}
+            await self._change_accounts(others)
 
     async def create_container(self, account: str, container: str) -> None:
         """Creates a private blob container."""
@@ -204,8 +212,10 @@ class EmulatorBackend:
         """Deletes the container with its blobs."""
 
         def delete(service: BlobServiceClient) -> None:
-            if service.get_container_client(container).exists():
+            try:
                 service.delete_container(container)
+            except ResourceNotFoundError:
+                return
 
         if account in self._storage.keys:
             await self._do(account, delete)

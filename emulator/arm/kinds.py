@@ -150,6 +150,8 @@ class ResourceType:
         taken: What must be unique.
         in_use: Code of the refusal to delete what others refer to; None if it is allowed.
         blocks_parent: Whether a parent cannot be deleted while this exists.
+        is_settings: Whether it holds the settings of a part that its parent always has:
+            deleting it resets them, and leaves alone what is in that part.
         effect: What it is in a data plane.
     """
 
@@ -167,6 +169,7 @@ class ResourceType:
     taken: Taken | None = None
     in_use: str | None = None
     blocks_parent: bool = False
+    is_settings: bool = False
     effect: Effect = field(default_factory=Effect)
 
     @property

@@ -307,7 +307,7 @@ class ResourceManager:
             document = self._store.get(resource_id)
             if document is None:
                 return
-            inside = self._store.below(resource_id)
+            inside = [] if kind.is_settings else self._store.below(resource_id)
             self._guards.refuse_in_use(kind, document, inside)
             try:
                 # The innermost first, so that a data plane never holds an orphan.
@@ -319,7 +319,7 @@ class ResourceManager:
                     await one_kind.effect.delete(context)
             except BackendError as error:
                 raise ArmError(400, error.code, error.message) from error
-            self._store.delete(resource_id)
+            self._store.delete(resource_id, with_content=not kind.is_settings)
 
     def invoke(self, token: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Calls a function of azure-native.

@@ -102,13 +102,13 @@ class Store:
                 ),
             )
 
-    def delete(self, resource_id: str) -> None:
-        """Removes a document and everything below it; no error if there is none."""
+    def delete(self, resource_id: str, *, with_content: bool = True) -> None:
+        """Removes a document and what is below it; no error if there is none."""
         key = resource_id.casefold()
         with self._cursor() as cursor:
             cursor.execute(
-                "DELETE FROM documents WHERE key = ? OR substr(key, 1, ?) = ?",
-                (key, len(key) + 1, f"{key}/"),
+                "DELETE FROM documents WHERE key = ? OR (? AND substr(key, 1, ?) = ?)",
+                (key, with_content, len(key) + 1, f"{key}/"),
             )
 
     def below(self, resource_id: str) -> list[Document]:

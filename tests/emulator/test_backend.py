@@ -109,6 +109,20 @@ async def test_storage_accounts_and_containers_come_and_go(emulator: Emulator) -
     assert await emulator.containers("data") == []
 
 
+async def test_accounts_and_containers_made_and_deleted_at_once_are_not_lost(
+    emulator: Emulator,
+) -> None:
+    backend: Backend = emulator.backend
+    names = [f"data{number}" for number in range(6)]
+    await asyncio.gather(*map(backend.create_storage_account, names))
+    assert set(emulator.keys("storage")) == set(names)
+    await asyncio.gather(*(backend.create_container("data0", "inputs") for _ in range(4)))
+    await asyncio.gather(*(backend.delete_container("data0", "inputs") for _ in range(4)))
+    assert await emulator.containers("data0") == []
+    await asyncio.gather(*map(backend.delete_storage_account, names[1:]))
+    assert set(emulator.keys("storage")) == {"data0"}
+
+
 async def test_a_containers_blobs_are_not_public(emulator: Emulator) -> None:
     await emulator.backend.create_storage_account("data")
     await emulator.backend.create_container("data", "inputs")

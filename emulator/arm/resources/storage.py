@@ -164,6 +164,7 @@ TYPES: Final = (
         id_format=f"{_ACCOUNT}/blobServices/{{blobServicesName}}",
         name=NameRule(pattern="default", text="an account has one blob service, 'default'"),
         autoname="copy",
+        is_settings=True,
         outputs=lambda context: {"sku": _sku_of_account(context)},
     ),
     ResourceType(

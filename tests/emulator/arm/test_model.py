@@ -29,6 +29,7 @@ POOL = "azure-native:batch:Pool"
 VNET = "azure-native:network:VirtualNetwork"
 SUBNET = "azure-native:network:Subnet"
 NSG = "azure-native:network:NetworkSecurityGroup"
+BLOBS = "azure-native:storage:BlobServiceProperties"
 WORKSPACE = "azure-native:operationalinsights:Workspace"
 DIAGNOSTICS = "azure-native:monitor:DiagnosticSetting"
 RULE = "azure-native:network:SecurityRule"
@@ -149,6 +150,20 @@ async def test_a_service_that_every_account_has_can_be_referred_to(estate: Estat
             await call
         else:
             assert (await refused(call)).code == "ResourceNotFound"
+
+
+async def test_deleting_the_settings_of_a_blob_service_keeps_its_containers(
+    estate: Estate,
+) -> None:
+    await estate.group()
+    where = {"resourceGroupName": "g", "accountName": "data"}
+    await estate.put(STORAGE, **where, kind="StorageV2", sku={"name": "Standard_LRS"})
+    settings = await estate.put(BLOBS, **where, blobServicesName="default")
+    container = await estate.put(CONTAINER, **where, containerName="inputs")
+    await estate.manager.delete(BLOBS, settings.id)
+    assert await estate.backend.container_exists("data", "inputs")
+    assert estate.store.get(container.id) is not None
+    assert estate.store.get(settings.id) is None
 
 
 async def test_an_inline_subnet_can_be_referred_to(estate: Estate) -> None:
