@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from autoscale.errors import PolicyError
 
+_DAY = 24
 _WEEK = range(1, 8)
 _MOST_YEARS = 10
 
@@ -52,17 +53,21 @@ class KeepWarm:
 
     def render(self) -> Iterator[str]:
         """Lines that set `warm` to 1 in the hours and to 0 outside."""
-        hours = (self.to_hour - self.from_hour - 1) % 24 + 1
         yield f"// Warm from {self.from_hour:02}:00 to {self.to_hour:02}:00, {self.zone}."
         yield f"utcOffset = {self._offset()};"
         yield (
             "begun = time() + utcOffset * TimeInterval_Minute"
             f" + (-{self.from_hour} * TimeInterval_Hour);"
         )
-        conditions = [f"begun.hour < {hours}"] if hours < 24 else []  # noqa: PLR2004 - a day
+        conditions = [f"begun.hour < {self._hours}"] if self._hours < _DAY else []
         if set(self.days) != set(_WEEK):
             conditions.append(self._on_days())
-        yield f"warm = {' && '.join(conditions) or 1};"
+        yield f"warm = {' && '.join(conditions)};"
+
+    @property
+    def _hours(self) -> int:
+        """How long it lasts, 1 to 24."""
+        return (self.to_hour - self.from_hour - 1) % _DAY + 1
 
     def _on_days(self) -> str:
         runs: list[list[int]] = []
@@ -117,6 +122,8 @@ class KeepWarm:
             yield f"to_hour is {self.to_hour}: give 1 to 24"
         if not self.days or not set(self.days) <= set(_WEEK):
             yield f"days is {self.days}: give days from 1 for Monday to 7 for Sunday"
+        elif self._hours == _DAY and set(self.days) == set(_WEEK):
+            yield "the hours are all hours of all days: set min_dedicated_nodes instead"
         if not 0 <= self.last_year - self.first_year < _MOST_YEARS:
             yield f"last_year must follow first_year within {_MOST_YEARS} years"
         if not 2000 <= self.first_year <= 2100:  # noqa: PLR2004 - a century is enough

@@ -18,16 +18,22 @@ from autoscale.schedule import KeepWarm
 NOW = datetime(2026, 1, 6, 12, tzinfo=UTC)
 Series = Sequence[float | None]
 
-warm_hours = st.builds(
-    KeepWarm,
-    nodes=st.just(1),
-    zone=st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata"]),
-    from_hour=st.integers(0, 23),
-    to_hour=st.integers(1, 24),
-    days=st.sets(st.integers(1, 7), min_size=1).map(lambda days: tuple(sorted(days))),
-    first_year=st.just(2026),
-    last_year=st.just(2027),
-)
+
+@st.composite
+def warm_hours(draw: st.DrawFn) -> KeepWarm:
+    """Any hours of a week but all of them."""
+    from_hour, to_hour = draw(st.integers(0, 23)), draw(st.integers(1, 24))
+    days = draw(st.sets(st.integers(1, 7), min_size=1))
+    assume(len(days) < 7 or (to_hour - from_hour) % 24 != 0)
+    return KeepWarm(
+        nodes=1,
+        zone=draw(st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata"])),
+        from_hour=from_hour,
+        to_hour=to_hour,
+        days=tuple(sorted(days)),
+        first_year=2026,
+        last_year=2027,
+    )
 
 
 @st.composite
@@ -49,7 +55,7 @@ def policies(draw: st.DrawFn) -> FollowPending:
         idle_minutes=draw(st.sampled_from([4, 5, 15, 60])),
         max_step_up=draw(steps),
         max_step_down=draw(steps),
-        keep_warm=draw(st.one_of(st.none(), warm_hours)) if group == 1 and most else None,
+        keep_warm=draw(st.one_of(st.none(), warm_hours())) if group == 1 and most else None,
     )
 
 
@@ -308,7 +314,7 @@ def test_contradictions_are_told_all_at_once() -> None:
         assert f"FollowPending.{name}" in text
 
 
-@given(warm_hours, st.integers(0, 2 * 365 * 24 * 60 - 1))
+@given(warm_hours(), st.integers(0, 2 * 365 * 24 * 60 - 1))
 def test_warm_hours_are_those_of_the_zone(warm: KeepWarm, minute: int) -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=minute)
     local = now.astimezone(ZoneInfo(warm.zone))
@@ -356,3 +362,8 @@ def test_a_schedule_that_is_none_says_why() -> None:
     for zone in ("../etc/passwd", "/etc/passwd", "", "x\x00"):
         with pytest.raises(PolicyError, match="zone"):
             KeepWarm(zone=zone, first_year=2026, last_year=2026)
+
+
+def test_hours_that_never_end_are_a_least_number_of_nodes() -> None:
+    with pytest.raises(PolicyError, match="min_dedicated_nodes"):
+        KeepWarm(from_hour=7, to_hour=7, days=tuple(range(1, 8)), first_year=2026, last_year=2026)
