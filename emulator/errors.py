@@ -5,7 +5,8 @@
     ├── AlreadyRunningError  another emulator holds the data directory or the port
     ├── LocalStateError      a file under the local directory cannot be read
     ├── MissingToolError     a program the emulator needs is not installed
-    └── StackError           the Pulumi engine refused or failed
+    ├── StackError           the Pulumi engine refused or failed
+    └── AzuriteError         Azurite did not start, or ended (`emulator.azurite`)
 
 What the Batch service answers to a client is not an exception of this tree: those
 errors are in `emulator.service.errors`, one catalogue with the service's codes.
