@@ -9,7 +9,7 @@ of the nodes is worth, at the prices in the stack's outputs.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -145,7 +145,7 @@ def make_report(
         cost=_cost(pool, dedicated, spot),
         currency=pool.price_currency,
         prices_as_of=pool.prices_as_of,
-        failures=_grouped(ends, last_lines or {}),
+        failures=grouped(ends, last_lines or {}),
     )
 
 
@@ -215,17 +215,17 @@ def cost_text(report: Report) -> str:
     )
 
 
-def failure_lines(report: Report) -> list[str]:
+def failure_lines(failures: Sequence[FailureGroup]) -> list[str]:
     """The failure groups, a line or two each."""
     lines: list[str] = []
-    for group in report.failures[:_SHOWN_GROUPS]:
+    for group in failures[:_SHOWN_GROUPS]:
         code = "" if group.exit_code is None else f"exit code {group.exit_code}"
         what = code or group.failure or "no reason given"
         said = f' "{group.last_line}"' if group.last_line else ""
         times = f"{group.count} tasks" if group.count > 1 else "1 task"
         lines.append(f"{times}: {what}{said} - such as {group.example}")
-    if len(report.failures) > _SHOWN_GROUPS:
-        lines.append(f"and {len(report.failures) - _SHOWN_GROUPS} other kinds of failure")
+    if len(failures) > _SHOWN_GROUPS:
+        lines.append(f"and {len(failures) - _SHOWN_GROUPS} other kinds of failure")
     return lines
 
 
@@ -251,7 +251,8 @@ def _cost(pool: Pool, dedicated_s: float, spot_s: float) -> float | None:
     return total
 
 
-def _grouped(ends: Iterable[TaskEnd], lines: Mapping[str, str]) -> tuple[FailureGroup, ...]:
+def grouped(ends: Iterable[TaskEnd], lines: Mapping[str, str]) -> tuple[FailureGroup, ...]:
+    """Failed tasks by how they ended, the largest group first; `lines` are their last."""
     groups: dict[tuple[int | None, str, str], list[str]] = defaultdict(list)
     for end in ends:
         if not end.succeeded:

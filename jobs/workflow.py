@@ -264,7 +264,7 @@ def report_on(watcher: Watcher, look: Look, checked: Checked, tree: ResultTree) 
 def failed_tasks(report: Report, tree: ResultTree, options: RunOptions) -> TaskFailureError:
     """The error of a job with failed tasks, digested."""
     bad = report.failed or report.unfinished
-    lines = [f"{bad} of {counted(report.tasks, 'task')} failed:", *failure_lines(report)]
+    lines = [f"{bad} of {counted(report.tasks, 'task')} failed:", *failure_lines(report.failures)]
     if report.failures:
         log = tree.logs / report.failures[0].example / "stderr.txt"
         if log.exists():

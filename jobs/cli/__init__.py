@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import typer
 
-from jobs.cli.following import cancel, list_jobs, resume, status, wait
+from jobs.cli.following import cancel, explain, list_jobs, resume, status, wait
 from jobs.cli.gathering import collect, logs, report
 from jobs.cli.sending import build, run, stage, submit, validate
 
@@ -41,6 +41,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "wait": wait,
     "resume": resume,
     "status": status,
+    "explain": explain,
     "list": list_jobs,
     "logs": logs,
     "collect": collect,

@@ -1,7 +1,8 @@
-"""Verbs that follow a job: wait, resume, status, list, cancel."""
+"""Verbs that follow a job: wait, resume, status, explain, list, cancel."""
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Annotated, Any
 
 import typer
@@ -9,9 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from jobs.cli.command import command, known
+from jobs.explain import Explanation, explain_job, explain_task
+from jobs.logs import LogReader
 from jobs.options import (
     ColorOption,
     JobArgument,
+    JobOption,
     JsonOption,
     OutOption,
     OutputsOption,
@@ -22,11 +26,15 @@ from jobs.options import (
 )
 from jobs.plan import META_SUBMISSION, META_TASKS, META_WORKLOAD
 from jobs.results import DEFAULT_ROOT, LAST
+from jobs.selection import parse_selection
 from jobs.service import segment
 from jobs.session import Session, Target
 from jobs.submit import metadata_of
+from jobs.terminal import Terminal
 from jobs.watch import Look, Watcher
 from jobs.workflow import checked_workload, finish, run_workload
+
+MOST_EXPLAINED = 20
 
 
 def wait(
@@ -87,6 +95,73 @@ def status(
         look = Watcher(service=session.service, job_id=manifest.job_id).look()
         terminal.result({"version": 1, "job_id": manifest.job_id, **_look_json(look)})
         terminal.show(_status_table(manifest.job_id, look))
+
+
+def explain(
+    tasks: Annotated[
+        str | None,
+        typer.Argument(
+            help="Positions, ids or `failed`; the job itself if absent.", metavar="[TASKS]"
+        ),
+    ] = None,
+    job: JobOption = LAST,
+    out: OutOption = DEFAULT_ROOT,
+    json_output: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+    color: ColorOption = True,
+) -> None:
+    """Say why a job or a task is where it is.
+
+    Quota, nodes that fail, start tasks, exit codes, what is waited for. At most 20 tasks.
+
+    Examples:
+      python -m jobs explain
+
+      python -m jobs explain 412
+    """
+    with command(json_output, quiet, verbose, color) as terminal:
+        selection = None if tasks is None else parse_selection(tasks)
+        manifest, tree, options = known(job, out)
+        session = Session(stack=options.target.load())
+        watcher = Watcher(service=session.service, job_id=manifest.job_id)
+        reader = LogReader(
+            service=session.service,
+            job_id=manifest.job_id,
+            tree=tree,
+            container=session.container(session.stack.logs_container),
+        )
+        if selection is None:
+            explained = [explain_job(watcher, reader)]
+        else:
+            look = watcher.look()
+            chosen = list(islice(reader.tasks(selection), MOST_EXPLAINED + 1))
+            explained = [
+                explain_task(task.id, watcher, look, reader) for task in chosen[:MOST_EXPLAINED]
+            ]
+            if len(chosen) > MOST_EXPLAINED:
+                terminal.note(f"only the first {MOST_EXPLAINED} are explained")
+            if not chosen:
+                terminal.note("no task failed" if selection.failed else "no such task")
+        terminal.result(
+            {
+                "version": 1,
+                "job_id": manifest.job_id,
+                "explanations": [explanation.as_json() for explanation in explained],
+            }
+        )
+        for explanation in explained:
+            _show_explanation(explanation, terminal)
+
+
+def _show_explanation(explanation: Explanation, terminal: Terminal) -> None:
+    terminal.line(f"{explanation.subject}: {explanation.state}")
+    for reason in explanation.reasons:
+        terminal.line(f"  {reason}")
+    for line in explanation.printed:
+        terminal.line(f"  stderr: {line}")
+    for commandline in explanation.commands:
+        terminal.line(f"  → {commandline}")
 
 
 def list_jobs(

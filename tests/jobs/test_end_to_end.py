@@ -191,6 +191,10 @@ PRINTING = """\
     """
 
 
+def job_task(directory: Directory, position: int) -> str:
+    return next(directory.path.glob(f"results/*/logs/{position:07d}-*")).name
+
+
 def test_logs_are_shown_by_position_by_outcome_and_by_search(directory: Directory) -> None:
     directory.write(PRINTING)
     directory.jobs("run", "job.yaml", code=1)
@@ -203,6 +207,11 @@ def test_logs_are_shown_by_position_by_outcome_and_by_search(directory: Director
     ]
     lines = directory.jobs("logs", "--search", "^err [13]$", "--json")[0].splitlines()
     assert [json.loads(line)["line"] for line in lines] == ["err 1", "err 3"]
+    shown, _ = directory.jobs("explain", "failed")
+    assert "  exit code 1, of the program's own choosing" in shown
+    assert "  stderr: err 2" in shown
+    job = directory.json("explain")["explanations"][0]
+    assert job["reasons"] == ['1 task: exit code 1 "err 2" - such as ' + job_task(directory, 2)]
     shutil.rmtree(next(directory.path.glob("results/*/logs")))
     assert directory.jobs("logs", "1")[0] == "out 1\nerr 1\n"
     assert "no such task" in directory.jobs("logs", "9")[1]

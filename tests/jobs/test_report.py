@@ -68,7 +68,7 @@ def test_failures_are_grouped_by_exit_code_and_last_words(stack: Stack, tmp_path
         job_id="j", pool_name="cpu", pool=stack.pools["cpu"], total=5, ends=ends,
         last_lines=last_lines(tree, ends),
     )  # fmt: skip
-    assert failure_lines(report) == [
+    assert failure_lines(report.failures) == [
         '2 tasks: exit code 137 "Killed" - such as t0',
         '1 task: exit code 137 "oh[31m no" - such as t2',
         "1 task: exit code 1 - such as u",

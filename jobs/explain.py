@@ -1,0 +1,239 @@
+"""Why a job or a task is where it is, in sentences: facts that the service gives, in order.
+
+The pool's reasons come from the watcher; here are those that need a closer look: nodes
+that are of no use and what their start task printed, how a job ended, what an exit code
+means. Nothing is guessed: what is likely is said to be.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from jobs.durations import spoken
+from jobs.errors import ServiceError
+from jobs.logs import LogReader, TaskState
+from jobs.plan import META_SUBMISSION, SUBMITTING
+from jobs.report import failure_lines, grouped, last_lines
+from jobs.service import BatchService, segment
+from jobs.submit import metadata_of
+from jobs.watch import Look, Watcher, task_end
+
+LAST_LINES = 5
+_NODES_SHOWN = 3
+_LOG_BYTES = 64 << 10
+_FIRST_SIGNAL = 128
+_EXIT_CODES = {
+    126: "the command was found and may not be run: is it executable, and made for this system?",
+    127: "the shell did not find a command",
+}
+_SIGNALS = {
+    signal.SIGKILL: "likely for want of memory, or at its time limit",
+    signal.SIGTERM: "by the service or by itself: its time limit, or the job was ended",
+    signal.SIGSEGV: "it used memory that is not its own",
+    signal.SIGILL: "it was built for another processor",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """Why something is where it is.
+
+    Attributes:
+        subject: A job's or a task's id.
+        state: As the service calls it, or `succeeded` or `failed`.
+        reasons: Sentences, the most telling first.
+        printed: The last lines of stderr, if they matter.
+        commands: Verbs that go on from here, as command lines.
+    """
+
+    subject: str
+    state: str
+    reasons: tuple[str, ...]
+    printed: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """The explanation as a JSON object."""
+        return asdict(self)
+
+
+def explain_job(watcher: Watcher, reader: LogReader) -> Explanation:
+    """Why a job is where it is.
+
+    Raises:
+        ServiceError: The job is gone, or the service refuses.
+    """
+    look = watcher.look()
+    service, job_id = watcher.service, watcher.job_id
+    job = service.get(f"/jobs/{segment(job_id)}", f"reading job {job_id}")
+    ends = list(watcher.ends.values())
+    reasons = [*_job_reasons(job, look), *look.reasons]
+    pool = job.get("poolInfo", {}).get("poolId")
+    if pool and not look.over:
+        reasons.extend(_node_reasons(service, pool))
+    reasons.extend(failure_lines(grouped(ends, last_lines(reader.tree, ends))))
+    commands = []
+    if metadata_of(job).get(META_SUBMISSION) == SUBMITTING:
+        commands.append(f"python -m jobs resume {job_id}")
+    if look.failed:
+        commands.append(f"python -m jobs explain failed --job {job_id}")
+    return Explanation(
+        subject=job_id,
+        state=look.job_state,
+        reasons=tuple(reasons) or (_standing(look),),
+        commands=tuple(commands),
+    )
+
+
+def explain_task(task_id: str, watcher: Watcher, look: Look, reader: LogReader) -> Explanation:
+    """Why a task is where it is; `look` tells of its job and pool.
+
+    Raises:
+        ServiceError: The task is gone, or the service refuses.
+    """
+    job_id = watcher.job_id
+    path = f"/jobs/{segment(job_id)}/tasks/{segment(task_id)}"
+    task = watcher.service.get(path, f"reading task {task_id}")
+    state: str = task["state"]
+    info = task.get("executionInfo", {})
+    if state != "completed":
+        return Explanation(
+            subject=task_id,
+            state=state,
+            reasons=tuple(_unfinished(task, state, info, look)),
+            commands=()
+            if state != "running"
+            else (f"python -m jobs logs {task_id} --follow --job {job_id}",),
+        )
+    end = task_end(task)
+    took = f"it ran for {spoken(end.run_s)} on {end.node_id}"
+    again = [f"it was run again {_times(end.retries)}"] if end.retries else []
+    again += [f"it was put back {_times(end.requeues)}"] if end.requeues else []
+    if end.succeeded:
+        return Explanation(subject=task_id, state="succeeded", reasons=(took, *again))
+    lines = reader.lines(TaskState(id=task_id, state=state, failed=True), "stderr")
+    printed = [line.text for line in lines][-LAST_LINES:]
+    return Explanation(
+        subject=task_id,
+        state="failed",
+        reasons=(
+            *_failure(info),
+            *([took] if end.started is not None else []),
+            *again,
+            f"its command: {task['commandLine']}",
+        ),
+        printed=tuple(printed),
+        commands=(f"python -m jobs logs {task_id} --job {job_id}",),
+    )
+
+
+def exit_code_text(code: int) -> str:
+    """An exit code and, where it is known to anybody, what it means."""
+    if code in _EXIT_CODES:
+        return f"exit code {code}: {_EXIT_CODES[code]}"
+    try:
+        by = signal.Signals(code - _FIRST_SIGNAL if code > _FIRST_SIGNAL else -code)
+    except ValueError:
+        return f"exit code {code}, of the program's own choosing"
+    why = _SIGNALS.get(by)
+    return f"exit code {code}: ended by {by.name}{f', {why}' if why else ''}"
+
+
+def _job_reasons(job: Mapping[str, Any], look: Look) -> Iterator[str]:
+    if metadata_of(job).get(META_SUBMISSION) == SUBMITTING:
+        known = look.waiting + look.running + look.ended
+        yield f"its submission was not finished: {known} of {look.total} tasks are in"
+    info = job.get("executionInfo", {})
+    if problem := info.get("schedulingError"):
+        yield f"{problem.get('code')}: {problem.get('message')}"
+    reason = info.get("terminateReason")
+    if reason and reason != "AllTasksCompleted":
+        yield f"it was ended: {reason}"
+
+
+def _standing(look: Look) -> str:
+    if look.over:
+        return f"all {look.total} tasks succeeded" if not look.failed else "it is over"
+    return (
+        f"nothing holds it up: {look.running} tasks run, {look.waiting} wait for a free slot, "
+        f"{look.ended} of {look.total} have ended"
+    )
+
+
+def _node_reasons(service: BatchService, pool: str) -> Iterator[str]:
+    """Nodes that cannot run tasks, with their errors and the end of their start task's log."""
+    path = f"/pools/{segment(pool)}/nodes"
+    query = {
+        "$filter": "state eq 'starttaskfailed' or state eq 'unusable'",
+        "$select": "id,state,errors,startTaskInfo",
+    }
+    bad = list(service.pages(path, f"listing nodes of pool {pool}", **query))
+    for node in bad[:_NODES_SHOWN]:
+        errors = "; ".join(f"{e.get('code')}: {e.get('message')}" for e in node.get("errors", ()))
+        start = node.get("startTaskInfo") or {}
+        code = start.get("exitCode")
+        failed = f"its start task ended with {exit_code_text(code)}" if code else ""
+        words = "; ".join(part for part in (errors, failed) if part) or node["state"]
+        yield f"node {node['id']} cannot run tasks: {words}"
+        if node["state"].lower() == "starttaskfailed":
+            said = _start_task_log(service, f"{path}/{segment(node['id'])}")
+            yield from (f"  start task: {line}" for line in said)
+    if len(bad) > _NODES_SHOWN:
+        yield f"and {len(bad) - _NODES_SHOWN} more nodes like these"
+
+
+def _start_task_log(service: BatchService, node: str) -> list[str]:
+    path = f"{node}/files/{segment('startup/stderr.txt')}"
+    try:
+        data = service.content(path, "reading the start task's log", start=0, length=_LOG_BYTES)
+    except ServiceError:
+        return []
+    return data.decode("utf-8", "replace").splitlines()[-LAST_LINES:]
+
+
+def _unfinished(
+    task: Mapping[str, Any], state: str, info: Mapping[str, Any], look: Look
+) -> Iterator[str]:
+    node = (task.get("nodeInfo") or {}).get("nodeId", "")
+    if info.get("retryCount"):
+        last = info.get("exitCode")
+        yield f"it is run again: attempt {info['retryCount'] + 1}" + (
+            f", the last ended with {exit_code_text(last)}" if last else ""
+        )
+    if info.get("requeueCount"):
+        yield f"it was put back {_times(info['requeueCount'])}: its node went away"
+    if state == "running":
+        limit = task.get("constraints", {}).get("maxWallClockTime")
+        yield f"it runs on {node} since {info.get('startTime')}" + (
+            f", for {limit} at most" if limit and len(limit) < len("P10675199DT2H48M") else ""
+        )
+    elif state == "preparing":
+        yield f"its files are being brought to {node}"
+    else:
+        slots = task.get("requiredSlots", 1)
+        yield from look.reasons
+        if not look.reasons:
+            yield (
+                f"it waits for {slots} free slot{'' if slots == 1 else 's'}: {look.running} tasks "
+                f"of the job run and {look.waiting} wait"
+            )
+
+
+def _failure(info: Mapping[str, Any]) -> Iterator[str]:
+    code = info.get("exitCode")
+    if code is not None:
+        yield exit_code_text(code)
+    failure = info.get("failureInfo") or {}
+    if failure.get("code") and (code is None or failure["code"] != "FailureExitCode"):
+        details = "; ".join(
+            f"{d.get('name')}: {d.get('value')}" for d in failure.get("details", ())
+        )
+        text = f"{failure['code']}: {failure.get('message', '')}".rstrip(": ")
+        yield f"{text} ({details})" if details else text
+
+
+def _times(number: int) -> str:
+    return "once" if number == 1 else f"{number} times"

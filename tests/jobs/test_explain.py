@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.checking import check
+from jobs.explain import exit_code_text, explain_job, explain_task
+from jobs.loading import LoadedWorkload
+from jobs.logs import LogReader
+from jobs.plan import plan
+from jobs.results import ResultTree
+from jobs.service import BatchService
+from jobs.stack import Stack
+from jobs.submit import submit
+from jobs.watch import Watcher
+
+MakeWorkload = Callable[..., LoadedWorkload]
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (1, "of the program's own choosing"),
+        (127, "did not find a command"),
+        (137, "ended by SIGKILL, likely for want of memory"),
+        (-9, "ended by SIGKILL"),
+        (139, "ended by SIGSEGV"),
+        (255, "of the program's own choosing"),
+    ],
+)
+def test_exit_codes_that_mean_something_are_said_in_words(code: int, words: str) -> None:
+    assert words in exit_code_text(code)
+    assert f"exit code {code}" in exit_code_text(code)
+
+
+class Nothing:
+    """A container without blobs."""
+
+
+@pytest.fixture
+def job(
+    workload: MakeWorkload, stack: Stack, service: BatchService, tmp_path: Path
+) -> tuple[Watcher, LogReader, list[str]]:
+    loaded = workload("name: n\npool: cpu\ncommand: a {index}\ntasks: 3\n")
+    planned = plan(check(loaded, stack), {}, job_id="job")
+    submit(planned, service)
+    reader = LogReader(
+        service=service, job_id="job", tree=ResultTree(tmp_path / "r"), container=Nothing(),  # type: ignore[arg-type] # never asked
+    )  # fmt: skip
+    watcher = Watcher(service=service, job_id="job")
+    return watcher, reader, [task.id for task in planned.tasks()]
+
+
+def test_a_failed_task_is_explained_with_its_last_words(
+    job: tuple[Watcher, LogReader, list[str]], batch: Any
+) -> None:
+    watcher, reader, ids = job
+    batch.complete("job", ids[1], exit_code=137)
+    log = reader.tree.logs / ids[1] / "stderr.txt"
+    log.parent.mkdir(parents=True)
+    log.write_text("".join(f"line {n}\n" for n in range(9)))
+    made = explain_task(ids[1], watcher, watcher.look(), reader)
+    assert made.state == "failed"
+    assert "SIGKILL" in made.reasons[0]
+    assert "its command: a 1" in made.reasons
+    assert made.printed == tuple(f"line {n}" for n in range(4, 9))
+    assert made.commands == (f"python -m jobs logs {ids[1]} --job job",)
+
+
+def test_a_waiting_task_is_explained_by_its_pool(
+    job: tuple[Watcher, LogReader, list[str]], batch: Any
+) -> None:
+    watcher, reader, ids = job
+    made = explain_task(ids[0], watcher, watcher.look(), reader)
+    assert made.state == "active"
+    assert "the pool has no nodes" in made.reasons[0]
+    batch.complete("job", ids[2])
+    assert explain_task(ids[2], watcher, watcher.look(), reader).state == "succeeded"
+
+
+def test_a_job_is_explained_by_its_nodes_its_submission_and_its_failures(
+    job: tuple[Watcher, LogReader, list[str]], batch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watcher, reader, ids = job
+    plain = batch.answer
+
+    def answer(method: str, raw: str, body: bytes) -> tuple[int, Any]:
+        if "/nodes?" in raw:
+            info = {"exitCode": 127, "state": "completed"}
+            node = {"id": "n1", "state": "starttaskfailed", "startTaskInfo": info}
+            return 200, {
+                "value": [node, *({"id": f"u{n}", "state": "unusable"} for n in range(4))]
+            }
+        if "/nodes/n1/files/" in raw:
+            return 200, "mpi: not found"
+        status, value = plain(method, raw, body)
+        return int(status), value
+
+    monkeypatch.setattr(batch, "answer", answer)
+    batch.jobs["job"]["metadata"] = [
+        {"name": "jobs.tasks", "value": "3"},
+        {"name": "jobs.submission", "value": "unfinished"},
+    ]
+    batch.complete("job", ids[0], exit_code=3)
+    made = explain_job(watcher, reader)
+    text = "\n".join(made.reasons)
+    assert "its submission was not finished: 3 of 3 tasks are in" in text
+    assert "node n1 cannot run tasks: its start task ended with exit code 127" in text
+    assert "start task: " in text
+    assert "mpi: not found" in text
+    assert "and 2 more nodes like these" in text
+    assert "1 task: exit code 3" in text
+    assert "python -m jobs resume job" in made.commands
