@@ -15,6 +15,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from emulator.certificate import Certificate
 from emulator.errors import AlreadyRunningError, EmulatorError, MissingToolError
 from emulator.local import PROJECT_ROOT
 
@@ -24,7 +25,7 @@ PACKAGE = PROJECT_ROOT / "bootstrap" / "azurite" / "node_modules" / "azurite"
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 15.0
 _HOST = Path(__file__).with_name("azurite_host.js")
-_LISTENS = re.compile(r"successfully listens on (http://\S+)")
+_LISTENS = re.compile(r"successfully listens on (https?://\S+)")
 _ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
 _KEY = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 _PASSED_ON = ("PATH", "HOME", "TMPDIR", "LANG")
@@ -60,6 +61,7 @@ class Azurite:
         accounts: Mapping[str, str],
         port: int = 0,
         package: Path = PACKAGE,
+        certificate: Certificate | None = None,
     ) -> Azurite:
         """Starts it and returns when it listens.
 
@@ -68,6 +70,8 @@ class Azurite:
             accounts: Keys (base64) by account name.
             port: TCP port; 0 picks a free one.
             package: Where Azurite is installed.
+            certificate: Makes it speak https, and take bearer tokens beside keys; it
+                checks their claims, not who signed them (`--oauth basic`).
 
         Raises:
             MissingToolError: Node or Azurite is not installed.
@@ -88,10 +92,13 @@ class Azurite:
                 "Or go without blob storage: python -m emulator serve --no-blob"
             )
         place = ["--inMemoryPersistence"] if data is None else ["--location", str(data)]
+        secure = ["--oauth", "basic"] if certificate else []
+        if certificate:
+            secure += ["--cert", str(certificate.server), "--key", str(certificate.key)]
         process = await asyncio.create_subprocess_exec(
             *(node, str(_HOST), str(package), "--blobHost", "127.0.0.1"),
             *("--blobPort", str(port), "--silent", "--disableTelemetry"),
-            *("--skipApiVersionCheck", *place),
+            *("--skipApiVersionCheck", *secure, *place),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

@@ -133,11 +133,17 @@ class EmulatorBackend:
         server: The Batch data plane.
         blobs: Azurite; None with `--no-blob`.
         storage: The storage accounts.
+        certificates: File of what Azurite's certificate is trusted by; None without TLS.
     """
 
     def __init__(
-        self, server: BatchServer, blobs: BlobServer | None, storage: StorageAccounts
+        self,
+        server: BatchServer,
+        blobs: BlobServer | None,
+        storage: StorageAccounts,
+        certificates: Path | None = None,
     ) -> None:
+        self._certificates = certificates
         self._server = server
         self._blobs = blobs
         self._storage = storage
@@ -248,7 +254,8 @@ class EmulatorBackend:
 
         def call() -> _R:
             # A proxy that the machine is told to use leads away from the machine itself.
-            direct = RequestsTransport(use_env_settings=False)
+            trusted = str(self._certificates) if self._certificates else True
+            direct = RequestsTransport(use_env_settings=False, connection_verify=trusted)
             with BlobServiceClient(url, credential=key, transport=direct) as service:
                 return work(service)
 

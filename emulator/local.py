@@ -5,6 +5,8 @@ in the project root unless `HPC_LOCAL_DIR` says otherwise:
 
     .local/run.json                   a running emulator: its process and endpoints
     .local/keys.json                  account keys, mode 0600; never in Pulumi state
+    .local/tls/                       the certificate of `serve --tls`
+    .local/identity.json              its issuer of tokens, mode 0600
     .local/emulator/                  the emulator's data (`serve --data`), Azurite's blobs
     .local/pulumi/home, .local/pulumi/state   the engine's own home and file backend
     .local/stacks/NAME/outputs.json   what `emulator stack up` provisioned (read by `jobs`)
@@ -39,6 +41,8 @@ class RunningEmulator:
         provider_address: `host:port` of the Pulumi provider's gRPC server, or None
             when the emulator was started without it.
         account: Name of the Batch account that exists from the start.
+        certificate: Path of the certificate to trust; None without `--tls`.
+        identity_endpoint: URL where a managed identity gets tokens; None without `--tls`.
     """
 
     pid: int
@@ -46,6 +50,8 @@ class RunningEmulator:
     blob_endpoint: str | None
     provider_address: str | None
     account: str
+    certificate: str | None = None
+    identity_endpoint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,16 @@ class LocalDirectory:
     def keys_file(self) -> Path:
         """Account keys of the running emulator and Azurite."""
         return self.root / "keys.json"
+
+    @property
+    def tls(self) -> Path:
+        """Directory of the certificate of `serve --tls`."""
+        return self.root / "tls"
+
+    @property
+    def identity_file(self) -> Path:
+        """The issuer of tokens of `serve --tls`, with its secrets."""
+        return self.root / "identity.json"
 
     @property
     def data(self) -> Path:

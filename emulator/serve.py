@@ -19,7 +19,6 @@ import logging
 import os
 import shutil
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import asdict, dataclass
@@ -27,21 +26,22 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import uvicorn
 
 from emulator.azurite import Azurite, AzuriteError
 from emulator.backend import EmulatorBackend, StorageAccounts, new_key, read_keys
+from emulator.certificate import Certificate
 from emulator.clock import SystemClock
 from emulator.errors import AlreadyRunningError, EmulatorError
+from emulator.http import LOOPBACK, listen, serving
+from emulator.identity import PATH as IDENTITY_PATH
+from emulator.identity import Issuer
 from emulator.local import LocalDirectory, RunningEmulator, read_json
 from emulator.nodes.blobs import LocalStorage
 from emulator.nodes.runner import ProcessRunner
 from emulator.server import Server
 
 _logger = logging.getLogger(__name__)
-LOOPBACK = "127.0.0.1"
 DEFAULT_ACCOUNT = "local"
-HTTP_STOP_TIMEOUT_S = 3
 _QUIET = ("azure", "httpx", "httpcore", "uvicorn.error", "urllib3")
 
 
@@ -58,6 +58,7 @@ class Options:
         provider: Whether the Pulumi provider runs.
         service_speed: Divides what the service makes one wait for.
         lifeline: Descriptor at whose end it stops.
+        tls: Whether it speaks https and takes tokens.
     """
 
     port: int
@@ -68,6 +69,7 @@ class Options:
     provider: bool
     service_speed: float
     lifeline: int | None
+    tls: bool = False
 
 
 def _parse_key(text: str) -> bytes:
@@ -126,7 +128,14 @@ def serve(
             "run in real time.",
         ),
     ] = 1.0,
-    tls: Annotated[bool, typer.Option("--tls", help="Not supported yet.")] = False,
+    tls: Annotated[
+        bool,
+        typer.Option(
+            "--tls",
+            help="Speak https with a certificate of its own, and take tokens beside keys: what "
+            "DefaultAzureCredential needs. `python -m emulator env` tells clients where.",
+        ),
+    ] = False,
     lifeline_fd: Annotated[
         int | None,
         typer.Option(
@@ -144,12 +153,9 @@ def serve(
         python -m emulator serve --port 8080 --service-speed 60
 
         python -m emulator serve --in-memory --no-provider
+
+        python -m emulator serve --tls
     """
-    if tls:
-        raise EmulatorError(
-            "--tls is not supported yet: the emulator speaks http on 127.0.0.1 only.\n"
-            "Leave it out, and use the account's key."
-        )
     if in_memory and data is not None:
         raise typer.BadParameter("--in-memory and --data exclude each other")
     logging.basicConfig(
@@ -169,6 +175,7 @@ def serve(
         provider=not no_provider,
         service_speed=service_speed,
         lifeline=lifeline_fd,
+        tls=tls,
     )
     asyncio.run(run(options, local))
 
@@ -220,7 +227,9 @@ async def _serve(options: Options, local: LocalDirectory) -> None:
         if options.data is not None:
             _make_private(options.data)
         nodes = stack.enter_context(_nodes_directory(options.data, local))
-        listener = stack.enter_context(_listen(options.port))
+        listener = stack.enter_context(listen(options.port))
+        certificate = _certificate(local) if options.tls else None
+        issuer = Issuer.load(local.identity_file) if options.tls else None
         names = options.data / "storage-accounts.json" if options.data else None
         storage = StorageAccounts(local, names)
         azurite: Azurite | None = None
@@ -228,6 +237,7 @@ async def _serve(options: Options, local: LocalDirectory) -> None:
             endpoint=lambda: azurite.endpoint if azurite else None,
             key=storage.keys.get,
             auto_storage=storage.sole,
+            trust=certificate.trust() if certificate else None,
         )
 
         async def end_azurite() -> None:
@@ -239,28 +249,36 @@ async def _serve(options: Options, local: LocalDirectory) -> None:
             data=options.data,
             clock=SystemClock(options.service_speed),
             runner=ProcessRunner(nodes, of_nodes),
+            issuer=issuer,
         )
         stack.push_async_callback(server.close)
-        server.base_url = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
+        scheme = "https" if certificate else "http"
+        server.base_url = f"{scheme}://{LOOPBACK}:{listener.getsockname()[1]}"
         if options.blob:
             blobs = options.data / "azurite" if options.data else None
-            azurite = await Azurite.start(data=blobs, accounts=storage.keys)
+            azurite = await Azurite.start(
+                data=blobs, accounts=storage.keys, certificate=certificate
+            )
         key = options.key or server.accounts().get(options.account)
         known = read_keys(local).get("batch", {}).get(options.account)
         server.add_account(options.account, key or base64.b64decode(known or new_key()))
         storage.save(server.accounts())
         await server.start()
-        backend = EmulatorBackend(server, azurite, storage)
+        backend = EmulatorBackend(
+            server, azurite, storage, certificate.bundle if certificate else None
+        )
         provider_address = None
         if options.provider:
             provider_address = await stack.enter_async_context(_provider(backend, options.data))
-        http = await stack.enter_async_context(_http(server, listener))
+        http = await stack.enter_async_context(serving(server.app, listener, certificate))
         running = RunningEmulator(
             pid=os.getpid(),
             batch_endpoint=server.base_url,
             blob_endpoint=azurite.endpoint if azurite else None,
             provider_address=provider_address,
             account=options.account,
+            certificate=str(certificate.authority) if certificate else None,
+            identity_endpoint=f"{server.base_url}{IDENTITY_PATH}" if issuer else None,
         )
         local.write_running(running)
         stack.callback(local.run_file.unlink, missing_ok=True)
@@ -278,6 +296,12 @@ async def _serve(options: Options, local: LocalDirectory) -> None:
         if http.done():
             http.result()
         raise AzuriteError("Azurite ended by itself, and the emulator with it: start it again")
+
+
+def _certificate(local: LocalDirectory) -> Certificate:
+    certificate = Certificate(local.tls)
+    certificate.ensure()
+    return certificate
 
 
 def _make_private(directory: Path) -> None:
@@ -324,19 +348,6 @@ def _nodes_directory(data: Path | None, local: LocalDirectory) -> Iterator[Path]
         shutil.rmtree(volatile, ignore_errors=True)
 
 
-@contextlib.contextmanager
-def _listen(port: int) -> Iterator[socket.socket]:
-    try:
-        listener = socket.create_server((LOOPBACK, port), backlog=2048)
-    except OSError as error:
-        raise AlreadyRunningError(
-            f"port {port} of {LOOPBACK} cannot be used: {os.strerror(error.errno or 0)}.\n"
-            "Stop what uses it, or choose another one with --port (0 picks a free one)."
-        ) from None
-    with listener:
-        yield listener
-
-
 @contextlib.asynccontextmanager
 async def _provider(backend: EmulatorBackend, data: Path | None) -> AsyncIterator[str]:
     # PLC0415: gRPC and Pulumi take long to import, and --no-provider does without.
@@ -347,46 +358,3 @@ async def _provider(backend: EmulatorBackend, data: Path | None) -> AsyncIterato
         yield provider.address
     finally:
         await provider.close()
-
-
-class _Http(uvicorn.Server):
-    """A server that says when it is ready, and leaves signals to `run`."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = asyncio.Event()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Captures none."""
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begins to serve."""
-        await super().startup(sockets)
-        self.ready.set()
-
-
-@contextlib.asynccontextmanager
-async def _http(server: Server, listener: socket.socket) -> AsyncIterator[asyncio.Task[None]]:
-    config = uvicorn.Config(
-        server.app,
-        log_config=None,
-        access_log=False,
-        lifespan="off",
-        ws="none",
-        server_header=False,
-        date_header=False,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=HTTP_STOP_TIMEOUT_S,
-    )
-    http = _Http(config)
-    serving = asyncio.create_task(http.serve(sockets=[listener]))
-    ready = asyncio.create_task(http.ready.wait())
-    try:
-        await asyncio.wait({serving, ready}, return_when=asyncio.FIRST_COMPLETED)
-        yield serving
-    finally:
-        ready.cancel()
-        http.should_exit = True
-        await serving

@@ -28,6 +28,7 @@ from emulator.engine.records import Kind, Row
 from emulator.engine.refusal import Refused
 from emulator.engine.settings import Settings
 from emulator.faults import Faults
+from emulator.identity import IdentityEndpoint, Issuer
 from emulator.nodes.interface import NodeRunner
 from emulator.service import bodies, render
 from emulator.service import pools as pool_handlers
@@ -49,6 +50,7 @@ class Server:
         clock: The time, and by its speed how long the service takes.
         runner: Runs the tasks.
         settings: Waits and quotas; their speed is the clock's.
+        issuer: Of the tokens that are taken beside keys, with its endpoint; only behind TLS.
 
     Raises:
         AlreadyRunningError: Another emulator uses the directory.
@@ -67,6 +69,7 @@ class Server:
         clock: Clock,
         runner: NodeRunner,
         settings: Settings | None = None,
+        issuer: Issuer | None = None,
     ) -> None:
         self.base_url = "http://127.0.0.1"
         self.clock = clock
@@ -80,8 +83,12 @@ class Server:
         self._flush: asyncio.Future[None] | None = None
         self._unsaved: list[tuple[str, list[Row], list[tuple[Kind, str, str]]]] = []
         self._gone: dict[tuple[str, str], list[asyncio.Future[None]]] = {}
-        self.app = Starlette(routes=Admin(self).routes())
-        self.app.mount("/", DataPlane(self, before=self.faults.before))
+        own = Admin(self).routes()
+        if issuer is not None:
+            own.append(IdentityEndpoint(issuer).route())
+        self.app = Starlette(routes=own)
+        verify = issuer.verify if issuer is not None else None
+        self.app.mount("/", DataPlane(self, before=self.faults.before, verify_token=verify))
 
     def _driver(self, name: str) -> AccountDriver:
         return AccountDriver(

@@ -22,6 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from emulator.arm.deployment import Deployment, Outcome, engine_environment, require_running
+from emulator.identity import client_environment
 from emulator.local import LocalDirectory
 
 INTERRUPTED = 130
@@ -105,7 +106,7 @@ def env(stack: Stack = "local", as_json: AsJson = False) -> None:
     local = LocalDirectory.default()
     address = require_running(local).provider_address
     Deployment(stack, local, write=_progress, provider_address=address).ensure_exists()
-    variables = engine_environment(local, address)
+    variables = {**engine_environment(local, address), **client_environment(local)}
     tools = str(Path(sys.prefix) / "bin")
     path = os.environ.get("PATH", "")
     if tools not in path.split(os.pathsep):

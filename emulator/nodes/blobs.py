@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -72,11 +73,13 @@ class LocalStorage:
         endpoint: Tells the URL of Azurite without an account; None without blob storage.
         key: A storage account's key, base64; None for an account that is not there.
         auto_storage: A Batch account's auto-storage account; None where it has none.
+        trust: Certificates that nodes trust; None for the usual ones.
     """
 
     endpoint: Callable[[], str | None]
     key: Callable[[str], str | None]
     auto_storage: Callable[[str], str | None]
+    trust: ssl.SSLContext | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,12 @@ class Blobs:
         self._storage = storage
         # A proxy that the machine is told to use leads away from the machine itself.
         direct = {"all://127.0.0.1": None, "all://localhost": None, "all://[::1]": None}
-        self._http = httpx.AsyncClient(timeout=_TIMEOUT, mounts=direct, follow_redirects=True)
+        self._http = httpx.AsyncClient(
+            timeout=_TIMEOUT,
+            mounts=direct,
+            follow_redirects=True,
+            verify=storage.trust or True,
+        )
 
     async def close(self) -> None:
         """Closes the connections."""

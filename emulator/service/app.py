@@ -16,7 +16,7 @@ import orjson
 
 from emulator.engine.refusal import Refused
 from emulator.service import routes
-from emulator.service.auth import authenticate
+from emulator.service.auth import Address, VerifyToken, authenticate
 from emulator.service.call import Call, FileBody, Host, Reply
 from emulator.service.errors import Failure, failure_of
 from emulator.service.values import error_instant, etag, http_date
@@ -65,9 +65,16 @@ Fault = Callable[[str, str], Awaitable[Failure | None]]
 class DataPlane:
     """The application; one for all accounts, which are told apart by who signs."""
 
-    def __init__(self, directory: Directory, *, before: Fault | None = None) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        *,
+        before: Fault | None = None,
+        verify_token: VerifyToken | None = None,
+    ) -> None:
         self._directory = directory
         self._before = before
+        self._verify_token = verify_token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
@@ -89,9 +96,11 @@ class DataPlane:
         account = authenticate(
             self._directory.keys(),
             method=request.method,
-            raw_path=request.raw_path,
+            raw_path=request.address.prefix + request.raw_path,
             query=request.pairs,
             headers=request.headers,
+            address=request.address,
+            verify_token=self._verify_token,
         )
         _check_version(request)
         route, path = routes.find(request.method, request.raw_path)
@@ -165,7 +174,7 @@ class _Failed(Exception):  # noqa: N818 - carries an answer, is none of the tree
 class _Request:
     """What every answer needs of a request, good or bad."""
 
-    __slots__ = ("base", "headers", "id", "method", "pairs", "raw_path", "warning")
+    __slots__ = ("address", "base", "headers", "id", "method", "pairs", "raw_path", "warning")
 
     def __init__(self, scope: Scope) -> None:
         self.method: str = scope["method"]
@@ -174,9 +183,12 @@ class _Request:
             for name, value in scope["headers"]
         }
         raw: bytes = scope.get("raw_path") or scope["path"].encode()
-        self.raw_path = raw.partition(b"?")[0].decode("latin-1")
+        sent = raw.partition(b"?")[0].decode("latin-1")
+        host = self.headers.get("host", "localhost")
+        self.address = Address.parse(sent, host)
+        self.raw_path = sent.removeprefix(self.address.prefix)
         self.pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        self.base = f"{scope['scheme']}://{self.headers.get('host', 'localhost')}"
+        self.base = f"{scope['scheme']}://{host}{self.address.prefix}"
         self.id = str(uuid4())
         self.warning = ""
 

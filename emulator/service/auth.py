@@ -1,9 +1,13 @@
-"""SharedKey: who asks, and whether the signature is theirs.
+"""SharedKey and bearer tokens: who asks, and whether the signature is theirs.
 
 The string to sign is documented under "Authenticate requests to the Azure Batch
 service": verb, eleven headers, the `ocp-` headers, account with the path as it was
 sent, and the query. Clients differ in whether they lower the query's names; both are
 taken. A wrong signature is logged with the string that was signed, never with a key.
+
+A token says who asks, not which account is meant. Azure knows that by the host, whose
+first label is the account; here it is the first of these that names one: the path's
+prefix `/accounts/NAME`, the host `NAME.localhost`, the only account that there is.
 """
 
 from __future__ import annotations
@@ -13,7 +17,10 @@ import binascii
 import hashlib
 import hmac
 import logging
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote
 
 from emulator.engine.refusal import Refused
 
@@ -24,6 +31,35 @@ _SIGNED_HEADERS = (
     "date", "if-modified-since", "if-match", "if-none-match", "if-unmodified-since", "range",
 )  # fmt: skip
 _BODYLESS = frozenset({"GET", "HEAD"})
+_PREFIX = re.compile(r"/accounts/([^/]+)(?=/|$)")
+
+VerifyToken = Callable[[str], None]
+"""Returns if a token is good, else raises `BadTokenError`."""
+
+
+class BadTokenError(Exception):
+    """A token that is not for this service, now; its text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What a request's URL says of the account.
+
+    Attributes:
+        prefix: Of the path, before what the service's own paths begin with; may be empty.
+        account: Which it names, or None.
+    """
+
+    prefix: str
+    account: str | None
+
+    @classmethod
+    def parse(cls, raw_path: str, host: str) -> Address:
+        """Of a path, still percent-encoded, and a `Host` header."""
+        if found := _PREFIX.match(raw_path):
+            return cls(found[0], unquote(found[1]))
+        name, dot, rest = host.partition(":")[0].partition(".")
+        return cls("", name if dot and rest.lower() == "localhost" else None)
 
 
 def string_to_sign(
@@ -74,20 +110,43 @@ def authenticate(
     raw_path: str,
     query: list[tuple[str, str]],
     headers: Mapping[str, str],
+    address: Address,
+    verify_token: VerifyToken | None = None,
 ) -> str:
-    """The name of the account that a request is from.
+    """The name of the account that a request is from, or by a token for.
+
+    Args:
+        accounts: Account name → key.
+        method: Upper case.
+        raw_path: As it was sent, with the address's prefix.
+        query: Decoded names and values, in the request's order.
+        headers: Lower-case names.
+        address: What the URL says of the account.
+        verify_token: None where tokens are not taken: without TLS.
 
     Raises:
         Refused: `AuthenticationFailed`, with the detail that the service gives.
     """
     scheme, _, claim = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        if verify_token is None:
+            raise _refused(
+                "Bearer tokens are taken over https only: python -m emulator serve --tls"
+            )
+        try:
+            verify_token(claim.strip())
+        except BadTokenError as error:
+            raise _refused(f"The access token is not valid: {error}.") from error
+        return _meant(accounts, address)
     name, _, signature = claim.strip().partition(":")
     if scheme.lower() != "sharedkey" or not name or not signature:
         raise _refused(
-            "The Authorization header must be 'SharedKey account:signature'; this emulator"
-            " takes no other scheme over http."
+            "The Authorization header must be 'SharedKey account:signature', or over https"
+            " 'Bearer token'."
         )
     key = accounts.get(name)
+    if key is not None and address.account not in {None, name}:
+        raise _refused(f"The request is signed by {name} and sent to {address.account}.")
     if key is None:
         raise _refused(
             f"Cannot find the claimed account when trying to GetProperties for the account {name}."
@@ -116,6 +175,19 @@ def authenticate(
             f" signature. Server used following string to sign: {texts[0]!r}."
         )
     return name
+
+
+def _meant(accounts: Mapping[str, bytes], address: Address) -> str:
+    if address.account in accounts:
+        return str(address.account)
+    if address.account is not None:
+        raise _refused(f"There is no account {address.account}.")
+    if len(accounts) == 1:
+        return next(iter(accounts))
+    raise _refused(
+        f"A token does not say which of the {len(accounts)} accounts is meant. Name it in the"
+        " endpoint: https://HOST:PORT/accounts/NAME."
+    )
 
 
 def _refused(detail: str) -> Refused:

@@ -21,11 +21,12 @@ from azure.storage.blob import BlobServiceClient
 from emulator.arm.backend import Backend, BackendError
 from emulator.azurite import Azurite
 from emulator.backend import EmulatorBackend, StorageAccounts, new_key, read_keys
+from emulator.certificate import Certificate
 from emulator.clock import SystemClock
+from emulator.http import serving
 from emulator.local import LocalDirectory
 from emulator.nodes.blobs import LocalStorage
 from emulator.nodes.runner import ProcessRunner
-from emulator.serve import _http
 from emulator.server import Server
 
 IDENTITY = (
@@ -247,8 +248,32 @@ async def test_a_pools_identity_opens_storage_to_its_tasks(emulator: Emulator) -
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server.base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        async with _http(server, listener), asyncio.timeout(30):
+        async with serving(server.app, listener), asyncio.timeout(30):
             assert await asyncio.to_thread(work) == b"keyless"
+
+
+@pytest.mark.slow
+async def test_over_tls_containers_come_and_go_for_whom_trusts_the_certificate(
+    tmp_path: Path,
+) -> None:
+    certificate = Certificate(tmp_path / "tls")
+    certificate.ensure()
+    storage = StorageAccounts(LocalDirectory(tmp_path / "local"), None)
+    of_nodes = LocalStorage(endpoint=lambda: None, key=storage.keys.get, auto_storage=storage.sole)
+    runner = ProcessRunner(tmp_path / "nodes", of_nodes)
+    server = Server(data=None, clock=SystemClock(), runner=runner)
+    azurite = await Azurite.start(data=None, accounts={}, certificate=certificate)
+    try:
+        assert azurite.endpoint.startswith("https://127.0.0.1:")
+        backend = EmulatorBackend(server, azurite, storage, certificate.bundle)
+        await backend.create_storage_account("data")
+        await backend.create_container("data", "box")
+        assert await backend.container_exists("data", "box")
+        with pytest.raises(BackendError, match="CERTIFICATE_VERIFY_FAILED"):
+            await EmulatorBackend(server, azurite, storage).container_exists("data", "box")
+    finally:
+        await azurite.close()
+        await server.close()
 
 
 def keyless_task(url: str) -> models.BatchTaskCreateOptions:

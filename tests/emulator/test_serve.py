@@ -297,6 +297,93 @@ def test_in_memory_leaves_nothing_behind(start: Start) -> None:
     assert {path.name for path in served.local.iterdir()} == {"keys.json", "serve.lock"}
 
 
+KEYLESS = """
+import sys
+from datetime import UTC, datetime, timedelta
+from azure.batch import BatchClient, models
+from azure.identity import DefaultAzureCredential
+from azure.storage.blob import (
+    BlobClient, BlobServiceClient, ContainerSasPermissions, generate_container_sas)
+
+batch_url, blob_url, account = sys.argv[1:]
+credential = DefaultAzureCredential()
+with BatchClient(batch_url, credential) as batch:
+    assert [p.id for p in batch.list_pools()] == ["cpu"]
+    text = "".join(part.decode() for part in batch.download_task_file("job", "t", "stdout.txt"))
+    assert text == "seven", text
+now = datetime.now(UTC)
+with BlobServiceClient(f"{blob_url}/{account}", credential=credential) as blobs:
+    box = blobs.create_container("keyless")
+    box.upload_blob("a", b"by token")
+    hour = timedelta(hours=1)
+    delegation = blobs.get_user_delegation_key(now - hour, now + hour)
+    sas = generate_container_sas(
+        account, "keyless", user_delegation_key=delegation,
+        permission=ContainerSasPermissions(read=True), expiry=now + hour)
+with BlobClient.from_blob_url(f"{box.url}/a?{sas}") as blob:
+    print(blob.download_blob().readall().decode())
+"""
+
+
+@pytest.mark.slow
+def test_without_a_key_an_unchanged_credential_opens_batch_and_blobs(
+    start: Start, tmp_path: Path
+) -> None:
+    give_storage(tmp_path, STORAGE)
+    served = start("--tls", "--service-speed", "1000").ready()
+    assert served.said["batch_endpoint"].startswith("https://127.0.0.1:")
+    assert served.said["blob_endpoint"].startswith("https://127.0.0.1:")
+    trusted = served.said["certificate"]
+    told = subprocess.run(
+        (sys.executable, "-m", "emulator", "env", "--json"),
+        cwd=ROOT,
+        env={**os.environ, "HPC_LOCAL_DIR": str(served.local)},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    variables = json.loads(told.stdout)
+    assert variables["IDENTITY_ENDPOINT"] == served.said["identity_endpoint"]
+    # With its key, and what a node does with a key: both over TLS, too.
+    key = AzureNamedKeyCredential("local", served.keys("batch")["local"])
+    bundle = variables["REQUESTS_CA_BUNDLE"]
+    with (
+        BatchClient(served.said["batch_endpoint"], key, connection_verify=bundle) as batch,
+        BlobServiceClient(
+            f"{served.said['blob_endpoint']}/{STORAGE}",
+            credential=served.keys("storage")[STORAGE],
+            connection_verify=trusted,
+        ) as blobs,
+    ):
+        blobs.create_container("box").upload_blob("in/seven", b"seven")
+        make_pool(batch)
+        task = models.BatchTaskCreateOptions(
+            id="t",
+            command_line="cat in/seven",
+            resource_files=[
+                models.ResourceFile(auto_storage_container_name="box", blob_prefix="in/")
+            ],
+        )
+        batch.create_task("job", task)
+        until(lambda: state(batch, "t") == "completed")
+    client = subprocess.run(
+        (
+            *(sys.executable, "-c", KEYLESS),
+            *(served.said["batch_endpoint"], served.said["blob_endpoint"], STORAGE),
+        ),
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (client.returncode, client.stdout) == (0, "by token\n"), client.stderr
+    secrets = (variables["IDENTITY_HEADER"], "PRIVATE KEY")
+    code, err = served.stop()
+    assert (code, "Traceback" in err) == (0, False)
+    assert not any(secret in err for secret in secrets)
+    again = start("--tls", "--no-provider", "--no-blob").ready()
+    assert Path(again.said["certificate"]).read_text() == Path(trusted).read_text()
+
+
 def test_a_port_in_use_is_one_clear_message(start: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -329,7 +416,6 @@ def test_a_second_emulator_is_refused_and_the_first_unharmed(start: Start, tmp_p
 @pytest.mark.parametrize(
     ("options", "status", "says"),
     [
-        (("--tls",), 1, "--tls is not supported yet"),
         (("--in-memory", "--data", "x"), 2, "exclude each other"),
         (("--key", "not base64!"), 2, "not base64"),
         (("--service-speed", "0"), 2, "greater than 0"),
