@@ -6,7 +6,7 @@ outside the result tree, or that no file system takes, is reported and not writt
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 from jobs.blobs import Blob, Container
 from jobs.errors import InputError, JobsError, UnavailableError
 from jobs.results import ResultTree, read_json, write_json
+from jobs.selection import position
 
 DOWNLOADS_AT_ONCE = 96
 _MAX_NAME_BYTES = 255
@@ -55,9 +56,10 @@ def collect(
     *,
     outputs: Container,
     logs: Container,
+    skip: Collection[int] = (),
     progress: Progress | None = None,
 ) -> Collected:
-    """Downloads what a job has left so far.
+    """Downloads what a job has left so far, but for tasks at positions to `skip`.
 
     Raises:
         ServiceError: Storage refused, or a file came with another length than listed.
@@ -70,7 +72,7 @@ def collect(
             (outputs, tree.outputs, "outputs"),
             (logs, tree.logs, "logs"),
         ):
-            total += _collect(container, f"{job_id}/", directory, kind, known, progress)
+            total += _collect(container, f"{job_id}/", directory, kind, known, skip, progress)
     except OSError as error:
         raise InputError(
             f"{error.filename or tree.root} cannot be written: {error.strerror}"
@@ -108,14 +110,17 @@ def _collect(
     directory: Path,
     kind: str,
     known: dict[str, Any],
+    skip: Collection[int],
     progress: Progress | None,
 ) -> Collected:
     refused: list[str] = []
     wanted: list[tuple[Blob, Path]] = []
     files = 0
     for blob in container.list(prefix):
-        files += 1
         name = blob.name.removeprefix(prefix)
+        if skip and position(name.partition("/")[0]) in skip:
+            continue
+        files += 1
         try:
             path = local_path(name, directory)
         except ValueError as error:

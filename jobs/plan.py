@@ -27,8 +27,9 @@ import orjson
 from jobs.checking import Checked, own_files
 from jobs.contents import Contents
 from jobs.durations import iso_duration
-from jobs.errors import WorkloadError
+from jobs.errors import InputError, WorkloadError
 from jobs.inputs import NodeFile
+from jobs.selection import positions_of
 from jobs.templates import Scalar, parse_template
 
 META_WORKLOAD = "jobs.workload"
@@ -67,6 +68,7 @@ class JobPlan:
         job_id: Its id.
         body: The job itself; it closes when `complete_body` is applied.
         complete_body: Applied when every task is in.
+        only: Positions of the tasks that are sent, as `jobs.selection` writes them; all if None.
         digest: Of everything that decides on the tasks; two plans with the same
             digest have the same tasks.
         unbuilt: Whether the program is not built yet, so that ids are provisional.
@@ -78,12 +80,13 @@ class JobPlan:
     complete_body: dict[str, Any]
     digest: str
     unbuilt: bool
+    only: str | None = None
     _contents: Mapping[Path, Contents]
 
     @property
     def count(self) -> int:
         """How many tasks."""
-        return self.checked.rows.count
+        return int(self.body_metadata[META_TASKS])
 
     @property
     def body_metadata(self) -> dict[str, str]:
@@ -97,16 +100,39 @@ class JobPlan:
             WorkloadError: A row's values do not fit a placeholder's format.
         """
         maker = _TaskMaker(self)
+        chosen = None if self.only is None else positions_of(self.only)
         for index, row in enumerate(self.checked.rows.each()):
-            yield maker.task(index, row)
+            if chosen is None or index in chosen:
+                yield maker.task(index, row)
 
 
-def plan(checked: Checked, contents: Mapping[Path, Contents], *, job_id: str) -> JobPlan:
-    """The job. `contents` has every local file; a program not built yet may be left out."""
+def plan(
+    checked: Checked,
+    contents: Mapping[Path, Contents],
+    *,
+    job_id: str,
+    only: str | None = None,
+) -> JobPlan:
+    """The job, or a job of `only` some of its tasks, by position.
+
+    `contents` has every local file; a program not built yet may be left out.
+
+    Raises:
+        InputError: `only` names positions that the job does not have.
+    """
     spec = checked.workload.spec
     unbuilt = any(file.local not in contents for file in checked.program)
     digest = _digest(checked, contents)
-    metadata = {META_WORKLOAD: spec.name, META_PLAN: digest, META_TASKS: str(checked.rows.count)}
+    count = checked.rows.count
+    if only is not None:
+        digest = hashlib.sha256(f"{digest} {only}".encode()).hexdigest()
+        chosen = positions_of(only)
+        if max(chosen) >= count:
+            raise InputError(
+                f"task {max(chosen)} cannot be run again: the workload has {count} tasks now"
+            )
+        count = len(chosen)
+    metadata = {META_WORKLOAD: spec.name, META_PLAN: digest, META_TASKS: str(count)}
     return JobPlan(
         checked=checked,
         job_id=job_id,
@@ -123,6 +149,7 @@ def plan(checked: Checked, contents: Mapping[Path, Contents], *, job_id: str) ->
         },
         digest=digest,
         unbuilt=unbuilt,
+        only=only,
         _contents=contents,
     )
 

@@ -59,6 +59,7 @@ class Report:
         failed: Did not.
         unfinished: Have not ended.
         retries: Attempts beyond the first, of all tasks.
+        reruns: Attempts that were made again by hand; their node seconds count.
         requeues: Times that a task was put back, such as after a preemption.
         elapsed_s: From the first task's submission to the last one's end.
         waited_s: Mean time from submission to the start of the last attempt.
@@ -83,6 +84,7 @@ class Report:
     failed: int
     unfinished: int
     retries: int
+    reruns: int
     requeues: int
     elapsed_s: float
     waited_s: float
@@ -111,9 +113,20 @@ def make_report(
     total: int,
     ends: Collection[TaskEnd],
     last_lines: Mapping[str, str] | None = None,
+    earlier: Collection[TaskEnd] = (),
 ) -> Report:
-    """Computes a report; `last_lines` are those of failed tasks' stderr, by task."""
-    ran = [end for end in ends if end.started is not None]
+    """Computes a report.
+
+    Args:
+        job_id: The job.
+        pool_name: Logical name of its pool.
+        pool: That pool.
+        total: Tasks of the job.
+        ends: How tasks ended, each once.
+        last_lines: Those of failed tasks' stderr, by task.
+        earlier: How tasks had ended before they were run again: they took time and money.
+    """
+    ran = [end for end in (*ends, *earlier) if end.started is not None]
     dedicated = busy_s(end for end in ran if not end.on_spot)
     spot = busy_s(end for end in ran if end.on_spot)
     slowest = max(ran, key=lambda end: end.run_s, default=None)
@@ -126,10 +139,14 @@ def make_report(
         succeeded=succeeded,
         failed=len(ends) - succeeded,
         unfinished=max(0, total - len(ends)),
-        retries=sum(end.retries for end in ends),
-        requeues=sum(end.requeues for end in ends),
+        retries=sum(end.retries for end in (*ends, *earlier)),
+        reruns=len(earlier),
+        requeues=sum(end.requeues for end in (*ends, *earlier)),
         elapsed_s=(
-            max(end.ended for end in ends) - min(end.created for end in ends) if ends else 0.0
+            max(end.ended for end in (*ends, *earlier))
+            - min(end.created for end in (*ends, *earlier))
+            if ends or earlier
+            else 0.0
         ),
         waited_s=(
             sum(max(0.0, (end.started or 0.0) - end.created) for end in ran) / len(ran)
@@ -187,6 +204,8 @@ def report_table(report: Report) -> Table:
         outcome += f", {report.unfinished} not finished"
     if report.retries or report.requeues:
         outcome += f"; {report.retries} retries, {report.requeues} requeues"
+    if report.reruns:
+        outcome += f"; {report.reruns} run again"
     table.add_row("job", report.job_id)
     table.add_row("tasks", outcome)
     table.add_row(

@@ -3,6 +3,7 @@
     job.json                 what was submitted, so that later verbs find everything
     outputs/TASKID/…         what tasks left, as their `outputs` name it
     logs/TASKID/stdout.txt   and stderr.txt
+    attempts/N/…             outputs and logs of tasks that were run again, from attempt N
     report.json              the last report
     .collected.json          what was downloaded already (name → etag, size)
 
@@ -23,7 +24,23 @@ from jobs.errors import InputError, shown
 MANIFEST_VERSION = 1
 DEFAULT_ROOT = Path("results")
 LAST = "last"
+_ATTEMPT = re.compile(r"(.+)-r\d+")
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """Tasks of a job that were run again, in a job of their own.
+
+    Attributes:
+        job_id: That job.
+        tasks: Their positions, as `jobs.selection` writes them.
+        created: When, UTC, ISO 8601.
+    """
+
+    job_id: str
+    tasks: str
+    created: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +51,7 @@ class Manifest:
         job_id: The job.
         workload: Absolute path of the workload file.
         overrides: `NAME=VALUE` texts of `--set`.
+        attempts: What was run again, the latest last.
         stack: Name given by `--stack`, or None.
         outputs: Absolute path given by `--outputs`, or None.
         plan: Digest of the plan.
@@ -50,7 +68,18 @@ class Manifest:
     tasks: int
     created: str
     overrides: tuple[str, ...] = field(default=())
+    attempts: tuple[Attempt, ...] = field(default=())
     version: int = MANIFEST_VERSION
+
+    @property
+    def current(self) -> str:
+        """The job that is watched: the latest attempt's, else the first."""
+        return self.attempts[-1].job_id if self.attempts else self.job_id
+
+    @property
+    def job_ids(self) -> tuple[str, ...]:
+        """Every job of the tree, the first one first."""
+        return (self.job_id, *(attempt.job_id for attempt in self.attempts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +103,10 @@ class ResultTree:
         """A directory for each task with stdout.txt and stderr.txt."""
         return self.root / "logs"
 
+    def attempt(self, number: int) -> Path:
+        """What tasks had left before they were run again, after the attempt of this number."""
+        return self.root / "attempts" / str(number)
+
     @property
     def report_file(self) -> Path:
         """The last report, as JSON."""
@@ -96,7 +129,13 @@ class ResultTree:
         """
         values = read_json(self.manifest_file)
         try:
-            manifest = Manifest(**{**values, "overrides": tuple(values.get("overrides", ()))})
+            manifest = Manifest(
+                **{
+                    **values,
+                    "overrides": tuple(values.get("overrides", ())),
+                    "attempts": tuple(Attempt(**item) for item in values.get("attempts", ())),
+                }
+            )
         except TypeError as error:
             raise InputError(f"{shown(self.manifest_file)} is damaged: {error}") from error
         if manifest.version != MANIFEST_VERSION:
@@ -135,6 +174,9 @@ def find_tree(job: str, root: Path) -> ResultTree:
     exact = tree_of(job, root)
     if exact.manifest_file.exists():
         return exact
+    again = _ATTEMPT.fullmatch(job)
+    if again is not None and tree_of(again[1], root).manifest_file.exists():
+        return tree_of(again[1], root)
     fitting = [path for path in known if path.name.startswith(job)]
     if len(fitting) == 1:
         return ResultTree(fitting[0])

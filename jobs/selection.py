@@ -6,7 +6,7 @@ A task's position is the number that its id begins with, counted from 0.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from jobs.errors import InputError
@@ -83,8 +83,6 @@ def written_positions(positions: Iterable[int]) -> str:
     return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in spans)
 
 
-def positions_of(text: str) -> Callable[[int], bool]:
-    """Whether a position is in a selection that `written_positions` made."""
-    spans = parse_selection(text).ranges or ()
-    chosen = frozenset(number for span in spans for number in span)
-    return chosen.__contains__
+def positions_of(text: str) -> frozenset[int]:
+    """The positions that `written_positions` wrote."""
+    return frozenset(n for span in parse_selection(text).ranges or () for n in span)

@@ -11,7 +11,7 @@ import shlex
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -23,12 +23,22 @@ from jobs.answer import answer, answer_steps
 from jobs.build import build_program
 from jobs.checking import Checked, check
 from jobs.collect import Collected, collect
-from jobs.errors import EXIT_OK, InterruptError, TaskFailureError, UnavailableError, shown
+from jobs.errors import (
+    EXIT_OK,
+    InputError,
+    InterruptError,
+    ServiceError,
+    TaskFailureError,
+    UnavailableError,
+    shown,
+)
 from jobs.loading import LoadedWorkload, load_workload
 from jobs.plan import JobPlan, plan
 from jobs.progress import Progress
 from jobs.report import Report, failure_lines, last_lines, make_report, money, report_table
-from jobs.results import Manifest, ResultTree, tree_of, write_json
+from jobs.rerun import all_ends, earlier_jobs, set_aside
+from jobs.results import Attempt, Manifest, ResultTree, tree_of, write_json
+from jobs.selection import positions_of
 from jobs.session import Session, Target, content_cache
 from jobs.stage import Staged, contents_of, stage
 from jobs.submit import Submitted, submit
@@ -51,6 +61,8 @@ class RunOptions:
         detach: Whether to leave once everything is submitted.
         timeout_s: How long to wait for the tasks.
         resume: Whether the job may exist already.
+        again: The result tree whose tasks are run again, or None.
+        only: Their positions, as `jobs.selection` writes them.
     """
 
     workload: Path
@@ -61,6 +73,8 @@ class RunOptions:
     detach: bool = False
     timeout_s: float | None = None
     resume: bool = False
+    again: ResultTree | None = None
+    only: str | None = None
 
 
 def run_workload(options: RunOptions, terminal: Terminal) -> int:
@@ -74,7 +88,7 @@ def run_workload(options: RunOptions, terminal: Terminal) -> int:
         session = Session(stack=checked.stack)
         session.check_pool(checked.pool)
         job = prepare(checked, session, options, terminal)
-    tree = tree_of(job.job_id, options.out)
+    tree = options.again or tree_of(job.job_id, options.out)
     submitted = send(job, session, tree, options, terminal)
     if options.detach:
         terminal.show(job.job_id)
@@ -87,7 +101,7 @@ def run_workload(options: RunOptions, terminal: Terminal) -> int:
                 "results": str(tree.root),
             }
         )
-        terminal.note(f"watch it: {_verb('wait', job.job_id, options)}")
+        terminal.note(f"watch it: {_verb('wait', tree.root.name, options)}")
         return EXIT_OK
     return finish(checked, session, tree, options, terminal, job_id=job.job_id)
 
@@ -112,7 +126,12 @@ def prepare(
             what = "built" if built.ran else "up to date"
             terminal.note(f"program: {shown(built.output)} {what}")
         contents = contents_of(checked, cache)
-    job = plan(checked, contents, job_id=options.job_id or new_job_id(checked.workload))
+    job = plan(
+        checked,
+        contents,
+        job_id=options.job_id or new_job_id(checked.workload),
+        only=options.only,
+    )
     staged = stage_files(checked, contents, session)
     if staged.files:
         terminal.note(
@@ -144,29 +163,48 @@ def send(
     job: JobPlan, session: Session, tree: ResultTree, options: RunOptions, terminal: Terminal
 ) -> Submitted:
     """Submits, with a manifest written before the first request, so that it can be resumed."""
-    target = options.target
-    tree.write_manifest(
-        Manifest(
-            job_id=job.job_id,
-            workload=str(job.checked.workload.path.absolute()),
-            stack=target.stack,
-            outputs=None if target.outputs is None else str(target.outputs.absolute()),
-            plan=job.digest,
-            tasks=job.count,
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-            overrides=options.overrides,
-        )
-    )
-    again = f"finish the submission: {_verb('resume', job.job_id, options)}"
+    before = _note_submission(job, tree, options)
+    again = f"finish the submission: {_verb('resume', tree.root.name, options)}"
     try:
         with _interruptible(f"job {job.job_id} is partly submitted; {again}"):
             submitted = submit(job, session.service, resume=options.resume)
     except UnavailableError as error:
         error.args = (f"{error}\njob {job.job_id} may be partly submitted; {again}",)
         raise
+    except (ServiceError, InputError):
+        if before is not None:
+            tree.write_manifest(before)
+        raise
     there = f" ({submitted.present:,} were there)" if submitted.present else ""
     terminal.note(f"submitted: job {job.job_id}, {counted(submitted.added, 'task')}{there}")
     return submitted
+
+
+def _note_submission(job: JobPlan, tree: ResultTree, options: RunOptions) -> Manifest | None:
+    """Writes what is about to be submitted; the manifest before, of tasks that run again."""
+    target = options.target
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    if job.only is None:
+        tree.write_manifest(
+            Manifest(
+                job_id=job.job_id,
+                workload=str(job.checked.workload.path.absolute()),
+                stack=target.stack,
+                outputs=None if target.outputs is None else str(target.outputs.absolute()),
+                plan=job.digest,
+                tasks=job.count,
+                created=created,
+                overrides=options.overrides,
+            )
+        )
+        return None
+    before = tree.read_manifest()
+    if before.current == job.job_id:
+        return None
+    set_aside(tree, len(before.job_ids), positions_of(job.only))
+    attempt = Attempt(job_id=job.job_id, tasks=job.only, created=created)
+    tree.write_manifest(replace(before, attempts=(*before.attempts, attempt)))
+    return before
 
 
 def finish(
@@ -180,13 +218,14 @@ def finish(
 ) -> int:
     """Waits, collects, merges, checks and reports."""
     come_back = (
-        f"job {job_id} goes on.\n  watch it again: {_verb('wait', job_id, options)}\n"
-        f"  cancel it: {_verb('cancel', job_id, options)}"
+        f"job {job_id} goes on.\n  watch it again: {_verb('wait', tree.root.name, options)}\n"
+        f"  cancel it: {_verb('cancel', tree.root.name, options)}"
     )
+    manifest = tree.read_manifest()
     with _interruptible(come_back):
         watcher = Watcher(service=session.service, job_id=job_id)
         look = follow(watcher, session, terminal, timeout_s=options.timeout_s)
-        collected = bring_home(job_id, session, tree)
+        collected = bring_home(manifest, session, tree)
         note_collected(collected, tree, terminal)
         report = report_on(watcher, look, checked, tree)
         failure: TaskFailureError | None = None
@@ -194,7 +233,7 @@ def finish(
             failure = failed_tasks(report, tree, options)
         else:
             try:
-                answer(checked.workload, tree, job_id, results_to_stderr=terminal.json)
+                answer(checked.workload, tree, manifest.job_id, results_to_stderr=terminal.json)
             except TaskFailureError as error:
                 failure = error
     if answer_steps(checked.workload.spec):
@@ -225,15 +264,19 @@ def follow(
         return watch(watcher, progress.show, timeout_s=timeout_s)
 
 
-def bring_home(job_id: str, session: Session, tree: ResultTree) -> Collected:
-    """Downloads what the job has left so far."""
+def bring_home(manifest: Manifest, session: Session, tree: ResultTree) -> Collected:
+    """Downloads what the job has left so far: of each task, its latest attempt."""
     stack = session.stack
-    return collect(
-        job_id,
-        tree,
-        outputs=session.container(stack.outputs_container),
-        logs=session.container(stack.logs_container),
-    )
+    total = Collected(files=0, fetched=0, bytes_fetched=0, refused=())
+    for job_id, skip in (*earlier_jobs(manifest), (manifest.current, frozenset[int]())):
+        total += collect(
+            job_id,
+            tree,
+            outputs=session.container(stack.outputs_container),
+            logs=session.container(stack.logs_container),
+            skip=skip,
+        )
+    return total
 
 
 def note_collected(collected: Collected, tree: ResultTree, terminal: Terminal) -> None:
@@ -247,15 +290,17 @@ def note_collected(collected: Collected, tree: ResultTree, terminal: Terminal) -
 
 
 def report_on(watcher: Watcher, look: Look, checked: Checked, tree: ResultTree) -> Report:
-    """Computes and keeps the report."""
-    ends = list(watcher.ends.values())
+    """Computes and keeps the report, over all attempts."""
+    manifest = tree.read_manifest()
+    ends = all_ends(manifest, list(watcher.ends.values()), watcher.service)
     report = make_report(
-        job_id=watcher.job_id,
+        job_id=manifest.job_id,
         pool_name=checked.workload.spec.pool,
         pool=checked.pool,
-        total=look.total,
-        ends=ends,
-        last_lines=last_lines(tree, ends),
+        total=manifest.tasks if manifest.attempts else look.total,
+        ends=ends.latest,
+        last_lines=last_lines(tree, ends.latest),
+        earlier=ends.earlier,
     )
     write_json(tree.report_file, report.as_json())
     return report
@@ -271,6 +316,7 @@ def failed_tasks(report: Report, tree: ResultTree, options: RunOptions) -> TaskF
             lines.append(f"its log: {shown(log)}")
     if answer_steps(load_workload(options.workload, options.overrides).spec):
         lines.append("merge and check were not run")
+    lines.append(f"run them again: {_verb('rerun', tree.root.name, options)}")
     return TaskFailureError("\n  ".join(lines))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import typer
 
-from jobs.cli.following import cancel, explain, list_jobs, resume, status, wait
+from jobs.cli.following import cancel, explain, list_jobs, rerun, resume, status, wait
 from jobs.cli.gathering import collect, logs, report
 from jobs.cli.sending import build, run, stage, submit, validate
 
@@ -40,6 +40,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "stage": stage,
     "wait": wait,
     "resume": resume,
+    "rerun": rerun,
     "status": status,
     "explain": explain,
     "list": list_jobs,

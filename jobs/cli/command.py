@@ -73,9 +73,11 @@ def known(
         target=Target.of(manifest),
         overrides=manifest.overrides,
         out=out,
-        job_id=manifest.job_id,
+        job_id=manifest.current,
         detach=detach,
         timeout_s=timeout_s,
         resume=resume,
+        again=tree if manifest.attempts else None,
+        only=manifest.attempts[-1].tasks if manifest.attempts else None,
     )
     return manifest, tree, options

@@ -1,7 +1,8 @@
-"""Verbs that follow a job: wait, resume, status, explain, list, cancel."""
+"""Verbs that follow a job: wait, resume, rerun, status, explain, list, cancel."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jobs.cli.command import command, known
+from jobs.errors import InputError
 from jobs.explain import Explanation, explain_job, explain_task
 from jobs.logs import LogReader
 from jobs.options import (
@@ -25,12 +27,13 @@ from jobs.options import (
     VerboseOption,
 )
 from jobs.plan import META_SUBMISSION, META_TASKS, META_WORKLOAD
+from jobs.rerun import all_ends, chosen, next_job_id
 from jobs.results import DEFAULT_ROOT, LAST
-from jobs.selection import parse_selection
+from jobs.selection import FAILED, parse_selection, written_positions
 from jobs.service import segment
 from jobs.session import Session, Target
 from jobs.submit import metadata_of
-from jobs.terminal import Terminal
+from jobs.terminal import Terminal, counted
 from jobs.watch import Look, Watcher
 from jobs.workflow import checked_workload, finish, run_workload
 
@@ -54,7 +57,7 @@ def wait(
         manifest, tree, options = known(job, out, timeout_s=timeout)
         checked = checked_workload(options)
         session = Session(stack=checked.stack)
-        code = finish(checked, session, tree, options, terminal, job_id=manifest.job_id)
+        code = finish(checked, session, tree, options, terminal, job_id=manifest.current)
     raise typer.Exit(code)
 
 
@@ -80,6 +83,69 @@ def resume(
     raise typer.Exit(code)
 
 
+def rerun(
+    job: JobArgument = LAST,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Tasks that failed or never ended (the default).")
+    ] = False,
+    exit_codes: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--exit-code", help="Failed tasks of this exit code; may be repeated.", metavar="N"
+        ),
+    ] = None,
+    tasks: Annotated[
+        str | None,
+        typer.Option("--tasks", help="These tasks, whatever became of them.", metavar="TASKS"),
+    ] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Leave once everything is submitted.")
+    ] = False,
+    timeout: TimeoutOption = None,
+    out: OutOption = DEFAULT_ROOT,
+    json_output: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+    color: ColorOption = True,
+) -> None:
+    """Run failed tasks again.
+
+    In the same result tree, with the program and inputs as they are now. What the tasks
+    had left is set aside under attempts/; then as `run`.
+
+    Examples:
+      python -m jobs rerun
+
+      python -m jobs rerun mc-7f3a --exit-code 137
+
+      python -m jobs rerun --tasks 0-9
+    """
+    with command(json_output, quiet, verbose, color) as terminal:
+        if tasks is not None and (failed or exit_codes):
+            raise InputError("--tasks says which tasks: leave --failed and --exit-code out")
+        selection = parse_selection(FAILED if tasks is None else tasks)
+        manifest, tree, options = known(job, out, timeout_s=timeout, detach=detach)
+        session = Session(stack=options.target.load())
+        watcher = Watcher(service=session.service, job_id=manifest.current)
+        look = watcher.look()
+        ends = all_ends(manifest, list(watcher.ends.values()), session.service)
+        again = chosen(manifest, look, ends, selection, exit_codes or ())
+        if not again:
+            terminal.note("no task is to be run again")
+            terminal.result({"version": 1, "job_id": manifest.job_id, "tasks": 0})
+            return
+        terminal.note(f"again: {counted(len(again), 'task')} of {manifest.tasks}")
+        options = replace(
+            options,
+            job_id=next_job_id(manifest),
+            again=tree,
+            only=written_positions(again),
+            resume=False,
+        )
+        code = run_workload(options, terminal)
+    raise typer.Exit(code)
+
+
 def status(
     job: JobArgument = LAST,
     out: OutOption = DEFAULT_ROOT,
@@ -92,9 +158,9 @@ def status(
     with command(json_output, quiet, verbose, color) as terminal:
         manifest, _, options = known(job, out)
         session = Session(stack=options.target.load())
-        look = Watcher(service=session.service, job_id=manifest.job_id).look()
-        terminal.result({"version": 1, "job_id": manifest.job_id, **_look_json(look)})
-        terminal.show(_status_table(manifest.job_id, look))
+        look = Watcher(service=session.service, job_id=manifest.current).look()
+        terminal.result({"version": 1, "job_id": manifest.current, **_look_json(look)})
+        terminal.show(_status_table(manifest.current, look))
 
 
 def explain(
@@ -124,10 +190,10 @@ def explain(
         selection = None if tasks is None else parse_selection(tasks)
         manifest, tree, options = known(job, out)
         session = Session(stack=options.target.load())
-        watcher = Watcher(service=session.service, job_id=manifest.job_id)
+        watcher = Watcher(service=session.service, job_id=manifest.current)
         reader = LogReader(
             service=session.service,
-            job_id=manifest.job_id,
+            job_id=manifest.current,
             tree=tree,
             container=session.container(session.stack.logs_container),
         )
@@ -146,7 +212,7 @@ def explain(
         terminal.result(
             {
                 "version": 1,
-                "job_id": manifest.job_id,
+                "job_id": manifest.current,
                 "explanations": [explanation.as_json() for explanation in explained],
             }
         )
@@ -218,11 +284,11 @@ def cancel(
     with command(json_output, quiet, verbose, color) as terminal:
         manifest, _, options = known(job, out)
         session = Session(stack=options.target.load())
-        path = f"/jobs/{segment(manifest.job_id)}/terminate"
+        path = f"/jobs/{segment(manifest.current)}/terminate"
         body = {"terminateReason": "CanceledByUser"}
-        session.service.call("POST", path, f"ending job {manifest.job_id}", body=body)
-        terminal.result({"version": 1, "job_id": manifest.job_id, "canceled": True})
-        terminal.show(f"{manifest.job_id}: is being ended; what it left: python -m jobs collect")
+        session.service.call("POST", path, f"ending job {manifest.current}", body=body)
+        terminal.result({"version": 1, "job_id": manifest.current, "canceled": True})
+        terminal.show(f"{manifest.current}: is being ended; what it left: python -m jobs collect")
 
 
 def _look_json(look: Look) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def collect(
     with command(json_output, quiet, verbose, color) as terminal:
         manifest, tree, options = known(job, out)
         session = Session(stack=options.target.load())
-        collected = bring_home(manifest.job_id, session, tree)
+        collected = bring_home(manifest, session, tree)
         note_collected(collected, tree, terminal)
         terminal.result(
             {
@@ -108,7 +108,7 @@ def logs(
         session = Session(stack=options.target.load())
         reader = LogReader(
             service=session.service,
-            job_id=manifest.job_id,
+            job_id=manifest.current,
             tree=tree,
             container=session.container(session.stack.logs_container),
         )
@@ -161,7 +161,7 @@ def report(
         manifest, tree, options = known(job, out)
         checked = checked_workload(options)
         session = Session(stack=checked.stack)
-        watcher = Watcher(service=session.service, job_id=manifest.job_id)
+        watcher = Watcher(service=session.service, job_id=manifest.current)
         made = report_on(watcher, watcher.look(), checked, tree)
         terminal.result({"version": 1, "results": str(tree.root), "report": made.as_json()})
         terminal.show(report_table(made))

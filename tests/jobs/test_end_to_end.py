@@ -239,6 +239,47 @@ def test_logs_are_followed_while_tasks_run(directory: Directory) -> None:
         assert process.wait(30) == 0
 
 
+def test_what_failed_runs_again_in_the_same_result_tree(
+    directory: Directory, tmp_path: Path
+) -> None:
+    flag = tmp_path / "flag"
+    text = """\
+        name: again
+        pool: cpu
+        variables: {flag: FLAG}
+        script: |
+          echo {index} > out-{index}
+          test {index} -eq 0 || test -e {flag}-{index} || exit 7{index}
+        outputs: ["out-*"]
+        tasks: 3
+        merge: [sh, -c, "cat outputs/*/out-* > all.txt"]
+        check: [sh, -c, 'test "$(cat all.txt | xargs)" = "0 1 2"']
+        """
+    directory.write(text.replace("FLAG", str(flag)))
+    _, err = directory.jobs("run", "job.yaml", "--job-id", "again", code=1)
+    assert "run them again: python -m jobs rerun again" in err
+    assert directory.json("rerun", "--exit-code", "99") == {
+        "version": 1, "job_id": "again", "tasks": 0,
+    }  # fmt: skip
+    Path(f"{flag}-1").touch()
+    first = directory.json("rerun", "again", "--exit-code", "71", code=1)
+    assert first["job_id"] == "again-r2"
+    assert (first["report"]["failed"], first["report"]["reruns"]) == (1, 1)
+    assert list(directory.path.glob("results/again/attempts/1/outputs/0000001-*/out-1"))
+    Path(f"{flag}-2").touch()
+    second = directory.json("rerun", "last", "--detach")
+    assert (second["job_id"], second["added"]) == ("again-r3", 1)
+    done = directory.json("wait", "again-r3")
+    report = done["report"]
+    assert (report["tasks"], report["succeeded"], report["reruns"]) == (3, 3, 2)
+    assert (directory.path / "results/again/all.txt").read_text().split() == ["0", "1", "2"]
+    assert [path.name for path in (directory.path / "results").iterdir()] == ["again"]
+    shutil.rmtree(directory.path / "results/again/outputs")
+    directory.json("collect", "again")
+    assert len(list(directory.path.glob("results/again/outputs/*"))) == 3
+    assert "no task is to be run again" in directory.jobs("rerun")[1]
+
+
 def test_a_command_that_does_not_exist_is_told(directory: Directory) -> None:
     directory.write("name: bad\npool: cpu\ncommand: ./nothing\n")
     _, err = directory.jobs("run", "job.yaml", code=1)

@@ -31,7 +31,7 @@ def end(
 
 PLAIN = Report(
     job_id="j", pool="cpu", vm_size="Standard_D4s_v5", tasks=3, succeeded=3, failed=0,
-    unfinished=0, retries=0, requeues=0, elapsed_s=1, waited_s=1, task_s=1, slowest_s=1,
+    unfinished=0, retries=0, reruns=0, requeues=0, elapsed_s=1, waited_s=1, task_s=1, slowest_s=1,
     slowest_task="t", nodes=1, dedicated_node_s=1, spot_node_s=0, cost=0.1, currency="USD",
     prices_as_of="2026-11-01", failures=(),
 )  # fmt: skip

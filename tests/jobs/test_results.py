@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from jobs.errors import InputError
-from jobs.results import Manifest, find_tree, tree_of
+from jobs.results import Attempt, Manifest, find_tree, tree_of
 
 
 def manifest(job_id: str) -> Manifest:
@@ -27,6 +28,16 @@ def test_a_job_is_found_by_its_id_its_beginning_and_as_the_last(tmp_path: Path) 
     assert find_tree("last", tmp_path).root.name == "other"
     with pytest.raises(InputError, match="begins the ids of several jobs: mc-1, mc-2"):
         find_tree("mc", tmp_path)
+
+
+def test_attempts_are_kept_and_their_ids_find_the_tree(tmp_path: Path) -> None:
+    tree = tree_of("mc-1", tmp_path)
+    again = Attempt(job_id="mc-1-r2", tasks="0-3,7", created="2026-01-02T00:00:00+00:00")
+    written = replace(manifest("mc-1"), attempts=(again,))
+    tree.write_manifest(written)
+    assert tree.read_manifest() == written
+    assert (written.current, written.job_ids) == ("mc-1-r2", ("mc-1", "mc-1-r2"))
+    assert find_tree("mc-1-r2", tmp_path).root == tree.root
 
 
 @pytest.mark.parametrize("job_id", ["", "..", "a/b", "a b", "x" * 65, "a\n"])

@@ -1,0 +1,120 @@
+"""Which tasks to run again, and what a result tree holds when some were.
+
+Tasks that run again do so in a job of their own (`JOBID-r2`), because a job that is over
+takes no more. They keep their positions, so that of each task the latest attempt counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+
+from jobs.errors import InputError
+from jobs.results import DEFAULT_ROOT, Attempt, Manifest, ResultTree, tree_of
+from jobs.selection import Selection, position, positions_of
+from jobs.service import BatchService
+from jobs.watch import Look, TaskEnd, Watcher
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ends:
+    """How the tasks of a result tree ended.
+
+    Attributes:
+        latest: Of each task, its latest attempt, if that is over.
+        earlier: The attempts before.
+    """
+
+    latest: tuple[TaskEnd, ...]
+    earlier: tuple[TaskEnd, ...]
+
+
+def superseded(attempts: Iterable[Attempt]) -> frozenset[int]:
+    """Positions of the tasks that these attempts ran again."""
+    return frozenset().union(*(positions_of(attempt.tasks) for attempt in attempts))
+
+
+def earlier_jobs(manifest: Manifest) -> Iterator[tuple[str, frozenset[int]]]:
+    """Every job of a tree but the current one, with the positions that no longer count."""
+    for number, job_id in enumerate(manifest.job_ids[:-1]):
+        yield job_id, superseded(manifest.attempts[number:])
+
+
+def all_ends(manifest: Manifest, current: Collection[TaskEnd], service: BatchService) -> Ends:
+    """How the tasks ended, over all attempts; `current` are those of the current job.
+
+    Raises:
+        ServiceError: The job of an earlier attempt is gone, or the service refuses.
+    """
+    latest = list(current)
+    earlier: list[TaskEnd] = []
+    for job_id, gone in earlier_jobs(manifest):
+        watcher = Watcher(service=service, job_id=job_id)
+        watcher.look()
+        for end in watcher.ends.values():
+            (earlier if position(end.id) in gone else latest).append(end)
+    return Ends(latest=tuple(latest), earlier=tuple(earlier))
+
+
+def chosen(
+    manifest: Manifest,
+    look: Look,
+    ends: Ends,
+    selection: Selection,
+    exit_codes: Collection[int] = (),
+) -> frozenset[int]:
+    """Positions of the tasks that are to run again.
+
+    Without exit codes those count as failed that never ended, too: of a job that is over.
+
+    Raises:
+        InputError: The current job is not over.
+    """
+    if not look.over:
+        raise InputError(
+            f"job {manifest.current} is not over: wait for it, or end it "
+            f"(python -m jobs cancel {manifest.job_id})"
+        )
+    found = {
+        position(end.id)
+        for end in ends.latest
+        if selection.has(end.id)
+        and (not selection.failed or not end.succeeded)
+        and (not exit_codes or end.exit_code in exit_codes)
+    }
+    if selection.failed and not exit_codes:
+        known = {position(end.id) for end in ends.latest}
+        found |= {number for number in range(manifest.tasks) if number not in known}
+    return frozenset(found - {-1})
+
+
+def next_job_id(manifest: Manifest) -> str:
+    """The id of the next attempt's job.
+
+    Raises:
+        InputError: It would be too long for a job's id.
+    """
+    job_id = f"{manifest.job_id}-r{len(manifest.attempts) + 2}"
+    try:
+        tree_of(job_id, DEFAULT_ROOT)
+    except InputError as error:
+        raise InputError(
+            f"job {manifest.job_id} has an id too long to append `-r2` to: submit it again "
+            "under a shorter one"
+        ) from error
+    return job_id
+
+
+def set_aside(tree: ResultTree, number: int, positions: Collection[int]) -> int:
+    """Moves what tasks have left to attempt `number`; how many directories."""
+    moved = 0
+    for directory in (tree.outputs, tree.logs):
+        if not directory.is_dir():
+            continue
+        for path in list(directory.iterdir()):
+            if position(path.name) in positions:
+                target = tree.attempt(number) / directory.name / path.name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                path.rename(target)
+                moved += 1
+    return moved
