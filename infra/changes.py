@@ -5,8 +5,9 @@ engine, each resource answering with what the state has of it, and each pool's i
 are compared with those in the state. So ids, subnets and names are the real ones, and
 the answer is the one that `pulumi preview` gives, told per field with the reason.
 
-What this does not do: ask Azure. Drift is found by `pulumi refresh`, and jobs bound to
-a pool are known to the Batch service alone (`python -m jobs list`).
+What this does not do: ask Azure, or tell a new value of a secret from an old one. Drift
+is found by `pulumi refresh`, and jobs bound to a pool are known to the Batch service
+alone (`python -m jobs list`).
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pulumi
-from pulumi.runtime import Mocks, mocks, settings
+from pulumi.runtime import Mocks, mocks, set_all_config, settings
 from pulumi.runtime.stack import run_pulumi_func
 
 from infra.config import NAMESPACE
+from infra.equipment import SECRETS_NAMESPACE
 from infra.errors import StackFileError
 from infra.estate import Estate
 from infra.platform import Platform
@@ -32,7 +34,12 @@ from infra.pool_changes import EFFECTS, Effect
 
 POOL = "azure-native:batch:Pool"
 UNKNOWN = "(known after deployment)"
+SECRET = "[secret]"  # noqa: S105 - what is shown instead of a secret
 _NAME = "poolName"
+# What Pulumi marks a secret with, on the wire and in state.
+_SIGNATURE = "4dabf18193072939515e22adb298388d"
+_SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - a mark
+_SECRET_FIELDS = frozenset({"accountKey", "password"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +118,9 @@ def read_state(stack: str, *, file: Path | None, root: Path) -> DeployedState:
             return DeployedState.parse(file.read_text(encoding="utf-8"), source=str(file))
         except (OSError, UnicodeDecodeError) as error:
             raise StackFileError(f"{file} cannot be read: {error}") from error
-    command = ["pulumi", "stack", "export", "--stack", stack]
+    # Pulumi encrypts a list whole that has a secret in it, so mounts and accounts could not
+    # be compared otherwise. What is secret stays in this process.
+    command = ["pulumi", "stack", "export", "--show-secrets", "--stack", stack]
     try:
         done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     except OSError as error:
@@ -129,19 +138,20 @@ def read_state(stack: str, *, file: Path | None, root: Path) -> DeployedState:
 
 def pool_changes(estate: Estate, state: DeployedState) -> list[PoolChange]:
     """What deploying the estate does to each pool, in order of logical name."""
-    wanted = _wanted_pools(estate, state)
+    secrets = {pool.name: pool.equipment.secret_names() for pool in estate.pools}
+    wanted = _wanted_pools(estate, state, frozenset().union(*secrets.values()))
     deployed = state.pools()
     changes = []
     for name in sorted({*wanted, *deployed}):
         if name not in deployed:
             changes.append(PoolChange(pool=name, pool_id=None, action="create"))
             continue
-        before = deployed[name]["inputs"]
+        before = _plain(deployed[name]["inputs"])
         pool_id = str(before[_NAME])
         if name not in wanted:
             changes.append(PoolChange(pool=name, pool_id=pool_id, action="delete"))
             continue
-        fields = tuple(_differences(before, wanted[name]))
+        fields = tuple(_differences(before, wanted[name], has_secrets=bool(secrets.get(name))))
         changes.append(
             PoolChange(pool=name, pool_id=pool_id, action=_action(fields), fields=fields)
         )
@@ -149,28 +159,58 @@ def pool_changes(estate: Estate, state: DeployedState) -> list[PoolChange]:
 
 
 def _plain(value: Any) -> Any:
-    """A registered input as state has it: unknown values named, whole numbers as such."""
+    """An input, registered or of state: unknowns named, whole numbers as such, secrets bare.
+
+    What a state has encrypted is `[secret]`.
+    """
     if isinstance(value, pulumi.output.Unknown):
         return UNKNOWN
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, dict):
+        if value.get(_SIGNATURE) == _SECRET_SIGNATURE:
+            return _bare(value)
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_plain(item) for item in value]
     return value
 
 
-def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[FieldChange]:
+def _bare(sealed: Mapping[str, Any]) -> Any:
+    """What a secret holds, if it is not encrypted."""
+    if "plaintext" in sealed:
+        return _plain(json.loads(sealed["plaintext"]))
+    return _plain(sealed["value"]) if "value" in sealed else SECRET
+
+
+def _differences(
+    before: Mapping[str, Any], after: Mapping[str, Any], *, has_secrets: bool
+) -> list[FieldChange]:
+    pairs = {
+        field: (_veiled(before.get(field)), _veiled(after.get(field))) for field in sorted(EFFECTS)
+    }
+    # Of a field that the state has encrypted whole nobody can say what differs.
+    pairs = {field: pair for field, pair in pairs.items() if SECRET not in pair}
     found = [
-        FieldChange(
-            field=field, effect=EFFECTS[field], before=before.get(field), after=after.get(field)
-        )
-        for field in sorted(EFFECTS)
-        if before.get(field) != after.get(field)
+        FieldChange(field=field, effect=EFFECTS[field], before=old, after=new)
+        for field, (old, new) in pairs.items()
+        if old != new
     ]
-    # The name follows from the others; alone it tells that the program names differently.
-    return [change for change in found if change.field != _NAME] or found
+    rest = [change for change in found if change.field != _NAME]
+    # The name follows from the others; alone it tells that the program names differently,
+    # unless it follows from a secret, which nobody has here.
+    return rest if rest or has_secrets else found
+
+
+def _veiled(value: Any) -> Any:
+    """A value without its secrets, which the program has none of here and nobody is told."""
+    if isinstance(value, Mapping):
+        return {
+            key: SECRET if key in _SECRET_FIELDS else _veiled(item) for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_veiled(item) for item in value]
+    return value
 
 
 def _action(fields: tuple[FieldChange, ...]) -> Literal["same", "update", "replace"]:
@@ -192,7 +232,7 @@ class _Deployed(Mocks):
         entry = self._state.resources.get((args.typ, args.name))
         if entry is None:
             return None, {}
-        return entry.get("id"), {**args.inputs, **entry.get("outputs", {})}
+        return entry.get("id"), {**args.inputs, **_plain(entry.get("outputs", {}))}
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]]]:
         """The identity that deployed the state, which is all that the program asks for."""
@@ -204,9 +244,12 @@ class _Deployed(Mocks):
         return {"subscriptionId": ""}, []
 
 
-def _wanted_pools(estate: Estate, state: DeployedState) -> dict[str, Mapping[str, Any]]:
+def _wanted_pools(
+    estate: Estate, state: DeployedState, secrets: frozenset[str]
+) -> dict[str, Mapping[str, Any]]:
     """The inputs of each pool that the program declares, by logical name."""
     deployed = _Deployed(state)
+    set_all_config({f"{SECRETS_NAMESPACE}:{name}": SECRET for name in secrets})
 
     def program() -> None:
         Platform(NAMESPACE, estate)

@@ -17,9 +17,11 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
+from pydantic import Discriminator, Field, StringConstraints, Tag
 
+from infra.equipment import EquipmentConfig
 from infra.images import ImageName
+from infra.model import Model
 
 NAMESPACE = "hpc"
 SCHEMA_FILE = Path(__file__).with_name("config.schema.json")
@@ -49,12 +51,6 @@ SubnetId = Annotated[
 ]
 Email = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
 Nodes = Annotated[int, Field(ge=0, le=5000)]
-
-
-class Model(BaseModel):
-    """What all parts of the config share: unknown keys are errors, values are final."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class FollowPendingScale(Model):
@@ -188,7 +184,7 @@ class GalleryImageConfig(Model):
     )
 
 
-class PoolConfig(Model):
+class PoolConfig(EquipmentConfig):
     """One pool. The preset fills in whatever is left out."""
 
     preset: Preset = Field(

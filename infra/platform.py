@@ -35,6 +35,7 @@ from infra.components.private_link import (
 from infra.components.storage import Storage, StorageArgs
 from infra.errors import InfraError
 from infra.estate import Estate
+from infra.inbound import inbound_ports
 from infra.names import PREFIX, account_name, resource_group_name
 from infra.outputs import Provisioned, stack_outputs
 from infra.sources import PROJECT_ROOT, decode_engine_config
@@ -107,7 +108,7 @@ class Platform(pulumi.ComponentResource):
         links = self._private_link(network, data, account) if network else ()
         monitoring = self._monitoring(account, data=data, packages=packages)
         self._alerts(account)
-        pools = self._pools(account, nodes, network, after=(*nodes.assignments, *links))
+        pools = self._pools(account, nodes, network, data, after=(*nodes.assignments, *links))
         self.outputs = stack_outputs(
             estate,
             Provisioned(
@@ -214,6 +215,7 @@ class Platform(pulumi.ComponentResource):
                 plan=self._estate.network,
                 nat_gateway=config.nat_gateway,
                 allow_package_sources=config.allow_package_sources,
+                inbound={pool.name: inbound_ports(pool.equipment) for pool in self._estate.pools},
             ),
             self._child(),
         )
@@ -283,6 +285,7 @@ class Platform(pulumi.ComponentResource):
         account: BatchAccount,
         nodes: Identity,
         network: Network | None,
+        data: Storage,
         *,
         after: tuple[pulumi.Resource, ...],
     ) -> dict[str, Pool]:
@@ -300,6 +303,7 @@ class Platform(pulumi.ComponentResource):
                         if network
                         else str(config.existing_subnet_id)
                     ),
+                    data_account_name=data.account_name,
                     identity_id=nodes.identity_id,
                     public_addresses=config.public_addresses,
                     after=after,

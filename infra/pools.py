@@ -23,6 +23,7 @@ from infra.config import (
     Preset,
     StartTaskConfig,
 )
+from infra.equipment import EquipmentConfig
 from infra.images import IMAGES, Image, ImageName
 from infra.sizes import VmSize, find_size
 
@@ -123,6 +124,7 @@ class PoolPlan:
         size: The table's row, or None for a size that it does not know.
         image: The marketplace image or None; exactly one of it and `gallery_image_id`.
         min_dedicated_nodes: Dedicated nodes that are always there.
+        equipment: File systems, disks, accounts and the like, as the config has them.
     """
 
     name: str
@@ -145,6 +147,7 @@ class PoolPlan:
     ephemeral_os_disk: bool
     encryption_at_host: bool
     metadata: Mapping[str, str]
+    equipment: EquipmentConfig
 
     @property
     def os(self) -> str:
@@ -215,6 +218,7 @@ def plan_pool(name: str, config: PoolConfig, *, root: Path) -> PoolPlan:
         ephemeral_os_disk=config.ephemeral_os_disk,
         encryption_at_host=config.encryption_at_host,
         metadata=MappingProxyType(dict(sorted(config.metadata.items()))),
+        equipment=config,
     )
 
 

@@ -1,6 +1,7 @@
 """Who may talk to nodes and whom nodes may talk to, as data.
 
-Nothing comes in but, where pools run MPI, traffic inside the subnet. Out goes what Batch
+Nothing comes in but, where pools run MPI, traffic inside the subnet, and what a pool's
+config lets in by port and address. Out goes what Batch
 itself needs and no more:
 https://learn.microsoft.com/azure/batch/simplified-compute-node-communication.
 The platform's addresses (DNS, instance metadata and with it managed identity) are not
@@ -9,11 +10,15 @@ subject to these rules.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Final, Literal
 
 ANY: Final = "*"
+_FIRST_INBOUND_PRIORITY: Final = 300
+
+Protocol = Literal["Tcp", "Udp", "*"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,10 +30,20 @@ class SecurityRule:
     priority: int
     direction: Literal["Inbound", "Outbound"]
     access: Literal["Allow", "Deny"]
-    protocol: Literal["Tcp", "*"]
+    protocol: Protocol
     source: str
     destination: str
     ports: tuple[str, ...] = (ANY,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboundPort:
+    """A port of nodes that named addresses may reach."""
+
+    name: str
+    protocol: Literal["Tcp", "Udp"]
+    port: int
+    sources: tuple[str, ...]
 
 
 def pool_subnet_rules(
@@ -38,6 +53,7 @@ def pool_subnet_rules(
     inter_node: bool,
     allow_package_sources: bool,
     endpoint_prefix: IPv4Network | None = None,
+    inbound: Sequence[InboundPort] = (),
 ) -> tuple[SecurityRule, ...]:
     """The rules of a subnet with pools in it, in order of direction and priority.
 
@@ -47,6 +63,7 @@ def pool_subnet_rules(
         inter_node: Whether nodes of the subnet may talk to each other.
         allow_package_sources: Whether nodes may reach the internet on ports 80 and 443.
         endpoint_prefix: Addresses of private endpoints, or None without any.
+        inbound: Ports of nodes in it that named addresses may reach.
     """
     subnet = str(prefix)
     rules = []
@@ -86,6 +103,21 @@ def pool_subnet_rules(
                 ports=("80", "443"),
             )
         )
+    wanted = [(port, source) for port in inbound for source in port.sources]
+    rules += [
+        SecurityRule(
+            name=f"allow-{port.name}-{index}-inbound",
+            description="Asked for in the pool's config",
+            priority=_FIRST_INBOUND_PRIORITY + index,
+            direction="Inbound",
+            access="Allow",
+            protocol=port.protocol,
+            source=source,
+            destination=subnet,
+            ports=(str(port.port),),
+        )
+        for index, (port, source) in enumerate(wanted)
+    ]
     rules += [
         SecurityRule(
             name=f"deny-all-{direction.lower()}",
@@ -105,9 +137,7 @@ def pool_subnet_rules(
 _DIRECTIONS: tuple[Literal["Inbound", "Outbound"], ...] = ("Inbound", "Outbound")
 
 
-def _out(
-    name: str, priority: int, protocol: Literal["Tcp", "*"], tag: str, description: str
-) -> SecurityRule:
+def _out(name: str, priority: int, protocol: Protocol, tag: str, description: str) -> SecurityRule:
     return SecurityRule(
         name=f"allow-{name}-outbound",
         description=description,

@@ -1,14 +1,15 @@
 """The network that nodes live in: a virtual network, its subnets and who may talk.
 
-What it deliberately does not do: open anything inbound. Batch nodes under simplified
-communication call the service, never the other way round, and people reach nodes
-through the Batch API. Subnets are resources of their own and the virtual network
-declares none inline: mixing the two makes each deployment undo the other.
+What it deliberately does not do: open anything inbound unless a pool's config asks for
+it. Batch nodes under simplified communication call the service, never the other way
+round, and people reach nodes through the Batch API. Subnets are resources of their own
+and the virtual network declares none inline: mixing the two makes each deployment undo
+the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -28,7 +29,7 @@ from pulumi_azure_native.network import (
 )
 
 from infra.components.place import Place
-from infra.security_rules import SecurityRule, pool_subnet_rules
+from infra.security_rules import InboundPort, SecurityRule, pool_subnet_rules
 from infra.subnets import ENDPOINT_SUBNET, NetworkPlan
 
 
@@ -40,12 +41,14 @@ class NetworkArgs:
         plan: Which subnets there are.
         nat_gateway: Whether outbound traffic leaves through a NAT gateway.
         allow_package_sources: Whether nodes may reach the internet on ports 80 and 443.
+        inbound: Ports that named addresses may reach, by the pool's logical name.
     """
 
     place: Place
     plan: NetworkPlan
     nat_gateway: bool
     allow_package_sources: bool
+    inbound: Mapping[str, Sequence[InboundPort]]
 
 
 class Network(pulumi.ComponentResource):
@@ -84,6 +87,7 @@ class Network(pulumi.ComponentResource):
                 inter_node=planned.inter_node,
                 allow_package_sources=args.allow_package_sources,
                 endpoint_prefix=args.plan.endpoint_prefix,
+                inbound=[port for pool in planned.pools for port in args.inbound[pool]],
             )
             group = NetworkSecurityGroup(
                 f"{name}-{planned.name}-nsg",

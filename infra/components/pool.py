@@ -7,6 +7,9 @@ name, always the same, so this component makes the name itself: the logical name
 digest of everything that cannot be changed live. Such a change is a new name, a new
 name is a new pool, and everything else is an update.
 
+A secret (a password, a storage key) goes into the digest through scrypt, so that a new
+value makes a new pool and the name gives nobody a cheap way to try guesses.
+
 What it deliberately does not do: wait for jobs. Jobs bound to the old pool end with it;
 `python -m infra changes` tells beforehand which pools a deployment replaces.
 """
@@ -48,7 +51,14 @@ from pulumi_azure_native.batch import (
 )
 
 from infra.components.place import Place
+from infra.components.pool_equipment import (
+    Secret,
+    endpoint_arguments,
+    equip_machine,
+    pool_arguments,
+)
 from infra.config import StartTaskConfig
+from infra.equipment import SECRETS_NAMESPACE
 from infra.pool_changes import REPLACED_ON_CHANGES
 from infra.pools import PoolPlan, ScalePlan
 
@@ -64,6 +74,7 @@ class PoolArgs:
         stack: The stack's name, kept in the pool's metadata.
         account_name: Batch account.
         subnet_id: Subnet that nodes join.
+        data_account_name: Storage account of blob mounts that name none.
         identity_id: Identity with which nodes read and write blobs.
         public_addresses: Whether nodes have public addresses.
         after: What must exist before a node starts, such as the identity's grants.
@@ -74,6 +85,7 @@ class PoolArgs:
     stack: str
     account_name: pulumi.Input[str]
     subnet_id: pulumi.Input[str]
+    data_account_name: pulumi.Input[str]
     identity_id: pulumi.Input[str]
     public_addresses: bool
     after: tuple[pulumi.Resource, ...]
@@ -98,7 +110,7 @@ class Pool(pulumi.ComponentResource):
             plan.name,
             resource_group_name=args.place.resource_group_name,
             account_name=args.account_name,
-            pool_name=pulumi.Output.json_dumps(fixed, sort_keys=True).apply(
+            pool_name=pulumi.Output.json_dumps(named_after(args), sort_keys=True).apply(
                 lambda text: pool_name(plan.name, text)
             ),
             **fixed,
@@ -128,7 +140,27 @@ def pool_name(logical_name: str, unchangeable: str) -> str:
     return f"{logical_name}-{digest[:8]}"
 
 
-def unchangeable(args: PoolArgs) -> dict[str, Any]:
+def named_after(args: PoolArgs) -> dict[str, Any]:
+    """What a pool's name is the digest of: all that is unchangeable, no secret in clear."""
+    return unchangeable(args, secret=_fingerprint)
+
+
+def _secret(name: str) -> pulumi.Output[str]:
+    return pulumi.Config(SECRETS_NAMESPACE).require_secret(name)
+
+
+def _fingerprint(name: str) -> pulumi.Output[str]:
+    return pulumi.Output.unsecret(_secret(name).apply(lambda value: fingerprint(name, value)))
+
+
+def fingerprint(name: str, value: str) -> str:
+    """A digest of a secret that takes long to try guesses on."""
+    return hashlib.scrypt(
+        value.encode(), salt=f"{SECRETS_NAMESPACE}:{name}".encode(), n=2**14, r=8, p=1, dklen=16
+    ).hex()
+
+
+def unchangeable(args: PoolArgs, *, secret: Secret = _secret) -> dict[str, Any]:
     """The arguments that only a new pool can have; plain data, so that it has a digest."""
     plan = args.plan
     virtual_machine: VirtualMachineConfigurationArgsDict = {
@@ -141,6 +173,8 @@ def unchangeable(args: PoolArgs) -> dict[str, Any]:
         }
     if plan.encryption_at_host:
         virtual_machine["security_profile"] = {"encryption_at_host": True}
+    equipment = plan.equipment
+    equip_machine(virtual_machine, equipment, identity_id=args.identity_id)
     deployment: DeploymentConfigurationArgsDict = {
         "virtual_machine_configuration": virtual_machine
     }
@@ -158,6 +192,8 @@ def unchangeable(args: PoolArgs) -> dict[str, Any]:
             )
         },
     }
+    if equipment.inbound:
+        network["endpoint_configuration"] = endpoint_arguments(equipment.inbound)
     scheduling: TaskSchedulingPolicyArgsDict = {"node_fill_type": _FILL[plan.fill]}
     arguments = {
         "deployment_configuration": deployment,
@@ -173,6 +209,12 @@ def unchangeable(args: PoolArgs) -> dict[str, Any]:
         "task_scheduling_policy": scheduling,
         "task_slots_per_node": plan.task_slots_per_node,
         "vm_size": plan.vm_size,
+        **pool_arguments(
+            equipment,
+            data_account_name=args.data_account_name,
+            identity_id=args.identity_id,
+            secret=secret,
+        ),
     }
     return {name: value for name, value in arguments.items() if value is not None}
 

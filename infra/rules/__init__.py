@@ -11,10 +11,32 @@ from collections.abc import Iterator
 
 from infra.estate import Estate
 from infra.findings import Finding
-from infra.rules import account, formulas, images, network, pools, quota, retirements, sizes
+from infra.rules import (
+    account,
+    equipment,
+    formulas,
+    images,
+    inbound,
+    network,
+    pools,
+    quota,
+    retirements,
+    sizes,
+)
 from infra.rules.rule import Rule
 
-MODULES = (account, formulas, images, network, pools, quota, retirements, sizes)
+MODULES = (
+    account,
+    equipment,
+    formulas,
+    images,
+    inbound,
+    network,
+    pools,
+    quota,
+    retirements,
+    sizes,
+)
 RULES: tuple[Rule, ...] = tuple(
     sorted((rule for module in MODULES for rule in module.RULES), key=lambda rule: rule.code)
 )

@@ -28,9 +28,20 @@ from infra.platform import Platform
 from infra.pool_changes import Effect
 from infra.sources import PROJECT_ROOT
 
+SECRETS = {"hpc-secrets:lab": "b2YgYSB0ZXN0"}
+ACCOUNTS = {"lab": {"password_secret": "lab"}}
+SAME = {"lab": "same", "mpi": "same"}
+SHARE = {
+    "type": "files",
+    "path": "share",
+    "account_name": "labfiles",
+    "share_url": "https://labfiles.file.core.windows.net/scratch",
+    "account_key_secret": "lab",
+}
 BASE: dict[str, Any] = {
     "pools": {
         "cpu": {"scale": {"max_dedicated_nodes": 2}},
+        "lab": {"mounts": [SHARE], "user_accounts": ACCOUNTS},
         "mpi": {"preset": "rdma", "scale": {"mode": "fixed", "dedicated_nodes": 2}},
     }
 }
@@ -40,30 +51,54 @@ def with_cpu(**config: Any) -> dict[str, Any]:
     return {**BASE, "pools": {**BASE["pools"], "cpu": {**BASE["pools"]["cpu"], **config}}}
 
 
+def with_lab(**config: Any) -> dict[str, Any]:
+    return {**BASE, "pools": {**BASE["pools"], "lab": {**BASE["pools"]["lab"], **config}}}
+
+
 CHANGES: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
-    "nothing": (BASE, {"cpu": "same", "mpi": "same"}),
-    "metadata": (with_cpu(metadata={"team": "cfd"}), {"cpu": "update", "mpi": "same"}),
-    "scale": (with_cpu(scale={"max_dedicated_nodes": 3}), {"cpu": "update", "mpi": "same"}),
-    "size": (with_cpu(vm_size="Standard_D8s_v5"), {"cpu": "replace", "mpi": "same"}),
-    "slots": (with_cpu(task_slots_per_node=2), {"cpu": "replace", "mpi": "same"}),
-    "image": (with_cpu(image="almalinux-hpc-9"), {"cpu": "replace", "mpi": "same"}),
+    "nothing": (BASE, {"cpu": "same", **SAME}),
+    "metadata": (
+        with_cpu(metadata={"team": "cfd"}),
+        {"cpu": "update", **SAME},
+    ),
+    "scale": (
+        with_cpu(scale={"max_dedicated_nodes": 3}),
+        {"cpu": "update", **SAME},
+    ),
+    "size": (
+        with_cpu(vm_size="Standard_D8s_v5"),
+        {"cpu": "replace", **SAME},
+    ),
+    "slots": (with_cpu(task_slots_per_node=2), {"cpu": "replace", **SAME}),
+    "image": (with_cpu(image="almalinux-hpc-9"), {"cpu": "replace", **SAME}),
     "subnet": (
         {**BASE, "network": {"subnets": "per-pool"}},
-        {"cpu": "replace", "mpi": "replace"},
+        {"cpu": "replace", "lab": "replace", "mpi": "replace"},
     ),
     "addresses": (
         {**BASE, "network": {"public_addresses": False, "nat_gateway": True}},
-        {"cpu": "replace", "mpi": "replace"},
+        {"cpu": "replace", "lab": "replace", "mpi": "replace"},
     ),
     "start-task": (
         with_cpu(start_task={"command_line": "/bin/true"}),
-        {"cpu": "update", "mpi": "same"},
+        {"cpu": "update", **SAME},
     ),
     "new-pool": (
         {"pools": {**BASE["pools"], "more": {}}},
-        {"cpu": "same", "more": "create", "mpi": "same"},
+        {"cpu": "same", "more": "create", **SAME},
     ),
-    "no-pool": ({"pools": {"cpu": BASE["pools"]["cpu"]}}, {"cpu": "same", "mpi": "delete"}),
+    "account": (
+        with_lab(user_accounts={"lab": {**ACCOUNTS["lab"], "elevated": True}}),
+        {"cpu": "same", "lab": "replace", "mpi": "same"},
+    ),
+    "mount": (
+        with_lab(mounts=[{**SHARE, "path": "scratch"}]),
+        {"cpu": "same", "lab": "replace", "mpi": "same"},
+    ),
+    "no-pool": (
+        {"pools": {"cpu": BASE["pools"]["cpu"]}},
+        {"cpu": "same", "lab": "delete", "mpi": "delete"},
+    ),
 }
 
 
@@ -74,7 +109,7 @@ def provision(config: dict[str, Any]) -> ProgramRun:
         for name, value in Platform("hpc", estate).outputs.items():
             pulumi.export(name, value)
 
-    return run_program(program, project="hpc", stack="dev")
+    return run_program(program, project="hpc", stack="dev", config=SECRETS)
 
 
 def state_of(run: ProgramRun) -> str:
@@ -102,7 +137,9 @@ def told(config: dict[str, Any], state: DeployedState) -> dict[str, PoolChange]:
     return {change.pool: change for change in pool_changes(estate, state)}
 
 
-@pytest.mark.parametrize("case", ["nothing", "scale", "size", "subnet", "new-pool", "no-pool"])
+@pytest.mark.parametrize(
+    "case", ["nothing", "scale", "size", "mount", "subnet", "new-pool", "no-pool"]
+)
 def test_each_pool_is_told_what_happens_to_it(case: str, deployed: DeployedState) -> None:
     config, expected = CHANGES[case]
     assert {name: change.action for name, change in told(config, deployed).items()} == expected
@@ -159,7 +196,7 @@ def test_the_command_prints_a_line_a_pool(
     with pytest.raises(SystemExit, match="0"):
         cli.main(["changes", "--stack", "dev", "--state", str(state), "--json"])
     pools = json.loads(capsys.readouterr().out)["pools"]
-    assert [pool["action"] for pool in pools] == ["replace", "same"]
+    assert [pool["action"] for pool in pools] == ["replace", "same", "same"]
 
 
 @dataclass(frozen=True)
@@ -170,7 +207,8 @@ class Engine:
     file: Path
 
     def configure(self, config: dict[str, Any]) -> None:
-        document = {"config": {f"hpc:{key}": value for key, value in config.items()}}
+        values = {f"hpc:{key}": value for key, value in config.items()}
+        document = {"config": {**values, **SECRETS}}
         self.file.write_text(
             yaml.safe_dump({**yaml.safe_load(self.file.read_text(encoding="utf-8")), **document}),
             encoding="utf-8",

@@ -11,7 +11,7 @@ import pytest
 from pulumi_azure_native.batch import PoolArgs as AzurePoolArgs
 
 from infra.components.place import Place
-from infra.components.pool import PoolArgs, pool_name, unchangeable
+from infra.components.pool import PoolArgs, fingerprint, pool_name, unchangeable
 from infra.config import StackConfig
 from infra.estate import plan_estate
 from infra.pool_changes import EFFECTS, REPLACED_ON_CHANGES, Effect
@@ -28,6 +28,23 @@ NEW_POOL = [
     {"ephemeral_os_disk": True},
     {"encryption_at_host": True},
     {"display_name": "Pool of the lab"},
+    {"mounts": [{"type": "blob", "path": "data", "container": "inputs"}]},
+    {"mounts": [{"type": "nfs", "path": "home", "source": "files.lab.example:/home"}]},
+    {"containers": {"images": ["docker.io/library/alpine:3"]}},
+    {"data_disks": [{"lun": 0, "size_gib": 64}]},
+    {"user_accounts": {"cfd": {"password_secret": "cfd"}}},
+    {"extensions": {"a": {"publisher": "p", "type": "t", "version": "1.0"}}},
+    {"upgrade_policy": {"mode": "manual"}},
+    {
+        "inbound": {
+            "web": {
+                "port": 8080,
+                "first_frontend_port": 10000,
+                "last_frontend_port": 10099,
+                "allow_from": ["203.0.113.7/32"],
+            }
+        }
+    },
 ]
 SAME_POOL = [
     {"scale": {"mode": "fixed", "dedicated_nodes": 2}},
@@ -46,11 +63,13 @@ def name_of(pool: dict[str, Any], **args: Any) -> str:
         "stack": "dev",
         "account_name": "account",
         "subnet_id": "/subnets/pools",
+        "data_account_name": "hpcdevdata",
         "identity_id": "/identities/nodes",
         "public_addresses": True,
         "after": (),
     }
-    text = json.dumps(unchangeable(PoolArgs(**{**given, **args})), sort_keys=True)
+    secret = {"cfd": "fingerprint"}.__getitem__
+    text = json.dumps(unchangeable(PoolArgs(**{**given, **args}), secret=secret), sort_keys=True)
     return pool_name("a", text)
 
 
@@ -66,6 +85,13 @@ def test_a_pool_that_moves_or_changes_its_identity_is_a_new_pool() -> None:
     assert name_of({}, subnet_id="/subnets/other") != NAME
     assert name_of({}, identity_id="/identities/other") != NAME
     assert name_of({}, public_addresses=False) != NAME
+
+
+def test_a_secrets_digest_is_its_own_and_tells_nothing_of_it() -> None:
+    first = fingerprint("cfd", "of a test")
+    assert first == fingerprint("cfd", "of a test")
+    assert len({first, fingerprint("cfd", "of another"), fingerprint("dfc", "of a test")}) == 3
+    assert "of a test" not in first
 
 
 def test_two_pools_of_one_kind_have_names_of_their_own() -> None:

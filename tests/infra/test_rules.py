@@ -53,6 +53,50 @@ def start(command: str, **more: Any) -> dict[str, Any]:
     return pool(start_task={"command_line": command, **more})
 
 
+def blob(path: str = "data", **more: Any) -> dict[str, Any]:
+    return {"type": "blob", "path": path, "container": "inputs", **more}
+
+
+def files(share: str) -> dict[str, Any]:
+    return {
+        "type": "files",
+        "path": "share",
+        "account_name": "labfiles",
+        "share_url": f"https://{share}.file.core.windows.net/scratch",
+        "account_key_secret": "files_key",
+    }
+
+
+def disks(*luns: int) -> dict[str, Any]:
+    return pool(data_disks=[{"lun": lun, "size_gib": 64} for lun in luns])
+
+
+def extended(publisher: str, kind: str, **more: Any) -> dict[str, Any]:
+    one = {"publisher": publisher, "type": kind, "version": "1.0"}
+    return pool(extensions={"one": one}, **more)
+
+
+def port(**more: Any) -> dict[str, Any]:
+    return {
+        "port": 8080,
+        "first_frontend_port": 10000,
+        "last_frontend_port": 10099,
+        "allow_from": ["203.0.113.7/32"],
+        **more,
+    }
+
+
+def upgraded(**policy: Any) -> dict[str, Any]:
+    return pool(upgrade_policy={"mode": "automatic", **policy})
+
+
+CONTAINERS_ALONE = {"EQU007": "all workloads of this pool run in containers"}
+HEALTH = {
+    "publisher": "Microsoft.ManagedServices",
+    "type": "ApplicationHealthLinux",
+    "version": "1.0",
+}
+
 CASES = [
     Case("ACC001", {"authentication": "shared-key"}, {"authentication": "entra"}),
     Case(
@@ -69,6 +113,96 @@ CASES = [
         "ACC004",
         {"storage": {"logs_container": "outputs"}},
         {"storage": {"logs_container": "outputs-logs"}},
+    ),
+    Case(
+        "EQU001",
+        pool(mounts=[blob(f"m{index}") for index in range(11)]),
+        pool(mounts=[blob(f"m{index}") for index in range(10)]),
+    ),
+    Case(
+        "EQU002",
+        pool(mounts=[blob("data"), blob("data", container="outputs")]),
+        pool(mounts=[blob("data"), blob("data/out", container="outputs")]),
+    ),
+    Case(
+        "EQU003",
+        pool(mounts=[blob(container="input")]),
+        pool(mounts=[blob(container="input", account_name="another")]),
+    ),
+    Case("EQU004", pool(mounts=[files("labfile")]), pool(mounts=[files("labfiles")])),
+    Case(
+        "EQU005",
+        {"ignore": CONTAINERS_ALONE, **pool(containers={})},
+        {"ignore": CONTAINERS_ALONE, **pool(containers={}, image="ubuntu-hpc-24.04")},
+    ),
+    Case(
+        "EQU006",
+        {
+            "ignore": CONTAINERS_ALONE,
+            **pool(image="ubuntu-hpc-24.04", containers={"images": ["lab.azurecr.io/cfd:1"]}),
+        },
+        {
+            "ignore": CONTAINERS_ALONE,
+            **pool(
+                image="ubuntu-hpc-24.04",
+                containers={
+                    "images": ["Lab.azurecr.io/cfd:1", "docker.io/library/alpine:3"],
+                    "registries": ["lab.azurecr.io"],
+                },
+            ),
+        },
+    ),
+    Case("EQU007", pool(image="ubuntu-hpc-24.04", containers={}), pool(image="ubuntu-hpc-24.04")),
+    Case("EQU008", disks(0, 1, 0), disks(0, 1, 63)),
+    Case(
+        "EQU009",
+        pool(user_accounts={"cfd": {"password_secret": "cfd", "uid": 1200}}),
+        pool(user_accounts={"cfd": {"password_secret": "cfd", "uid": 1200, "gid": 1200}}),
+    ),
+    Case(
+        "EQU010",
+        extended("Microsoft.Azure.Extensions", "CustomScript"),
+        extended("Microsoft.Azure.Monitor", "AzureMonitorLinuxAgent"),
+    ),
+    Case(
+        "EQU011",
+        extended("Microsoft.HpcCompute", "NvidiaGpuDriverLinux", image="ubuntu-hpc-24.04"),
+        extended("Microsoft.HpcCompute", "NvidiaGpuDriverLinux"),
+    ),
+    Case("EQU012", upgraded(max_batch_percent=21), upgraded(max_batch_percent=20)),
+    Case(
+        "EQU013",
+        upgraded(mode="rolling"),
+        pool(upgrade_policy={"mode": "rolling"}, extensions={"health": HEALTH}),
+    ),
+    Case(
+        "INB001",
+        {
+            "network": {"public_addresses": False, "nat_gateway": True},
+            **pool(inbound={"web": port()}),
+        },
+        pool(inbound={"web": port()}),
+    ),
+    Case(
+        "INB002",
+        pool(inbound={"web": port(allow_from=[f"203.0.113.{n}/32" for n in range(25)])}),
+        pool(inbound={"web": port(allow_from=[f"203.0.113.{n}/32" for n in range(24)])}),
+    ),
+    Case(
+        "INB003",
+        pool(inbound={"a": port(), "b": port(port=81, last_frontend_port=10200)}),
+        pool(
+            inbound={
+                "a": port(),
+                "b": port(port=81, first_frontend_port=10100, last_frontend_port=10200),
+            }
+        ),
+    ),
+    Case("INB004", pool(inbound={"ssh": port(port=22)}), pool(inbound={"ssh": port(port=2222)})),
+    Case(
+        "INB005",
+        pool(inbound={"web": port(allow_from=["0.0.0.0/0"])}),
+        pool(inbound={"web": port(allow_from=["203.0.113.0/24"])}),
     ),
     Case(
         "FOR001",
@@ -263,7 +397,7 @@ def root(tmp_path: Path) -> Path:
 
 def codes(raw: Mapping[str, Any], root: Path, stack: str = "dev", today: date = TODAY) -> set[str]:
     planned = plan_stack(stack, {**pool(), **raw}, root=root, today=today)
-    return {finding.code for finding in planned.findings}
+    return {finding.code for finding in planned.findings if finding.silenced is None}
 
 
 def test_the_config_that_cases_start_from_has_no_finding(root: Path) -> None:
@@ -308,6 +442,29 @@ def test_an_unknown_rule_cannot_be_silenced(root: Path) -> None:
     planned = plan_stack("dev", {**pool(), "ignore": {"POL099": "no such rule here"}}, root=root)
     (finding,) = planned.findings
     assert (finding.path, finding.is_error) == ("ignore.POL099", True)
+
+
+@pytest.mark.parametrize(
+    ("first", "last"), [(10000, 10098), (49950, 50049), (55000, 55099), (65500, 65535)]
+)
+def test_a_range_of_public_ports_is_large_and_free(first: int, last: int, root: Path) -> None:
+    asked = port(first_frontend_port=first, last_frontend_port=last)
+    assert codes(pool(inbound={"web": asked}), root) == {"INB003"}
+
+
+def test_five_ports_may_come_in_and_not_six(root: Path) -> None:
+    def ports(count: int) -> dict[str, Any]:
+        return {
+            f"p{n}": port(
+                port=8000 + n,
+                first_frontend_port=10000 + 100 * n,
+                last_frontend_port=10099 + 100 * n,
+            )
+            for n in range(count)
+        }
+
+    assert codes(pool(inbound=ports(5)), root) == set()
+    assert codes(pool(inbound=ports(6)), root) == {"INB002"}
 
 
 @pytest.mark.parametrize(

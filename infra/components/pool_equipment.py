@@ -1,0 +1,252 @@
+"""A pool's equipment as arguments of azure-native's pool.
+
+Plain data, like the rest of what only a new pool can have, so that it goes into the
+digest that names the pool. What is left out of the config is left out here: a plain
+pool's arguments, and with them its name, are the same as without this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import pulumi
+from pulumi_azure_native.batch import (
+    CachingType,
+    ContainerConfigurationArgsDict,
+    ContainerType,
+    DataDiskArgsDict,
+    ElevationLevel,
+    InboundEndpointProtocol,
+    InboundNatPoolArgsDict,
+    NetworkSecurityGroupRuleAccess,
+    NetworkSecurityGroupRuleArgsDict,
+    PoolEndpointConfigurationArgsDict,
+    StorageAccountType,
+    VirtualMachineConfigurationArgsDict,
+    VMExtensionArgsDict,
+)
+
+from infra.equipment import (
+    BlobMount,
+    CifsMount,
+    ContainersConfig,
+    DataDiskConfig,
+    EquipmentConfig,
+    ExtensionConfig,
+    FilesMount,
+    InboundConfig,
+    Mount,
+    NfsMount,
+    UpgradePolicyConfig,
+    UserAccountConfig,
+)
+
+Secret = Callable[[str], pulumi.Input[str]]
+
+FIRST_PRIORITY: Final = 150
+_LAST_PRIORITY: Final = 4096
+_CACHING: Final = {
+    "none": CachingType.NONE,
+    "read-only": CachingType.READ_ONLY,
+    "read-write": CachingType.READ_WRITE,
+}
+
+
+def equip_machine(
+    machine: VirtualMachineConfigurationArgsDict,
+    equipment: EquipmentConfig,
+    *,
+    identity_id: pulumi.Input[str],
+) -> None:
+    """Adds what belongs to the virtual machine: containers, disks, extensions."""
+    if equipment.containers is not None:
+        machine["container_configuration"] = _containers(equipment.containers, identity_id)
+    if equipment.data_disks:
+        machine["data_disks"] = [_disk(disk) for disk in equipment.data_disks]
+    if equipment.extensions:
+        machine["extensions"] = [
+            _extension(name, extension) for name, extension in sorted(equipment.extensions.items())
+        ]
+
+
+def pool_arguments(
+    equipment: EquipmentConfig,
+    *,
+    data_account_name: pulumi.Input[str],
+    identity_id: pulumi.Input[str],
+    secret: Secret,
+) -> dict[str, Any]:
+    """What of the equipment belongs to the pool: mounts, accounts, upgrades.
+
+    Args:
+        equipment: The config's.
+        data_account_name: Account of blob mounts that name none.
+        identity_id: Identity with which nodes read and write blobs.
+        secret: Gives a secret of `hpc-secrets` by its name.
+    """
+    arguments: dict[str, Any] = {}
+    if equipment.mounts:
+        arguments["mount_configuration"] = [
+            _mount(mount, data_account_name, identity_id, secret) for mount in equipment.mounts
+        ]
+    if equipment.user_accounts:
+        arguments["user_accounts"] = [
+            _account(name, account, secret)
+            for name, account in sorted(equipment.user_accounts.items())
+        ]
+    if equipment.upgrade_policy is not None:
+        arguments["upgrade_policy"] = _upgrade(equipment.upgrade_policy)
+    return arguments
+
+
+def endpoint_arguments(inbound: Mapping[str, InboundConfig]) -> PoolEndpointConfigurationArgsDict:
+    """The endpoint configuration of inbound ports.
+
+    Batch opens a port to everybody unless its rules say otherwise, so the last rule of
+    each denies. Priorities run on over all ports of the pool, as Batch wants them unique.
+    """
+    pools: list[InboundNatPoolArgsDict] = []
+    priority = FIRST_PRIORITY
+    last = _LAST_PRIORITY
+    for name, port in sorted(inbound.items()):
+        rules: list[NetworkSecurityGroupRuleArgsDict] = []
+        for source in port.allow_from:
+            rules.append(_rule(priority, NetworkSecurityGroupRuleAccess.ALLOW, str(source)))
+            priority += 1
+        rules.append(_rule(last, NetworkSecurityGroupRuleAccess.DENY, "*"))
+        last -= 1
+        pools.append(
+            {
+                "name": name,
+                "protocol": InboundEndpointProtocol(port.protocol),
+                "backend_port": port.port,
+                "frontend_port_range_start": port.first_frontend_port,
+                "frontend_port_range_end": port.last_frontend_port,
+                "network_security_group_rules": rules,
+            }
+        )
+    return {"inbound_nat_pools": pools}
+
+
+def _rule(
+    priority: int, access: NetworkSecurityGroupRuleAccess, source: str
+) -> NetworkSecurityGroupRuleArgsDict:
+    return {"priority": priority, "access": access, "source_address_prefix": source}
+
+
+def _containers(
+    config: ContainersConfig, identity_id: pulumi.Input[str]
+) -> ContainerConfigurationArgsDict:
+    containers: ContainerConfigurationArgsDict = {"type": ContainerType.DOCKER_COMPATIBLE}
+    if config.images:
+        containers["container_image_names"] = list(config.images)
+    if config.registries:
+        containers["container_registries"] = [
+            {"registry_server": server, "identity_reference": {"resource_id": identity_id}}
+            for server in config.registries
+        ]
+    return containers
+
+
+def _disk(disk: DataDiskConfig) -> DataDiskArgsDict:
+    return {
+        "lun": disk.lun,
+        "disk_size_gb": disk.size_gib,
+        "caching": _CACHING[disk.caching],
+        "storage_account_type": StorageAccountType(disk.storage),
+    }
+
+
+def _extension(name: str, extension: ExtensionConfig) -> VMExtensionArgsDict:
+    arguments: VMExtensionArgsDict = {
+        "name": name,
+        "publisher": extension.publisher,
+        "type": extension.type,
+        "type_handler_version": extension.version,
+        "auto_upgrade_minor_version": extension.auto_upgrade_minor_version,
+        "enable_automatic_upgrade": extension.enable_automatic_upgrade,
+    }
+    if extension.settings:
+        arguments["settings"] = extension.settings
+    return arguments
+
+
+def _mount(
+    mount: Mount,
+    data_account_name: pulumi.Input[str],
+    identity_id: pulumi.Input[str],
+    secret: Secret,
+) -> dict[str, Any]:
+    match mount:
+        case BlobMount():
+            return {
+                "azure_blob_file_system_configuration": {
+                    "account_name": mount.account_name or data_account_name,
+                    "container_name": mount.container,
+                    "relative_mount_path": mount.path,
+                    "identity_reference": {"resource_id": identity_id},
+                    **_given("blobfuse_options", mount.blobfuse_options),
+                }
+            }
+        case NfsMount():
+            return {
+                "nfs_mount_configuration": {
+                    "source": mount.source,
+                    "relative_mount_path": mount.path,
+                    **_given("mount_options", mount.mount_options),
+                }
+            }
+        case FilesMount():
+            return {
+                "azure_file_share_configuration": {
+                    "account_name": mount.account_name,
+                    "azure_file_url": mount.share_url,
+                    "account_key": secret(mount.account_key_secret),
+                    "relative_mount_path": mount.path,
+                    **_given("mount_options", mount.mount_options),
+                }
+            }
+        case CifsMount():
+            return {
+                "cifs_mount_configuration": {
+                    "source": mount.source,
+                    "user_name": mount.user_name,
+                    "password": secret(mount.password_secret),
+                    "relative_mount_path": mount.path,
+                    **_given("mount_options", mount.mount_options),
+                }
+            }
+
+
+def _given(name: str, value: str) -> dict[str, str]:
+    return {name: value} if value else {}
+
+
+def _account(name: str, account: UserAccountConfig, secret: Secret) -> dict[str, Any]:
+    return {
+        "name": name,
+        "password": secret(account.password_secret),
+        "elevation_level": ElevationLevel.ADMIN if account.elevated else ElevationLevel.NON_ADMIN,
+        **(
+            {"linux_user_configuration": {"uid": account.uid, "gid": account.gid}}
+            if account.uid is not None
+            else {}
+        ),
+    }
+
+
+def _upgrade(policy: UpgradePolicyConfig) -> dict[str, Any]:
+    return {
+        "mode": policy.mode,
+        "automatic_os_upgrade_policy": {
+            "enable_automatic_os_upgrade": policy.automatic_os_upgrade,
+            "os_rolling_upgrade_deferral": policy.defer_while_tasks_run,
+            "use_rolling_upgrade_policy": policy.mode == "rolling",
+        },
+        "rolling_upgrade_policy": {
+            "max_batch_instance_percent": policy.max_batch_percent,
+            "max_unhealthy_instance_percent": policy.max_unhealthy_percent,
+            "max_unhealthy_upgraded_instance_percent": policy.max_unhealthy_upgraded_percent,
+        },
+    }
