@@ -35,6 +35,11 @@ TasksArgument = Annotated[
         help="Positions (`12`, `1-9:2,12`), ids, `failed` or `all`.", metavar="[TASKS]"
     ),
 ]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", envvar="JOBS_YES", help="Do not ask.")]
+NoInputOption = Annotated[
+    bool,
+    typer.Option("--no-input", envvar="JOBS_NO_INPUT", help="Never ask: refuse without --yes."),
+]
 StackOption = Annotated[
     str | None,
     typer.Option("--stack", "-s", envvar="JOBS_STACK", help="Name of the stack.", metavar="NAME"),

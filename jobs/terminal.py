@@ -8,6 +8,8 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
+from jobs.errors import InputError
+
 
 class Terminal:
     """The two streams of a command.
@@ -36,6 +38,19 @@ class Terminal:
     def error(self, text: str) -> None:
         """Says what went wrong."""
         self.err.print(text, highlight=False, markup=False, soft_wrap=True, style="red")
+
+    def agreed(self, question: str, *, yes: bool, no_input: bool) -> bool:
+        """Whether to go on: asked for on a terminal only.
+
+        Raises:
+            InputError: Nobody said so, and there is nobody to ask.
+        """
+        if yes:
+            return True
+        if no_input or self.json or not (sys.stdin.isatty() and self.err.is_terminal):
+            raise InputError(f"{question} Nobody is there to ask: say --yes")
+        self.err.print(f"{question} [y/N] ", end="", highlight=False, markup=False)
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
     def show(self, *parts: RenderableType) -> None:
         """Prints results for a person; nothing in JSON mode."""

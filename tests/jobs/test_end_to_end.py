@@ -280,6 +280,34 @@ def test_what_failed_runs_again_in_the_same_result_tree(
     assert "no task is to be run again" in directory.jobs("rerun")[1]
 
 
+def test_clean_shows_and_asks_before_it_removes(directory: Directory) -> None:
+    directory.write("name: c\npool: cpu\nscript: echo {index} > o\noutputs: [o]\ntasks: 2\n")
+    directory.jobs("run", "job.yaml", "--job-id", "clean-me")
+    shown, _ = directory.jobs("clean", "--dry-run", "--local")
+    assert shown.splitlines()[:3] == [
+        "job clean-me (completed) with its tasks",
+        "2 files (4 B) in container outputs",
+        "4 files (0 B) in container logs",
+    ]
+    assert shown.splitlines()[3].startswith("results/clean-me/ on this machine (")
+    assert "say --yes" in directory.jobs("clean", code=2)[1]
+    assert directory.json("collect")["files"] == 6
+    assert directory.json("clean", "--yes")["removed"] is True
+    assert (directory.path / "results/clean-me/outputs").is_dir()
+    left = directory.json("clean", "--yes")
+    assert (left["jobs"], left["blobs"]["outputs"]) == ([], [0, 0])
+    assert "clean-me" not in [job["job_id"] for job in directory.json("list")["jobs"]]
+    directory.jobs("clean", "--local", "-y")
+    assert not (directory.path / "results/clean-me").exists()
+
+
+def test_a_job_that_runs_is_not_cleaned(directory: Directory) -> None:
+    directory.write("name: slow\npool: cpu\ncommand: sleep 30\n")
+    job = directory.json("submit", "job.yaml")["job_id"]
+    assert f"python -m jobs cancel {job}" in directory.jobs("clean", "--yes", code=2)[1]
+    directory.jobs("cancel")
+
+
 def test_a_command_that_does_not_exist_is_told(directory: Directory) -> None:
     directory.write("name: bad\npool: cpu\ncommand: ./nothing\n")
     _, err = directory.jobs("run", "job.yaml", code=1)

@@ -1,0 +1,80 @@
+"""Verbs that keep the place in order: clean."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from jobs.blobs import Container
+from jobs.clean import leftovers, remove
+from jobs.cli.command import command, known
+from jobs.options import (
+    ColorOption,
+    JobArgument,
+    JsonOption,
+    NoInputOption,
+    OutOption,
+    QuietOption,
+    VerboseOption,
+    YesOption,
+)
+from jobs.results import DEFAULT_ROOT, LAST
+from jobs.session import Session
+
+
+def clean(
+    job: JobArgument = LAST,
+    local: Annotated[
+        bool, typer.Option("--local", help="The results on this machine, too.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Only show what would be removed.")
+    ] = False,
+    yes: YesOption = False,
+    no_input: NoInputOption = False,
+    out: OutOption = DEFAULT_ROOT,
+    json_output: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+    color: ColorOption = True,
+) -> None:
+    """Remove a job that is over, and what it left in storage.
+
+    Shows first what that is, and asks. Results on this machine stay without --local.
+
+    Examples:
+      python -m jobs clean mc-7f3a --dry-run
+
+      python -m jobs clean mc-7f3a --local --yes
+    """
+    with command(json_output, quiet, verbose, color) as terminal:
+        manifest, tree, options = known(job, out)
+        session = Session(stack=options.target.load())
+        stack = session.stack
+        containers: dict[str, Container] = {
+            name: session.container(name)
+            for name in (stack.outputs_container, stack.logs_container)
+        }
+        left = leftovers(manifest, tree, session.service, containers, local=local)
+        lines = list(left.lines())
+        for line in lines:
+            terminal.line(line)
+        if not lines:
+            terminal.note(f"nothing is left of {manifest.job_id}")
+        removed = False
+        if lines and not dry_run:
+            if terminal.agreed("Remove it?", yes=yes, no_input=no_input):
+                remove(left, session.service, containers)
+                removed = True
+            terminal.note("removed" if removed else "nothing was removed")
+        terminal.result(
+            {
+                "version": 1,
+                "job_id": manifest.job_id,
+                "removed": removed,
+                "jobs": [name for name, _ in left.jobs],
+                "blobs": {b.container: [len(b.names), b.size] for b in left.blobs},
+                "local": None if left.tree is None else str(left.tree),
+            }
+        )
