@@ -7,9 +7,10 @@ wrong is a `Failure` with the place at which the service would point.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Sequence
 
-from autoscale.functions import AGGREGATES, MATHS, percentile, val
+from autoscale.functions import AGGREGATES, MATHS, of_nothing, percentile, val
 from autoscale.language import (
     ALIASES,
     DEALLOCATION,
@@ -19,37 +20,33 @@ from autoscale.language import (
 )
 from autoscale.operators import COMPARISONS, DOUBLES, combine, negate
 from autoscale.run import Failure, Run, Stopped
-from autoscale.semantics import Semantics
-from autoscale.syntax import Chain, Expression, Name, Number, String, Term, Unary
+from autoscale.syntax import Expression, Name, Term
 from autoscale.values import Interval, Value, type_of
 
 Code = Callable[[Run], Value]
-Apply = Callable[[Iterable[Value], Run], Value]
-Aggregate = Callable[[Sequence[float], Semantics], float]
-Step = Callable[[Run], None]
+Reduction = Callable[[Sequence[float], Run], float]
 
 # From this length on a chain is a loop: closures around closures would use up the stack.
 LONG_CHAIN = 16
 PAIRS = {"percentile": percentile, "val": val}
 
 
-def is_constant(node: Expression) -> bool:
-    """Whether an expression is the same in every run: literals and what is made of them."""
-    match node:
-        case Number() | String():
-            return True
-        case Name():
-            return node.name in INTERVAL_CONSTANTS
-        case Unary():
-            return is_constant(node.operand)
-        case Chain():
-            return is_constant(node.first) and all(is_constant(term.operand) for term in node.rest)
-    return False
+class Constant:
+    """Code of a value that is known already; makers ask for it, to save a call in each run."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Value) -> None:
+        self.value = value
+
+    def __call__(self, _: Run) -> Value:
+        """The value."""
+        return self.value
 
 
-def constant(value: Value) -> Code:
-    """A value that is known already."""
-    return lambda _: value
+def known_value(code: Code) -> Value | None:
+    """The value of a constant's code; None where only a run can tell."""
+    return code.value if isinstance(code, Constant) else None
 
 
 def observed(code: Code, key: int) -> Code:
@@ -75,22 +72,8 @@ def failing(offset: int, text: str) -> Code:
     return fail
 
 
-def failing_step(offset: int, text: str) -> Step:
-    """A statement that can only fail."""
-
-    def fail(_: Run) -> None:
-        raise Failure(offset, text)
-
-    return fail
-
-
-def stop_step(_: Run) -> None:
-    """The statement `stop();`."""
-    raise Stopped
-
-
 def stopping(_: Run) -> Value:
-    """`stop()` inside an expression."""
+    """`stop()`, as a statement or inside an expression."""
     raise Stopped
 
 
@@ -99,59 +82,44 @@ def random_call(run: Run) -> Value:
     return run.rand()
 
 
-def deallocation_step(value: Expression) -> Step:
-    """`$NodeDeallocationOption = word;`, which takes no other value."""
+def deallocation_word(value: Expression) -> Code:
+    """What `$NodeDeallocationOption` takes: one of four words, and no other value."""
     if not isinstance(value, Name) or value.name not in DEALLOCATION_WORDS:
         words = ", ".join(DEALLOCATION_WORDS)
-        return failing_step(value.span.start, f"{DEALLOCATION} takes one of {words}")
-    word = value.name
-
-    def assign(run: Run) -> None:
-        run.deallocation = word
-
-    return assign
+        return failing(value.span.start, f"{DEALLOCATION} takes one of {words}")
+    return Constant(value.name)
 
 
-def assignment_step(name: str, value: Code) -> Step:
-    """An assignment to a variable of the formula's own."""
+def target(slot: str, value: Code, offset: int) -> Code:
+    """What a target takes: a double."""
 
-    def assign(run: Run) -> None:
-        run.variables[name] = value(run)
-
-    return assign
-
-
-def discarding_step(value: Code) -> Step:
-    """An assignment that has no effect but may fail."""
-
-    def assign(run: Run) -> None:
-        value(run)
-
-    return assign
-
-
-def target_step(slot: str, value: Code, offset: int) -> Step:
-    """An assignment to a target, which takes a double."""
-
-    def assign(run: Run) -> None:
+    def target(run: Run) -> Value:
         result = value(run)
         if type(result) is not float:
             raise Failure(offset, f"{slot} takes a double, not a {type_of(result)}")
-        run.variables[slot] = result
         run.assigned_at[slot] = offset
+        return result
 
-    return assign
+    return target
+
+
+def without_effect(slot: str, value: Code) -> Code:
+    """A value that may fail and is not what `slot` gets: that stays as it is."""
+
+    def without_effect(run: Run) -> Value:
+        value(run)
+        return run.variables[slot]
+
+    return without_effect
 
 
 def read_name(node: Name) -> Code:
     """A variable or constant."""
     name, at = node.name, node.span.start
     if name in INTERVAL_CONSTANTS:
-        return constant(Interval(ticks=INTERVAL_CONSTANTS[name]))
+        return Constant(Interval(ticks=INTERVAL_CONSTANTS[name]))
     if name in SAMPLED:
         return _latest(name, at)
-    if name == DEALLOCATION:
-        return lambda run: run.deallocation
     slot = ALIASES.get(name, name)
 
     def read(run: Run) -> Value:
@@ -248,10 +216,10 @@ def binary(term: Term, left: Code, right: Code) -> Code:
 
 
 def _comparison(symbol: str, left: Code, right: Code, at: int) -> Code:
-    test = COMPARISONS[symbol]
+    test, known = COMPARISONS[symbol], known_value(right)
 
     def compare(run: Run) -> Value:
-        a, b = left(run), right(run)
+        a, b = left(run), right(run) if known is None else known
         if type(a) is float and type(b) is float:
             return 1.0 if test(a, b) else 0.0
         return _combined(symbol, a, b, at, run)
@@ -260,10 +228,12 @@ def _comparison(symbol: str, left: Code, right: Code, at: int) -> Code:
 
 
 def _arithmetic(symbol: str, left: Code, right: Code, at: int) -> Code:
-    act = DOUBLES[symbol]
+    act, known = DOUBLES[symbol], known_value(right)
+    if symbol == "/" and known:
+        act = operator.truediv  # which is faster, and refuses only zero
 
     def arithmetic(run: Run) -> Value:
-        a, b = left(run), right(run)
+        a, b = left(run), right(run) if known is None else known
         if type(a) is float and type(b) is float:
             return act(a, b)
         return _combined(symbol, a, b, at, run)
@@ -288,60 +258,48 @@ def aggregate(name: str, arguments: tuple[Code, ...], at: int) -> Code:
     """A function of a doubleVecList that gives one number."""
     act = AGGREGATES[name]
 
-    def apply(values: Iterable[Value], run: Run) -> Value:
+    def reduced(values: Sequence[float], run: Run) -> float:
         try:
-            return act(_flat(name, values, at), run.semantics)
+            return float(act(values)) if values else of_nothing(name, run.semantics)
         except (ValueError, OverflowError) as error:
             raise Failure(at, str(error)) from None
+
+    def of_any(run: Run) -> Value:
+        return reduced(_flat(name, [argument(run) for argument in arguments], at), run)
 
     if len(arguments) == 1:
-        return _of_one(apply, act, arguments[0], at)
-    if len(arguments) == 2 and name in _OF_TWO:  # noqa: PLR2004 - the common pair
-        return _OF_TWO[name](apply, *arguments)
-    return lambda run: apply([argument(run) for argument in arguments], run)
+        return _of_one(name, reduced, arguments[0], at)
+    if len(arguments) == 2 and name in {"max", "min"}:  # noqa: PLR2004 - the common pair
+        return _of_two(name, reduced, arguments, at)
+    return of_any
 
 
-def _of_one(apply: Apply, act: Aggregate, argument: Code, at: int) -> Code:
+def _of_one(name: str, reduced: Reduction, argument: Code, at: int) -> Code:
     """A function of one vector, which needs no flattening."""
 
-    def aggregate(run: Run) -> Value:
+    def of_one(run: Run) -> Value:
         value = argument(run)
-        if type(value) is not tuple:
-            return apply((value,), run)
-        try:
-            return act(value, run.semantics)
-        except (ValueError, OverflowError) as error:
-            raise Failure(at, str(error)) from None
+        return reduced(value if type(value) is tuple else _flat(name, (value,), at), run)
 
-    return aggregate
+    return of_one
 
 
-def _greatest_of_two(apply: Apply, first: Code, second: Code) -> Code:
-    """Max of two numbers: with `_least_of_two` what most formulas are made of."""
+def _of_two(name: str, reduced: Reduction, arguments: tuple[Code, ...], at: int) -> Code:
+    """`max` or `min` of two: what most formulas are made of, and mostly two numbers."""
+    first, second = arguments
+    wins, known = COMPARISONS[">" if name == "max" else "<"], known_value(first)
 
-    def greatest(run: Run) -> Value:
-        a, b = first(run), second(run)
+    def of_two(run: Run) -> Value:
+        a, b = first(run) if known is None else known, second(run)
         if type(a) is float:
             if type(b) is float:
-                return max(a, b)
+                return b if wins(b, a) else a
             if type(b) is tuple and len(b) == 1:
-                return float(max(a, b[0]))
-        return apply((a, b), run)
+                # The newest sample, as in `max(0, $PendingTasks.GetSample(1))`.
+                return float(b[0]) if wins(b[0], a) else a
+        return reduced(_flat(name, (a, b), at), run)
 
-    return greatest
-
-
-def _least_of_two(apply: Apply, first: Code, second: Code) -> Code:
-    def least(run: Run) -> Value:
-        a, b = first(run), second(run)
-        if type(a) is float and type(b) is float:
-            return min(a, b)
-        return apply((a, b), run)
-
-    return least
-
-
-_OF_TWO = {"max": _greatest_of_two, "min": _least_of_two}
+    return of_two
 
 
 def maths(name: str, arguments: tuple[Code, ...], at: int) -> Code:

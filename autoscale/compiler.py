@@ -1,7 +1,8 @@
 """Compiles a formula to closures: parsed once, run at every evaluation.
 
-Each node becomes one function of the run (`autoscale.closures`); constants are folded.
-With `observe`, every node's value is noted as well, for `explain`, and nothing is folded.
+Each node becomes one function of the run (`autoscale.closures`), and what is made of
+constants a constant. With `observe`, every node's value is noted as well, for `explain`, and
+nothing is folded.
 """
 
 from __future__ import annotations
@@ -13,16 +14,11 @@ from autoscale.closures import (
     LONG_CHAIN,
     PAIRS,
     Code,
-    Step,
+    Constant,
     aggregate,
-    assignment_step,
     binary,
-    constant,
-    deallocation_step,
-    discarding_step,
+    deallocation_word,
     failing,
-    failing_step,
-    is_constant,
     logical_not,
     long_chain,
     maths,
@@ -31,10 +27,10 @@ from autoscale.closures import (
     pair,
     random_call,
     read_name,
-    stop_step,
     stopping,
-    target_step,
+    target,
     truth,
+    without_effect,
 )
 from autoscale.functions import AGGREGATES, MATHS
 from autoscale.language import (
@@ -71,12 +67,15 @@ from autoscale.syntax import (
 )
 from autoscale.values import Interval, Timestamp, Value, type_of
 
+# A statement: the variable that it sets, and the code of the value.
+Step = tuple[str, Code]
+
 
 @lru_cache(maxsize=256)
 def compiled(formula: Formula) -> tuple[Step, ...]:
-    """The statements of a formula as functions, to be called in order.
+    """The statements of a formula, to be run in order.
 
-    They raise `Failure` or `Stopped` when they are called, never here: a formula that
+    Their code raises `Failure` or `Stopped` when it is called, never here: a formula that
     cannot work is still a formula that the service takes and then fails to evaluate.
     """
     return tuple(map(_Compiler(observe=False).statement, formula.statements))
@@ -94,71 +93,65 @@ class _Compiler:
 
     def statement(self, statement: Statement) -> Step:
         if isinstance(statement, Stop):
-            return stop_step
+            return "", stopping
         return self.assignment(statement)
 
     def assignment(self, statement: Assignment) -> Step:
         name, offset = statement.target.name, statement.target.span.start
         if name in SAMPLED:
-            return failing_step(offset, f"{name} is read-only")
+            return name, failing(offset, f"{name} is read-only")
         if name in INTERVAL_CONSTANTS or name in DEALLOCATION_WORDS:
-            return failing_step(offset, f"{name} is a constant")
+            return name, failing(offset, f"{name} is a constant")
         if name == DEALLOCATION:
-            return deallocation_step(statement.value)
+            return name, deallocation_word(statement.value)
         value = self.expression(statement.value)
         slot = ALIASES.get(name, name)
         if slot not in TARGETS:
-            return assignment_step(name, value)
+            return name, value
         if name in ALIASES and slot in self.full_names:
             # Both are set: the full name wins, in whatever order (documented).
-            return discarding_step(value)
+            return slot, without_effect(slot, value)
         self.full_names.add(name)
-        return target_step(slot, value, statement.value.span.start)
+        return slot, target(slot, value, statement.value.span.start)
 
     def expression(self, node: Expression) -> Code:
-        code, is_fixed = self.plain(node)
-        if self.observe:
-            return observed(code, id(node))
-        return _folded(code) if is_fixed else code
+        code = self.plain(node)
+        return observed(code, id(node)) if self.observe else code
 
-    def plain(self, node: Expression) -> tuple[Code, bool]:  # noqa: PLR0911 - a case a node
-        """The code of a node, and whether it is the same in every run."""
+    def plain(self, node: Expression) -> Code:  # noqa: PLR0911 - a case a node
         match node:
-            case Number():
-                return constant(node.value), False
-            case String():
-                return constant(node.value), False
+            case Number() | String():
+                return Constant(node.value)
             case Name():
-                return read_name(node), False
+                return read_name(node)
             case Unary():
                 return self.unary(node)
             case Chain():
                 return self.chain(node)
             case Conditional():
-                return self.conditional(node), False
+                return self.conditional(node)
             case Call():
-                return self.call(node), False
+                return self.call(node)
             case Member():
-                return self.member(node), False
+                return self.member(node)
             case MethodCall():
-                return self.method(node), False
+                return self.method(node)
 
-    def unary(self, node: Unary) -> tuple[Code, bool]:
+    def unary(self, node: Unary) -> Code:
         operand, at = self.expression(node.operand), node.span.start
         code = logical_not(operand, at) if node.operator == "!" else minus(operand, at)
-        return code, is_constant(node)
+        return _folded(code, operand)
 
-    def chain(self, node: Chain) -> tuple[Code, bool]:
-        code = self.expression(node.first)
+    def chain(self, node: Chain) -> Code:
+        code = first = self.expression(node.first)
         parts = [(term, self.expression(term.operand)) for term in node.rest]
         if len(parts) > LONG_CHAIN:
-            code = long_chain(code, parts)
-        else:
-            for term, right in parts:
-                code = binary(term, code, right)
-                if self.observe:
-                    code = observed(code, id(term))
-        return code, is_constant(node)
+            return _folded(long_chain(code, parts), first, *(right for _, right in parts))
+        for term, right in parts:
+            code = _folded(binary(term, code, right), code, right)
+            if self.observe:
+                code = observed(code, id(term))
+        return code
 
     def conditional(self, node: Conditional) -> Code:
         condition = self.expression(node.condition)
@@ -225,13 +218,15 @@ class _Compiler:
             return lambda run: float(run.count(variable))
         if name == "HistoryBeginTime":
             return lambda run: run.begin(variable)
-        return constant(Interval(ticks=SAMPLE_PERIOD_S * TICKS_PER_SECOND))
+        return Constant(Interval(ticks=SAMPLE_PERIOD_S * TICKS_PER_SECOND))
 
 
-def _folded(code: Code) -> Code:
-    """Constant code as its value; code that fails stays, to fail when it is run."""
+def _folded(code: Code, *operands: Code) -> Code:
+    """Code of constants as its value; code that fails stays, to fail when it is run."""
+    if not all(isinstance(operand, Constant) for operand in operands):
+        return code
     nowhere = Run({}, datetime(2000, 1, 1, tzinfo=UTC), DEFAULT_SEMANTICS)
     try:
-        return constant(code(nowhere))
+        return Constant(code(nowhere))
     except Failure:
         return code

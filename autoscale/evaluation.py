@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 
-from autoscale.closures import Step
-from autoscale.compiler import compiled
+from autoscale.compiler import Step, compiled
 from autoscale.errors import ErrorCode, FormulaError
 from autoscale.language import DEALLOCATION, DEDICATED, DEFAULT_DEALLOCATION, LOW_PRIORITY
 from autoscale.parser import parse
@@ -163,13 +162,14 @@ def evaluate(
 
 def execute(formula: Formula, steps: tuple[Step, ...], run: Run, targets: Targets) -> Evaluation:
     """Runs a formula from its first statement to its last, `stop()` or failure."""
+    variables = run.variables
     try:
-        for step in steps:
-            step(run)
+        for slot, code in steps:
+            variables[slot] = code(run)
     except Stopped:
         if not run.semantics.stop_keeps:
-            run.variables[DEDICATED] = float(targets.dedicated)
-            run.variables[LOW_PRIORITY] = float(targets.low_priority)
+            variables[DEDICATED] = float(targets.dedicated)
+            variables[LOW_PRIORITY] = float(targets.low_priority)
             run.assigned_at.clear()
     except Failure as failure:
         return _failed(formula, failure, run, targets)
@@ -187,7 +187,7 @@ def execute(formula: Formula, steps: tuple[Step, ...], run: Run, targets: Target
     return Evaluation(
         error=None,
         targets=after,
-        node_deallocation_option=run.deallocation,
+        node_deallocation_option=str(variables[DEALLOCATION]),
         variables=_own(run),
     )
 
@@ -222,9 +222,9 @@ def refusal(text: str) -> EvaluationError | None:
 def _target(run: Run, name: str) -> float:
     value = run.variables[name]
     assert isinstance(value, float)  # noqa: S101 - the step that assigns has checked
-    at = run.assigned_at.get(name, 0)
     if 0.0 <= value < math.inf:
         return value
+    at = run.assigned_at.get(name, 0)
     if not math.isfinite(value):
         raise Failure(at, f"{name} is {format_value(value)}")
     if run.semantics.negative_target == "error":
@@ -235,7 +235,7 @@ def _target(run: Run, name: str) -> float:
 def _own(run: Run) -> dict[str, Value]:
     """The formula's own variables; the run is over and no longer needs the targets."""
     own = run.variables
-    del own[DEDICATED], own[LOW_PRIORITY]
+    del own[DEDICATED], own[LOW_PRIORITY], own[DEALLOCATION]
     return own
 
 

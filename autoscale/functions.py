@@ -15,17 +15,15 @@ from autoscale.semantics import Semantics
 _INFINITE = float("inf")
 
 
-def _aggregate(
-    name: str, of: Callable[[Sequence[float]], float]
-) -> Callable[[Sequence[float], Semantics], float]:
-    def function(values: Sequence[float], semantics: Semantics) -> float:
-        if not values:
-            if semantics.empty_aggregate == "zero":
-                return 0.0
-            raise ValueError(f"{name}() of no value: there are no samples")
-        return float(of(values))
-
-    return function
+def of_nothing(name: str, semantics: Semantics) -> float:
+    """What a function of a list makes of an empty one."""
+    if name in {"len", "sum"}:
+        return 0.0
+    if name == "std":
+        return _std(())
+    if semantics.empty_aggregate == "zero":
+        return 0.0
+    raise ValueError(f"{name}() of no value: there are no samples")
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -40,15 +38,7 @@ def _norm(values: Sequence[float]) -> float:
     return math.hypot(*values)
 
 
-def _len(values: Sequence[float], _: Semantics) -> float:
-    return float(len(values))
-
-
-def _sum(values: Sequence[float], _: Semantics) -> float:
-    return float(sum(values))
-
-
-def _std(values: Sequence[float], _: Semantics) -> float:
+def _std(values: Sequence[float]) -> float:
     if len(values) < 2:  # noqa: PLR2004 - n - 1 divides
         raise ValueError("std() needs two values at least")
     mean = _mean(values)
@@ -57,15 +47,16 @@ def _std(values: Sequence[float], _: Semantics) -> float:
     )
 
 
-AGGREGATES: dict[str, Callable[[Sequence[float], Semantics], float]] = {
-    "avg": _aggregate("avg", _mean),
-    "len": _len,
-    "max": _aggregate("max", max),
-    "min": _aggregate("min", min),
-    "norm": _aggregate("norm", _norm),
-    "range": _aggregate("range", _spread),
+# Of one value or more; see `of_nothing` for none.
+AGGREGATES: dict[str, Callable[[Sequence[float]], float]] = {
+    "avg": _mean,
+    "len": len,
+    "max": max,
+    "min": min,
+    "norm": _norm,
+    "range": _spread,
     "std": _std,
-    "sum": _sum,
+    "sum": sum,
 }
 
 
@@ -112,9 +103,7 @@ def percentile(values: Sequence[float], percent: float, semantics: Semantics) ->
     if not 0 <= percent <= 100:  # noqa: PLR2004 - the range of a percentage
         raise ValueError("the percent of percentile() is not between 0 and 100")
     if not values:
-        if semantics.empty_aggregate == "zero":
-            return 0.0
-        raise ValueError("percentile() of no value: there are no samples")
+        return of_nothing("percentile", semantics)
     ordered = sorted(values)
     if semantics.percentile == "nearest":
         return float(ordered[max(0, math.ceil(percent / 100 * len(ordered)) - 1)])

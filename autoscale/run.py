@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from operator import itemgetter
-from typing import NamedTuple
 
 from autoscale.errors import ErrorCode
 from autoscale.language import (
+    DEALLOCATION,
     DEDICATED,
     DEFAULT_DEALLOCATION,
     LOW_PRIORITY,
@@ -46,17 +46,8 @@ class Stopped(Exception):  # noqa: N818 - control flow inside the package; `eval
     """The formula called `stop()`."""
 
 
-class Window(NamedTuple):
-    """The samples from `start` up to `end` of a series, of so many that should be there.
-
-    A tuple and no dataclass: one is made at every look at samples.
-    """
-
-    series: Sequence[tuple[float, float]]
-    start: int
-    end: int
-    expected: int
-    percent: float
+# Samples from a place up to another, and how many percent of the expected ones they are.
+Window = tuple[int, int, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,14 +59,11 @@ class Observed:
     windows: dict[int, str] = field(default_factory=dict)
 
 
-_NOTHING = Window((), 0, 0, 1, 0.0)
-
-
 class Run:
     """The state of one evaluation.
 
     Attributes:
-        variables: Name to value, the targets among them.
+        variables: Name to value, the targets and the deallocation option among them.
         observed: Where values of sub-expressions are noted; None when nobody watches.
     """
 
@@ -84,7 +72,6 @@ class Run:
         "_looked_at",
         "_random",
         "assigned_at",
-        "deallocation",
         "moment",
         "now_s",
         "observed",
@@ -109,19 +96,19 @@ class Run:
         self.variables: dict[str, Value] = {
             DEDICATED: float(dedicated),
             LOW_PRIORITY: float(low_priority),
+            DEALLOCATION: DEFAULT_DEALLOCATION,
         }
         self.samples = samples
         self.moment = now
         self.now_s = now.timestamp()
         self.visible_s = self.now_s - semantics.sample_delay_s + _SAME_S
         self.semantics = semantics
-        self.deallocation = DEFAULT_DEALLOCATION
         self.task_slots_per_node = float(task_slots_per_node)
         self.assigned_at: dict[str, int] = {}
         self.observed = observed
         self._random: random.Random | None = None
         self._looked_at: tuple[str, float, float] | None = None
-        self._found = _NOTHING
+        self._found: Window = (0, 0, 0.0)
 
     @property
     def now(self) -> Timestamp:
@@ -155,33 +142,40 @@ class Run:
 
     def newest(self, variable: str, count: float) -> tuple[float, ...]:
         """The most recent `count` samples, however old."""
-        series = self.samples.get(variable, ())
-        end = self._visible(series)
-        return self.values(series, 0 if count >= end else end - int(count), end)
+        end = self.count(variable)
+        return self.values(variable, 0 if count >= end else end - int(count), end)
 
-    def window(self, variable: str, first_s: float, last_s: float) -> Window:
-        """Samples after `first_s` up to `last_s`, in seconds since 1970."""
-        if (variable, first_s, last_s) == self._looked_at:
+    def window(self, variable: str, first_s: float, last_s: float, key: int) -> Window:
+        """Samples after `first_s` up to `last_s`, in seconds since 1970.
+
+        A plain tuple, as one is made at every look at samples; `key` is the node's that looks.
+        """
+        looked_at = (variable, first_s, last_s)
+        if looked_at != self._looked_at:
             # A guard and the call behind it look at the same window.
-            return self._found
+            self._looked_at = looked_at
+            self._found = self._find(variable, first_s, last_s)
+        if self.observed is not None:
+            start, end, _ = self._found
+            wanted = _expected(first_s, last_s)
+            self.observed.windows[key] = f"{end - start} of {wanted} samples"
+        return self._found
+
+    def _find(self, variable: str, first_s: float, last_s: float) -> Window:
         series = self.samples.get(variable, ())
         end = len(series)
         if end and (series[-1][0] > self.visible_s or last_s < self.now_s):
             end = bisect_right(series, min(self.visible_s, last_s + _SAME_S), key=_when)
         start = bisect_right(series, first_s + _SAME_S, hi=end, key=_when)
-        wanted = int((last_s - first_s) / SAMPLE_PERIOD_S + 0.5) or 1
-        found = end - start
-        percent = 100.0 * found / wanted if found < wanted else 100.0
-        self._looked_at = (variable, first_s, last_s)
-        self._found = Window(series, start, end, wanted, percent)
-        return self._found
+        found, wanted = end - start, _expected(first_s, last_s)
+        return start, end, 100.0 * found / wanted if found < wanted else 100.0
 
-    def values(
-        self, series: Sequence[tuple[float, float]], start: int, end: int
-    ) -> tuple[float, ...]:
+    def values(self, variable: str, start: int, end: int) -> tuple[float, ...]:
         """The values of some samples, in the order of `Semantics.newest_first`."""
+        if start == end:
+            return ()
         # Unpacking is half again as fast as tuple(): this line is most of an evaluation.
-        found = (*map(_what, series[start:end]),)
+        found = (*map(_what, self.samples[variable][start:end]),)
         return found[::-1] if self.semantics.newest_first else found
 
     def _visible(self, series: Sequence[tuple[float, float]]) -> int:
@@ -189,3 +183,8 @@ class Run:
         if not series or series[-1][0] <= self.visible_s:
             return len(series)
         return bisect_right(series, self.visible_s, key=_when)
+
+
+def _expected(first_s: float, last_s: float) -> int:
+    """How many samples a window should have."""
+    return int((last_s - first_s) / SAMPLE_PERIOD_S + 0.5) or 1

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from autoscale.closures import Code
 from autoscale.errors import ErrorCode
 from autoscale.language import DEFAULT_SAMPLE_PERCENT, TICKS_PER_SECOND
@@ -42,13 +40,12 @@ def _instant(value: Value, at: int, run: Run) -> float:
     raise Failure(at, f"a window is given by timestamps or timeintervals, not a {kind}")
 
 
-def _bounds(values: Sequence[Value], at: int, run: Run) -> tuple[float, float]:
+def _bounds(first: Value, second: Value | None, at: int, run: Run) -> tuple[float, float]:
     """The window between two instants in whatever order, or from one until now."""
-    first = values[0]
-    if len(values) == 1 and type(first) is Interval and first.ticks >= 0:
+    if second is None and type(first) is Interval and first.ticks >= 0:
         return run.now_s - first.ticks / TICKS_PER_SECOND, run.now_s
     first_s = _instant(first, at, run)
-    last_s = run.now_s if len(values) == 1 else _instant(values[1], at, run)
+    last_s = run.now_s if second is None else _instant(second, at, run)
     return (first_s, last_s) if first_s <= last_s else (last_s, first_s)
 
 
@@ -56,14 +53,21 @@ def get_sample(variable: str, arguments: tuple[Code, ...], at: int, key: int) ->
     """`GetSample`, whose first overload counts and whose others look back in time."""
     if len(arguments) == 1:
         return _newest_or_since(variable, arguments[0], at, key)
+    first, second = arguments[:2]
+    third = arguments[2] if len(arguments) > 2 else None  # noqa: PLR2004 - start, end, percent
 
     def get_sample(run: Run) -> Value:
-        values = [argument(run) for argument in arguments]
-        percent, last = DEFAULT_SAMPLE_PERCENT, values[-1]
-        if type(last) is float:
-            percent = last
-            values.pop()
-        return _between(variable, *_bounds(values, at, run), percent, at, key, run)
+        start: Value = first(run)
+        end: Value | None = second(run)
+        percent: Value = DEFAULT_SAMPLE_PERCENT
+        if third is not None:
+            percent = third(run)
+        elif type(end) is float:
+            percent, end = end, None
+        if type(percent) is not float:
+            raise Failure(at, f"a sample percent is a double, not a {type_of(percent)}")
+        first_s, last_s = _bounds(start, end, at, run)
+        return _between(variable, first_s, last_s, percent, at, key, run)
 
     return get_sample
 
@@ -75,7 +79,7 @@ def _newest_or_since(variable: str, argument: Code, at: int, key: int) -> Code:
             if not value >= 0:
                 raise Failure(at, "GetSample() takes a count of zero or more")
             return run.newest(variable, value)
-        first_s, last_s = _bounds((value,), at, run)
+        first_s, last_s = _bounds(value, None, at, run)
         return _between(variable, first_s, last_s, DEFAULT_SAMPLE_PERCENT, at, key, run)
 
     return get_sample
@@ -84,12 +88,10 @@ def _newest_or_since(variable: str, argument: Code, at: int, key: int) -> Code:
 def _between(
     variable: str, first_s: float, last_s: float, percent: float, at: int, key: int, run: Run
 ) -> Value:
-    window = run.window(variable, first_s, last_s)
-    if run.observed is not None:
-        run.observed.windows[key] = f"{window.end - window.start} of {window.expected} samples"
-    if window.percent >= percent:
-        return run.values(window.series, window.start, window.end)
-    raise _insufficient(variable, percent, window.percent, at)
+    start, end, available = run.window(variable, first_s, last_s, key)
+    if available >= percent:
+        return run.values(variable, start, end)
+    raise _insufficient(variable, percent, available, at)
 
 
 def _insufficient(variable: str, percent: float, received: float, at: int) -> Failure:
@@ -109,12 +111,13 @@ def _whole(percent: float) -> str:
 
 def get_sample_percent(variable: str, arguments: tuple[Code, ...], at: int, key: int) -> Code:
     """`GetSamplePercent`: how many of the samples of a window there are, 0 to 100."""
+    first = arguments[0]
+    second = arguments[1] if len(arguments) > 1 else None
 
     def get_sample_percent(run: Run) -> Value:
-        first_s, last_s = _bounds([argument(run) for argument in arguments], at, run)
-        window = run.window(variable, first_s, last_s)
-        if run.observed is not None:
-            run.observed.windows[key] = f"{window.end - window.start} of {window.expected} samples"
-        return window.percent
+        start, end = first(run), None if second is None else second(run)
+        first_s, last_s = _bounds(start, end, at, run)
+        _, _, available = run.window(variable, first_s, last_s, key)
+        return available
 
     return get_sample_percent

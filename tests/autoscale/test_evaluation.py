@@ -233,3 +233,9 @@ def test_the_recorded_words_of_the_service() -> None:
             {"name": "Message", "value": "Line 1, Col 1: Undefined symbol: $something_useless"}
         ],
     }
+
+
+def test_the_percent_of_a_window_is_a_double() -> None:
+    minutes = "TimeInterval_Minute, 5 * TimeInterval_Minute, 9 * TimeInterval_Minute"
+    evaluation = answer(f"a = $PendingTasks.GetSample({minutes});")
+    assert message(evaluation).endswith("a sample percent is a double, not a timeinterval")
