@@ -3,6 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SETUP := @$(PYTHON) -m bootstrap
+PYTEST := $(BIN)/python -m pytest --quiet --numprocesses logical --dist worksteal
 
 .PHONY: help setup demo test test-fast lint format lock clean
 
@@ -18,11 +19,11 @@ demo: ## Provision the local stack with the real engine, run Monte Carlo, check 
 
 test: ## Run all tests, the real engine among them, and measure branch coverage
 	$(SETUP)
-	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+	@$(PYTEST) --durations=10 --cov --cov-report=term:skip-covered
 
 test-fast: ## Run the tests that take no engine and no time
 	$(SETUP)
-	@$(BIN)/python -m pytest -m "not slow and not engine"
+	@$(PYTEST) -m "not slow and not engine"
 
 lint: ## Check format, style and types
 	$(SETUP)
