@@ -305,6 +305,23 @@ class BatchConfig(Model):
     )
 
 
+class RegistryConfig(Model):
+    """A container registry of the stack's own; none without a name."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{5,50}$")] | None = Field(
+        default=None,
+        description="Name, unique in the world; images are NAME.azurecr.io/… (billed).",
+    )
+    sku: Literal["Basic", "Standard", "Premium"] = Field(
+        default="Basic", description="Size and price of the registry."
+    )
+
+    @property
+    def server(self) -> str | None:
+        """What images of the registry begin with."""
+        return None if self.name is None else f"{self.name.lower()}.azurecr.io"
+
+
 class MonitoringConfig(Model):
     """What is kept of what happened."""
 
@@ -339,6 +356,7 @@ class StackConfig(Model):
     network: NetworkConfig = Field(default_factory=NetworkConfig)
     storage: StorageConfig = Field(default_factory=StorageConfig)
     batch: BatchConfig = Field(default_factory=BatchConfig)
+    registry: RegistryConfig = Field(default_factory=RegistryConfig)
     monitoring: MonitoringConfig = Field(default_factory=MonitoringConfig)
     pools: dict[PoolName, PoolConfig] = Field(
         min_length=1, description="Pools by logical name, the name that workloads use."

@@ -15,6 +15,7 @@ from infra.checking import plan_stack
 from infra.components.alerts import Alerts, AlertsArgs
 from infra.components.batch_account import BatchAccount, BatchAccountArgs
 from infra.components.identity import (
+    ACR_PULL,
     BLOB_DATA_CONTRIBUTOR,
     BLOB_DATA_READER,
     Grant,
@@ -96,6 +97,7 @@ class Platform(pulumi.ComponentResource):
             "nodes",
             data=Grant(role=BLOB_DATA_CONTRIBUTOR, scope=data.account_id),
             packages=Grant(role=BLOB_DATA_READER, scope=packages.account_id),
+            **self._registry_grants(),
         )
         account = self._batch_account(
             packages=packages,
@@ -183,6 +185,26 @@ class Platform(pulumi.ComponentResource):
             self._child(),
         )
 
+    def _registry_grants(self) -> dict[str, Grant]:
+        """What nodes may do with the stack's own registry, which is made if it has a name."""
+        config = self._estate.config
+        if config.registry.name is None:
+            return {}
+        # Most stacks have none, and its module takes time to import.
+        from infra.components.registry import Registry, RegistryArgs  # noqa: PLC0415
+
+        registry = Registry(
+            f"{self._name}-registry",
+            RegistryArgs(
+                place=self._place,
+                registry=config.registry.name,
+                sku=config.registry.sku,
+                protect=config.protect,
+            ),
+            self._child(),
+        )
+        return {"registry": Grant(role=ACR_PULL, scope=registry.registry_id)}
+
     def _batch_account(self, *, packages: Storage, nodes: Identity, own: Identity) -> BatchAccount:
         config = self._estate.config
         return BatchAccount(
@@ -215,6 +237,11 @@ class Platform(pulumi.ComponentResource):
                 plan=self._estate.network,
                 nat_gateway=config.nat_gateway,
                 allow_package_sources=config.allow_package_sources,
+                container_pools=frozenset(
+                    pool.name
+                    for pool in self._estate.pools
+                    if pool.equipment.containers is not None
+                ),
                 inbound={pool.name: inbound_ports(pool.equipment) for pool in self._estate.pools},
             ),
             self._child(),
@@ -305,6 +332,7 @@ class Platform(pulumi.ComponentResource):
                     ),
                     data_account_name=data.account_name,
                     identity_id=nodes.identity_id,
+                    registry_server=self._estate.config.registry.server,
                     public_addresses=config.public_addresses,
                     after=after,
                 ),

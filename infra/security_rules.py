@@ -52,6 +52,7 @@ def pool_subnet_rules(
     prefix: IPv4Network,
     inter_node: bool,
     allow_package_sources: bool,
+    allow_registries: bool = False,
     endpoint_prefix: IPv4Network | None = None,
     inbound: Sequence[InboundPort] = (),
 ) -> tuple[SecurityRule, ...]:
@@ -62,6 +63,7 @@ def pool_subnet_rules(
         prefix: The subnet's addresses.
         inter_node: Whether nodes of the subnet may talk to each other.
         allow_package_sources: Whether nodes may reach the internet on ports 80 and 443.
+        allow_registries: Whether nodes may reach Azure's container registries.
         endpoint_prefix: Addresses of private endpoints, or None without any.
         inbound: Ports of nodes in it that named addresses may reach.
     """
@@ -89,6 +91,8 @@ def pool_subnet_rules(
     rules.append(_out("monitor", 130, "Tcp", "AzureMonitor", "Node telemetry"))
     if endpoint_prefix is not None:
         rules.append(_out("endpoints", 140, ANY, str(endpoint_prefix), "Private endpoints"))
+    if allow_registries:
+        rules.append(_out("registries", 150, "Tcp", "AzureContainerRegistry", "Images"))
     if allow_package_sources:
         rules.append(
             SecurityRule(

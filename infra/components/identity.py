@@ -18,6 +18,7 @@ from pulumi_azure_native.managedidentity import UserAssignedIdentity
 from infra.components.place import Place
 
 # Built-in roles: https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
+ACR_PULL = "7f951dda-4ed3-4680-a7ca-43fe172d538d"
 BLOB_DATA_CONTRIBUTOR = "ba92f5b4-2d11-453d-a403-e96b0029c9fe"
 BLOB_DATA_READER = "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"
 MONITORING_METRICS_PUBLISHER = "3913510d-42f4-4e42-8a64-420c390055eb"

@@ -41,6 +41,7 @@ class NetworkArgs:
         plan: Which subnets there are.
         nat_gateway: Whether outbound traffic leaves through a NAT gateway.
         allow_package_sources: Whether nodes may reach the internet on ports 80 and 443.
+        container_pools: Logical names of pools that pull images from registries.
         inbound: Ports that named addresses may reach, by the pool's logical name.
     """
 
@@ -48,6 +49,7 @@ class NetworkArgs:
     plan: NetworkPlan
     nat_gateway: bool
     allow_package_sources: bool
+    container_pools: frozenset[str]
     inbound: Mapping[str, Sequence[InboundPort]]
 
 
@@ -87,6 +89,7 @@ class Network(pulumi.ComponentResource):
                 inter_node=planned.inter_node,
                 allow_package_sources=args.allow_package_sources,
                 endpoint_prefix=args.plan.endpoint_prefix,
+                allow_registries=not args.container_pools.isdisjoint(planned.pools),
                 inbound=[port for pool in planned.pools for port in args.inbound[pool]],
             )
             group = NetworkSecurityGroup(

@@ -76,6 +76,7 @@ class PoolArgs:
         subnet_id: Subnet that nodes join.
         data_account_name: Storage account of blob mounts that name none.
         identity_id: Identity with which nodes read and write blobs.
+        registry_server: The stack's own registry, which container pools sign in to, or None.
         public_addresses: Whether nodes have public addresses.
         after: What must exist before a node starts, such as the identity's grants.
     """
@@ -87,6 +88,7 @@ class PoolArgs:
     subnet_id: pulumi.Input[str]
     data_account_name: pulumi.Input[str]
     identity_id: pulumi.Input[str]
+    registry_server: str | None
     public_addresses: bool
     after: tuple[pulumi.Resource, ...]
 
@@ -174,7 +176,12 @@ def unchangeable(args: PoolArgs, *, secret: Secret = _secret) -> dict[str, Any]:
     if plan.encryption_at_host:
         virtual_machine["security_profile"] = {"encryption_at_host": True}
     equipment = plan.equipment
-    equip_machine(virtual_machine, equipment, identity_id=args.identity_id)
+    equip_machine(
+        virtual_machine,
+        equipment,
+        identity_id=args.identity_id,
+        registry_server=args.registry_server,
+    )
     deployment: DeploymentConfigurationArgsDict = {
         "virtual_machine_configuration": virtual_machine
     }

@@ -58,10 +58,21 @@ def equip_machine(
     equipment: EquipmentConfig,
     *,
     identity_id: pulumi.Input[str],
+    registry_server: str | None,
 ) -> None:
-    """Adds what belongs to the virtual machine: containers, disks, extensions."""
+    """Adds what belongs to the virtual machine: containers, disks, extensions.
+
+    Args:
+        machine: Is added to.
+        equipment: The config's.
+        identity_id: Identity with which nodes sign in to registries.
+        registry_server: The stack's own registry, or None without one.
+    """
     if equipment.containers is not None:
-        machine["container_configuration"] = _containers(equipment.containers, identity_id)
+        own = () if registry_server is None else (registry_server,)
+        machine["container_configuration"] = _containers(
+            equipment.containers, identity_id, tuple({*equipment.containers.registries, *own})
+        )
     if equipment.data_disks:
         machine["data_disks"] = [_disk(disk) for disk in equipment.data_disks]
     if equipment.extensions:
@@ -136,15 +147,15 @@ def _rule(
 
 
 def _containers(
-    config: ContainersConfig, identity_id: pulumi.Input[str]
+    config: ContainersConfig, identity_id: pulumi.Input[str], registries: tuple[str, ...]
 ) -> ContainerConfigurationArgsDict:
     containers: ContainerConfigurationArgsDict = {"type": ContainerType.DOCKER_COMPATIBLE}
     if config.images:
         containers["container_image_names"] = list(config.images)
-    if config.registries:
+    if registries:
         containers["container_registries"] = [
             {"registry_server": server, "identity_reference": {"resource_id": identity_id}}
-            for server in config.registries
+            for server in sorted(registries)
         ]
     return containers
 

@@ -103,6 +103,7 @@ def _registries_are_told(estate: Estate) -> Iterator[Problem]:
         if containers is None:
             continue
         known = {server.casefold() for server in containers.registries}
+        known.add(estate.config.registry.server or "")
         for index, image in enumerate(containers.images):
             server = image.partition("/")[0].casefold()
             if server.endswith(_REGISTRY_SUFFIX) and server not in known:
@@ -110,6 +111,23 @@ def _registries_are_told(estate: Estate) -> Iterator[Problem]:
                     f"{pool.path}.containers.images.{index}",
                     f"{server} lets nobody pull without signing in, and it is not in "
                     f"containers.registries: nodes would be unusable; add {server} there",
+                )
+
+
+def _images_are_reached(estate: Estate) -> Iterator[Problem]:
+    """Nodes reach the registries of their images."""
+    network = estate.config.network
+    if network.allow_package_sources or network.existing_subnet_id is not None:
+        return
+    for pool in estate.pools:
+        containers = pool.equipment.containers
+        for index, image in enumerate(containers.images if containers else ()):
+            if not image.partition("/")[0].casefold().endswith(_REGISTRY_SUFFIX):
+                yield Problem(
+                    f"{pool.path}.containers.images.{index}",
+                    f"{image} is not in an Azure registry, and nodes reach no other, so they "
+                    "would be unusable; copy it to one (`az acr import`), or set "
+                    "network.allow_package_sources: true",
                 )
 
 
@@ -229,4 +247,5 @@ RULES = (
     Rule(code="EQU011", severity="error", source=_EXTENSIONS, judge=_one_driver_is_enough),
     Rule(code="EQU012", severity="error", source=_UPGRADES, judge=_upgrades_are_in_order),
     Rule(code="EQU013", severity="warning", source=_UPGRADES, judge=_rolling_upgrades_see_health),
+    Rule(code="EQU014", severity="error", source=_CONTAINERS, judge=_images_are_reached),
 )

@@ -12,6 +12,7 @@ from emulator.arm.memory import MemoryBackend
 from emulator.arm.mocks import ProgramRun, Registered, run_program
 from infra.changes import DeployedState, pool_changes
 from infra.checking import plan_stack
+from infra.components.identity import ACR_PULL
 from infra.equipment import EquipmentConfig
 from infra.estate import Estate
 from infra.platform import Platform
@@ -148,6 +149,44 @@ def test_a_port_is_open_to_who_is_named_and_to_nobody_else(pool: Registered) -> 
         assert {rule["access"] for rule in allowed} == {"Allow"}
         assert (last["access"], last["sourceAddressPrefix"]) == ("Deny", "*")
         assert all(rule["priority"] < last["priority"] for rule in allowed)
+
+
+def test_a_registry_of_ones_own_is_pulled_from_by_identity_alone() -> None:
+    raw = {
+        "registry": {"name": "hpcLab"},
+        "pools": {
+            "boxed": {"image": "ubuntu-hpc-24.04", "containers": {"registries": ["b.azurecr.io"]}},
+            "plain": {},
+        },
+    }
+    run = provisioned(plan_stack("dev", raw, root=PROJECT_ROOT).deployable(), {})
+    registry = run.arm.one("containerregistry:Registry")
+    assert (registry.inputs["registryName"], registry.inputs["adminUserEnabled"]) == (
+        "hpcLab",
+        False,
+    )
+    (grant,) = [
+        role
+        for role in run.arm.of("authorization:RoleAssignment")
+        if role.inputs["scope"] == registry.id
+    ]
+    nodes = run.arm.one("managedidentity:UserAssignedIdentity", "hpc-nodes")
+    assert grant.inputs["roleDefinitionId"].endswith(ACR_PULL)
+    assert grant.inputs["principalId"] == nodes.outputs["principalId"]
+    machines = {
+        one.name: one.inputs["deploymentConfiguration"]["virtualMachineConfiguration"]
+        for one in run.arm.of("batch:Pool")
+    }
+    assert "containerConfiguration" not in machines["plain"]
+    signed_in = machines["boxed"]["containerConfiguration"]["containerRegistries"]
+    assert signed_in == [
+        {"registryServer": server, "identityReference": {"resourceId": nodes.id}}
+        for server in ("b.azurecr.io", "hpclab.azurecr.io")
+    ]
+
+
+def test_no_registry_exists_unasked(run: ProgramRun) -> None:
+    assert run.arm.of("containerregistry:Registry") == []
 
 
 def nat_rules(nat: dict[str, Any]) -> list[dict[str, Any]]:

@@ -65,6 +65,7 @@ def name_of(pool: dict[str, Any], **args: Any) -> str:
         "subnet_id": "/subnets/pools",
         "data_account_name": "hpcdevdata",
         "identity_id": "/identities/nodes",
+        "registry_server": None,
         "public_addresses": True,
         "after": (),
     }

@@ -146,10 +146,22 @@ CASES = [
             **pool(
                 image="ubuntu-hpc-24.04",
                 containers={
-                    "images": ["Lab.azurecr.io/cfd:1", "docker.io/library/alpine:3"],
+                    "images": ["Lab.azurecr.io/cfd:1"],
                     "registries": ["lab.azurecr.io"],
                 },
             ),
+        },
+    ),
+    Case(
+        "EQU014",
+        {
+            "ignore": CONTAINERS_ALONE,
+            **pool(image="ubuntu-hpc-24.04", containers={"images": ["docker.io/lab/cfd:1"]}),
+        },
+        {
+            "ignore": CONTAINERS_ALONE,
+            "registry": {"name": "hpcLab"},
+            **pool(image="ubuntu-hpc-24.04", containers={"images": ["hpclab.azurecr.io/cfd:1"]}),
         },
     ),
     Case("EQU007", pool(image="ubuntu-hpc-24.04", containers={}), pool(image="ubuntu-hpc-24.04")),

@@ -8,21 +8,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.security_rules import SecurityRule, pool_subnet_rules
+from infra.security_rules import InboundPort, SecurityRule, pool_subnet_rules
 
 SUBNET = IPv4Network("10.64.0.0/20")
 ENDPOINTS = IPv4Network("10.64.255.224/27")
 
 
 def rules(
-    *, inter_node: bool = False, packages: bool = False, endpoints: IPv4Network | None = None
+    *,
+    inter_node: bool = False,
+    packages: bool = False,
+    registries: bool = False,
+    endpoints: IPv4Network | None = None,
+    inbound: tuple[InboundPort, ...] = (),
 ) -> tuple[SecurityRule, ...]:
     return pool_subnet_rules(
         location="eastus",
         prefix=SUBNET,
         inter_node=inter_node,
         allow_package_sources=packages,
+        allow_registries=registries,
         endpoint_prefix=endpoints,
+        inbound=inbound,
     )
 
 
@@ -49,6 +56,7 @@ def test_nodes_reach_what_batch_needs_and_no_more() -> None:
     needed = {"BatchNodeManagement.eastus", "Storage.eastus", "AzureMonitor"}
     assert allowed(rules(), "Outbound") == needed
     assert allowed(rules(packages=True), "Outbound") == {*needed, "Internet"}
+    assert allowed(rules(registries=True), "Outbound") == {*needed, "AzureContainerRegistry"}
     assert allowed(rules(endpoints=ENDPOINTS), "Outbound") == {*needed, str(ENDPOINTS)}
 
 
@@ -57,11 +65,45 @@ def test_node_management_is_reached_by_any_protocol() -> None:
     assert (rule.protocol, rule.ports) == ("*", ("443",))
 
 
-@given(st.booleans(), st.booleans(), st.sampled_from([None, ENDPOINTS]))
+ports = st.builds(
+    InboundPort,
+    name=st.from_regex(r"[a-z][a-z0-9]{0,5}", fullmatch=True),
+    protocol=st.sampled_from(["Tcp", "Udp"]),
+    port=st.integers(1, 65535),
+    sources=st.lists(
+        st.ip_addresses(v=4).map(lambda address: f"{address}/32"), min_size=1, max_size=4
+    ).map(tuple),
+)
+
+
+@given(
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([None, ENDPOINTS]),
+    st.lists(ports, max_size=3).map(tuple),
+)
 def test_rules_are_what_azure_accepts_and_end_with_a_denial(
-    inter_node: bool, packages: bool, endpoints: IPv4Network | None
+    inter_node: bool,
+    packages: bool,
+    registries: bool,
+    endpoints: IPv4Network | None,
+    inbound: tuple[InboundPort, ...],
 ) -> None:
-    found = rules(inter_node=inter_node, packages=packages, endpoints=endpoints)
+    found = rules(
+        inter_node=inter_node,
+        packages=packages,
+        registries=registries,
+        endpoints=endpoints,
+        inbound=inbound,
+    )
+    asked = {(source, str(port.port)) for port in inbound for source in port.sources}
+    let_in = {
+        (rule.source, rule.ports[0])
+        for rule in found
+        if rule.direction == "Inbound" and rule.access == "Allow" and rule.source != str(SUBNET)
+    }
+    assert let_in == asked
     for direction in ("Inbound", "Outbound"):
         ordered = [rule for rule in found if rule.direction == direction]
         priorities = [rule.priority for rule in ordered]
