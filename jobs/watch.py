@@ -74,12 +74,14 @@ class PoolView:
         target: Nodes that it wants, dedicated and spot.
         allocation: `steady`, `resizing` or `stopping`.
         reasons: Why it may not give what is wanted, for a person.
+        broken: Whether somebody must do something about that.
     """
 
     nodes: Mapping[str, int]
     target: int
     allocation: str
     reasons: tuple[str, ...]
+    broken: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,7 +212,7 @@ class Watcher:
         except ServiceError as error:
             # the pool explains, the job decides: watching goes on without an explanation
             return PoolView(nodes={}, target=0, allocation="", reasons=(str(error),))
-        return _pool_view(pool, counts.get("value", ()))
+        return pool_view(pool, counts.get("value", ()))
 
     def _reasons(self) -> Iterator[str]:
         if self._job["state"] in {"disabled", "disabling"}:
@@ -279,7 +281,8 @@ def task_end(task: Mapping[str, Any]) -> TaskEnd:
     )
 
 
-def _pool_view(pool: Mapping[str, Any], counts: Any) -> PoolView:
+def pool_view(pool: Mapping[str, Any], counts: Any) -> PoolView:
+    """Reads a pool of the service, and its node counts."""
     nodes: dict[str, int] = {}
     for item in counts:
         for kind in ("dedicated", "lowPriority"):
@@ -298,6 +301,7 @@ def _pool_view(pool: Mapping[str, Any], counts: Any) -> PoolView:
         reasons.append(f"the start task failed on {nodes['startTaskFailed']} nodes")
     if nodes.get("unusable"):
         reasons.append(f"{nodes['unusable']} nodes are unusable")
+    broken = bool(reasons)
     if not nodes and target == 0:
         automatic = pool.get("enableAutoScale")
         reasons.append(
@@ -312,6 +316,7 @@ def _pool_view(pool: Mapping[str, Any], counts: Any) -> PoolView:
         target=target,
         allocation=str(pool.get("allocationState", "")),
         reasons=tuple(reasons),
+        broken=broken,
     )
 
 

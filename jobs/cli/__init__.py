@@ -12,7 +12,7 @@ import typer
 
 from jobs.cli.following import cancel, explain, list_jobs, rerun, resume, status, wait
 from jobs.cli.gathering import collect, logs, report
-from jobs.cli.keeping import clean
+from jobs.cli.keeping import clean, doctor
 from jobs.cli.sending import build, run, stage, submit, validate
 
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
@@ -50,6 +50,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "report": report,
     "cancel": cancel,
     "clean": clean,
+    "doctor": doctor,
 }
 for name, verb in VERBS.items():
     app.command(name)(verb)

@@ -1,7 +1,8 @@
-"""Verbs that keep the place in order: clean."""
+"""Verbs that keep the place in order: clean, doctor."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -9,18 +10,23 @@ import typer
 from jobs.blobs import Container
 from jobs.clean import leftovers, remove
 from jobs.cli.command import command, known
+from jobs.doctor import examine
+from jobs.errors import EXIT_OK, EXIT_SERVICE
 from jobs.options import (
     ColorOption,
     JobArgument,
     JsonOption,
     NoInputOption,
     OutOption,
+    OutputsOption,
     QuietOption,
+    StackOption,
     VerboseOption,
     YesOption,
 )
 from jobs.results import DEFAULT_ROOT, LAST
-from jobs.session import Session
+from jobs.service import RetryPolicy
+from jobs.session import Session, Target
 
 
 def clean(
@@ -78,3 +84,35 @@ def clean(
                 "local": None if left.tree is None else str(left.tree),
             }
         )
+
+
+def doctor(
+    stack: StackOption = None,
+    outputs: OutputsOption = None,
+    out: OutOption = DEFAULT_ROOT,
+    json_output: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+    color: ColorOption = True,
+) -> None:
+    """Check what is between this machine and a job.
+
+    The stack's outputs, credentials, Batch, each pool, each container, the result
+    directory. Exit code 3 if something is wrong.
+    """
+    with command(json_output, quiet, verbose, color) as terminal:
+        session = Session(
+            stack=Target(stack=stack, outputs=outputs).load(),
+            policy=RetryPolicy(attempts=3, unreachable_attempts=1, total_s=30),
+        )
+        checks = []
+        for check in examine(session, out):
+            checks.append(check)
+            terminal.line(f"{'ok ' if check.ok else 'BAD'}  {check.name}: {check.text}")
+        bad = sum(not check.ok for check in checks)
+        terminal.result(
+            {"version": 1, "ok": bad == 0, "checks": [asdict(check) for check in checks]}
+        )
+        if bad:
+            terminal.error(f"{bad} of {len(checks)} checks failed")
+    raise typer.Exit(EXIT_SERVICE if bad else EXIT_OK)

@@ -83,6 +83,8 @@ class FakeBatch:
             match method, path:
                 case "GET", ["pools", pool]:
                     return (200, self._pool(pool)) if pool in self.pools else _no("Pool")
+                case "GET", ["pools"]:
+                    return 200, {"value": [self._pool(pool) for pool in sorted(self.pools)]}
                 case "GET", ["nodecounts"]:
                     return 200, {"value": []}
                 case "POST", ["jobs"]:

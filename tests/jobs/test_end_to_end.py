@@ -159,6 +159,9 @@ def test_every_verb_finds_the_job_again(directory: Directory) -> None:
     waited = directory.json("wait", "last")
     assert (waited["job_id"], waited["exit_code"]) == (job, 0)
     assert directory.json("status", job[:12])["over"] is True
+    doctor = directory.json("doctor")
+    assert doctor["ok"], doctor
+    assert len(doctor["checks"]) == 8
     assert job in [item["job_id"] for item in directory.json("list")["jobs"]]
     assert directory.json("collect", job)["fetched"] == 0
     shutil.rmtree(directory.path / "results" / job / "outputs")
@@ -444,6 +447,10 @@ def test_an_emulator_that_is_gone_is_exit_code_3(directory: Directory, estate: P
     (directory.path / "gone.json").write_text(json.dumps(outputs))
     directory.write("name: x\npool: cpu\ncommand: a\n")
     del directory.environment["JOBS_STACK"]
+    out, err = directory.jobs("doctor", "--outputs", "gone.json", code=3)
+    assert "BAD  batch: " in out
+    assert "ok   container outputs" in out
+    assert "2 of 8 checks failed" in err
     _, err = directory.jobs("run", "job.yaml", "--outputs", "gone.json", code=3)
     assert "is the emulator running (python -m emulator serve)?" in err
 
