@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from autoscale.errors import PolicyError
 from autoscale.language import DEALLOCATION_WORDS
 from autoscale.schedule import KeepWarm
+from autoscale.syntax import render_number
 
 _GUARD_PERCENT = 70
 # Below this a late sample leaves less than 70 percent of a window (lint AS103).
@@ -139,7 +140,7 @@ class FollowPending:
         if self._least_dedicated != "0":
             parts[1] = f"nodes - {self._least_dedicated}"
         if self.spot_share != 1 and self._most_dedicated:
-            share = self._grouped(f"nodes * {self.spot_share:g}")
+            share = self._grouped(f"nodes * {render_number(self.spot_share)}")
             parts.append(f"max({share}, nodes - {self._most_dedicated})")
         yield "// Spot nodes first, dedicated nodes for the rest."
         yield f"spot = min({', '.join(parts)});"
@@ -246,5 +247,7 @@ class FollowPending:
                 yield f"{name} is {value}: give a multiple of nodes_per_task, {group}"
         if self.keep_warm is not None and self.keep_warm.nodes % group:
             yield f"keep_warm.nodes is {self.keep_warm.nodes}: give a multiple of {group}"
-        if group > max(self.max_dedicated_nodes, self.max_spot_nodes):
-            yield f"nodes_per_task is {group}: neither maximum has room for one task"
+        for name in ("max_dedicated_nodes", "max_spot_nodes"):
+            value = getattr(self, name)
+            if 0 < value < group:
+                yield f"{name} is {value}: give 0, or {group} at least for a task of {group} nodes"

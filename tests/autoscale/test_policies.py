@@ -307,7 +307,7 @@ def test_contradictions_are_told_all_at_once() -> None:
         "min_spot_nodes is above",
         "spot_share",
         "task_slots_per_node is 0",
-        "nodes_per_task is 8",
+        "max_dedicated_nodes is",
         "idle_minutes",
         "node_deallocation_option",
     ):
@@ -367,3 +367,21 @@ def test_a_schedule_that_is_none_says_why() -> None:
 def test_hours_that_never_end_are_a_least_number_of_nodes() -> None:
     with pytest.raises(PolicyError, match="min_dedicated_nodes"):
         KeepWarm(from_hour=7, to_hour=7, days=tuple(range(1, 8)), first_year=2026, last_year=2026)
+
+
+@pytest.mark.parametrize("share", [1e-9, 1 / 3, 0.1 + 0.2])
+def test_any_share_is_written_as_the_language_writes_numbers(share: float) -> None:
+    policy = FollowPending(max_dedicated_nodes=8, max_spot_nodes=8, spot_share=share)
+    assert check(policy.render(), limits=limits(policy)) == []
+    assert run(policy, Targets(), PendingTasks=[8.0]).targets.low_priority == math.ceil(8 * share)
+
+
+@pytest.mark.parametrize(
+    ("dedicated", "spot", "name"),
+    [(16, 3, "max_spot_nodes is 3"), (3, 16, "max_dedicated_nodes is 3")],
+)
+def test_a_maximum_without_room_for_one_task_is_refused(
+    dedicated: int, spot: int, name: str
+) -> None:
+    with pytest.raises(PolicyError, match=name):
+        FollowPending(max_dedicated_nodes=dedicated, max_spot_nodes=spot, nodes_per_task=8)
