@@ -7,6 +7,7 @@ have in common, the one exit for errors among it, is in `jobs.cli.command`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
@@ -14,6 +15,7 @@ from jobs.cli.following import cancel, explain, list_jobs, rerun, resume, status
 from jobs.cli.gathering import collect, logs, report
 from jobs.cli.keeping import clean, doctor
 from jobs.cli.sending import build, run, stage, submit, validate
+from jobs.completion import SHELLS, script
 
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 
@@ -54,6 +56,24 @@ VERBS: dict[str, Callable[..., None]] = {
 }
 for name, verb in VERBS.items():
     app.command(name)(verb)
+
+
+@app.command()
+def completion(
+    shell: Annotated[str, typer.Argument(help="bash or zsh.", metavar="SHELL")] = "bash",
+) -> None:
+    """Print a completion script for a shell.
+
+    It completes verbs, options and ids of jobs under the result directory.
+
+    Example:
+      source <(python -m jobs completion bash)
+    """
+    if shell not in SHELLS:
+        raise typer.BadParameter(f"{shell!r} is not one of {', '.join(SHELLS)}")
+    typer.echo(script(app, shell), nl=False)
+
+
 app.command("watch", help="The same as wait.")(wait)
 run_app.command()(run)
 

@@ -1,0 +1,76 @@
+"""A completion script for bash, and for zsh through its bashcompinit.
+
+What can be known beforehand (verbs, their options) is written into it; ids of jobs are
+looked up as one types, in the result trees under the working directory: no request, and
+no Python is started for a key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+SHELLS = ("bash", "zsh")
+_SCRIPT = """\
+_hpc_jobs() {
+    local cur=${COMP_WORDS[COMP_CWORD]} verb="" words=""
+    COMPREPLY=()
+    [[ ${COMP_WORDS[1]} == -m ]] || return 0
+    case ${COMP_WORDS[2]} in
+        jobs) (( COMP_CWORD > 3 )) && verb=${COMP_WORDS[3]} ;;
+        jobs.run) (( COMP_CWORD > 2 )) && verb=run ;;
+        *) return 0 ;;
+    esac
+    (( COMP_CWORD < 3 )) && return 0
+    case $verb in
+@CASES@
+    esac
+    if [[ $cur != -* && ( $verb == @TAKERS@ ) ]]; then
+        local tree
+        words="last"
+        for tree in "${JOBS_OUT:-results}"/*/job.json; do
+            [[ -e $tree ]] || continue
+            tree=${tree%/job.json}
+            tree=${tree##*/}
+            [[ $tree == *[!A-Za-z0-9_-]* ]] || words+=" $tree"
+        done
+    fi
+    [[ -n $verb && $cur != -* && $words == --* ]] && return 0
+    local word
+    for word in $words; do
+        [[ $word == "$cur"* ]] && COMPREPLY+=("$word")
+    done
+}
+complete -o bashdefault -o default -F _hpc_jobs python python3
+"""
+
+
+def script(app: typer.Typer, shell: str) -> str:
+    """The text that a shell reads: `source <(python -m jobs completion bash)`."""
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)  # noqa: S101 - the program has several verbs
+    cases = [f'        "") words="{" ".join(group.commands)}" ;;']
+    cases.extend(
+        f'        {name}) words="{" ".join(_options(verb))}" ;;'
+        for name, verb in group.commands.items()
+    )
+    takers = " || $verb == ".join(_takers(group.commands))
+    text = _SCRIPT.replace("@CASES@", "\n".join(cases)).replace("@TAKERS@", takers)
+    return "autoload -U +X bashcompinit && bashcompinit\n" + text if shell == "zsh" else text
+
+
+def _options(verb: Any) -> Iterator[str]:
+    for parameter in verb.params:
+        if parameter.param_type_name == "option":
+            yield from (name for name in parameter.opts if name.startswith("--"))
+    yield "--help"
+
+
+def _takers(verbs: Mapping[str, Any]) -> Iterator[str]:
+    """Verbs whose first argument is a job."""
+    for name, verb in verbs.items():
+        if any(p.name == "job" and p.param_type_name == "argument" for p in verb.params):
+            yield name

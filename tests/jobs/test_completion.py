@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from jobs.cli import app
+from jobs.completion import script
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    for job in ("mc-1", "mc-2", "other", "no-job", "$(id) *"):
+        (tmp_path / "results" / job).mkdir(parents=True)
+        if job != "no-job":
+            (tmp_path / "results" / job / "job.json").touch()
+    (tmp_path / "script").write_text(script(app, "bash"), encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("python -m jobs wa", {"wait", "watch"}),
+        ("python -m jobs wait ", {"last", "mc-1", "mc-2", "other"}),
+        ("python -m jobs cancel mc", {"mc-1", "mc-2"}),
+        ("python -m jobs rerun --exit", {"--exit-code"}),
+        ("python -m jobs.run job.yaml --det", {"--detach"}),
+        ("python -m jobs run job", set()),
+        ("python -m json.tool x", set()),
+        ("python script.py w", set()),
+    ],
+)
+def test_what_is_typed_is_completed(directory: Path, typed: str, offered: set[str]) -> None:
+    words = typed.split(" ")
+    program = (
+        'source ./script; COMP_CWORD=$(( $# - 1 )); COMP_WORDS=("$@"); _hpc_jobs; '
+        'printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    done = subprocess.run(
+        ["bash", "-c", program, "bash", *words],
+        cwd=directory, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert set(done.stdout.split()) == offered
+    assert not done.stderr
+
+
+def test_zsh_gets_what_it_needs_first() -> None:
+    assert script(app, "zsh").splitlines()[0].endswith("bashcompinit")
+    assert script(app, "zsh").endswith(script(app, "bash"))
