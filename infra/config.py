@@ -334,7 +334,14 @@ class MonitoringConfig(Model):
     alert_emails: tuple[Email, ...] = Field(
         default=(),
         max_length=1000,
-        description="Who gets mail when nodes fail or idle; no alert exists without one.",
+        description="Who gets mail when nodes or tasks fail, nodes idle or are evicted, quota "
+        "runs short or the budget does; no alert exists without one.",
+    )
+    monthly_budget_amount: float | None = Field(
+        default=None,
+        gt=0,
+        description="Mail at 50, 80 and 100 % of it, and when it is forecast to be exceeded; in "
+        "the subscription's billing currency.",
     )
 
 

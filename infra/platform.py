@@ -12,7 +12,7 @@ from pulumi_azure_native.authorization import get_client_config
 from pulumi_azure_native.resources import ResourceGroup
 
 from infra.checking import plan_stack
-from infra.components.alerts import Alerts, AlertsArgs
+from infra.components.alerts import Alerts, AlertsArgs, account_alerts
 from infra.components.batch_account import BatchAccount, BatchAccountArgs
 from infra.components.identity import (
     ACR_PULL,
@@ -110,6 +110,7 @@ class Platform(pulumi.ComponentResource):
         links = self._private_link(network, data, account) if network else ()
         monitoring = self._monitoring(account, data=data, packages=packages)
         self._alerts(account)
+        self._budget(group)
         pools = self._pools(account, nodes, network, data, after=(*nodes.assignments, *links))
         self.outputs = stack_outputs(
             estate,
@@ -294,7 +295,8 @@ class Platform(pulumi.ComponentResource):
         )
 
     def _alerts(self, account: BatchAccount) -> None:
-        emails = self._estate.config.monitoring.alert_emails
+        config, pools = self._estate.config, self._estate.pools
+        emails = config.monitoring.alert_emails
         if emails:
             Alerts(
                 f"{self._name}-alerts",
@@ -302,10 +304,34 @@ class Platform(pulumi.ComponentResource):
                     place=self._place,
                     batch_account_id=account.account_id,
                     emails=emails,
-                    always_on_nodes=sum(pool.scale.min_nodes for pool in self._estate.pools),
+                    alerts=account_alerts(
+                        always_on_nodes=sum(pool.scale.min_nodes for pool in pools),
+                        has_spot_nodes=any(pool.scale.max_spot_nodes for pool in pools),
+                        vcpu_quota=sum(config.batch.vcpu_quota_by_series.values()) or None,
+                        spot_vcpu_quota=config.batch.spot_vcpu_quota,
+                    ),
                 ),
                 self._child(),
             )
+
+    def _budget(self, group: ResourceGroup) -> None:
+        """A budget where the config gives one; rule MON001 sees to its readers."""
+        config = self._estate.config.monitoring
+        if config.monthly_budget_amount is None:
+            return
+        # Most stacks have none, and its module takes time to import.
+        from infra.components.budget import Budget, BudgetArgs  # noqa: PLC0415
+
+        Budget(
+            f"{self._name}-budget",
+            BudgetArgs(
+                resource_group_id=group.id,
+                amount=config.monthly_budget_amount,
+                emails=config.alert_emails,
+                today=self._estate.today,
+            ),
+            self._child(),
+        )
 
     def _pools(
         self,

@@ -1,21 +1,25 @@
-"""Mail when something is wrong with nodes, before somebody looks.
+"""Mail when something is wrong with nodes, tasks or quota, before somebody looks.
 
 Metric alerts on the Batch account, because node-state metrics are platform metrics that
 no log carries. They speak of all pools together: these metrics have no dimensions.
-Counts are averaged, never summed, as Azure samples them every minute.
+Counts of nodes are averaged, never summed, as Azure samples them every minute; events
+are counted.
 https://learn.microsoft.com/azure/batch/monitor-batch-reference
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
 from pulumi_azure_native.monitor import (
     ActionGroup,
+    DynamicMetricCriteriaArgs,
+    DynamicThresholdFailingPeriodsArgs,
     MetricAlert,
     MetricAlertActionArgs,
+    MetricAlertMultipleResourceMultipleMetricCriteriaArgs,
     MetricAlertSingleResourceMultipleMetricCriteriaArgs,
     MetricCriteriaArgs,
     MicrosoftCommonEmailReceiverArgs,
@@ -24,66 +28,111 @@ from pulumi_azure_native.monitor import (
 from infra.components.place import Place
 
 _CRITERIA = "Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria"
+_DYNAMIC_CRITERIA = "Microsoft.Azure.Monitor.MultipleResourceMultipleMetricCriteria"
+_NAMESPACE = "Microsoft.Batch/batchAccounts"
 _SHORT_NAME = "hpc nodes"
+_NOTABLE_QUOTA = 0.8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NodeAlert:
-    """One condition on a count of nodes.
+class AccountAlert:
+    """One condition on a metric of the Batch account.
 
     Attributes:
         metric: The Batch account's metric.
-        above: Mail goes out while the average is above this.
+        above: Mail goes out while the metric is above this; None for what Azure learns
+            to be usual of it.
+        aggregation: `Average` for counts that are sampled, `Count` for events.
         window: ISO 8601 duration that the average is taken over.
         severity: From 0, critical, to 4, verbose.
     """
 
     metric: str
-    above: int
+    above: float | None
+    aggregation: str = "Average"
     window: str
     severity: int
     description: str
 
 
-def node_alerts(*, always_on_nodes: int) -> dict[str, NodeAlert]:
+def account_alerts(
+    *,
+    always_on_nodes: int,
+    has_spot_nodes: bool,
+    vcpu_quota: int | None,
+    spot_vcpu_quota: int | None,
+) -> dict[str, AccountAlert]:
     """The conditions worth a mail, by logical name.
 
     Args:
         always_on_nodes: Nodes that the pools keep without work; idling is theirs to do.
+        has_spot_nodes: Whether any pool may have nodes that can be evicted.
+        vcpu_quota: Dedicated vCPU quota over all series, None where it is not given.
+        spot_vcpu_quota: Spot vCPU quota, None where it is not given.
     """
-    return {
-        "unusable": NodeAlert(
+    alerts = {
+        "unusable": AccountAlert(
             metric="UnusableNodeCount",
             above=0,
             window="PT15M",
             severity=2,
             description="Nodes are unusable: they cost money and take no task.",
         ),
-        "start-task": NodeAlert(
+        "start-task": AccountAlert(
             metric="StartTaskFailedNodeCount",
             above=0,
             window="PT15M",
             severity=2,
             description="A start task fails: nodes cost money and take no task.",
         ),
-        "idle": NodeAlert(
+        "idle": AccountAlert(
             metric="IdleNodeCount",
             above=always_on_nodes,
             window="PT1H",
             severity=3,
             description="Nodes idle for an hour beyond those that pools keep on purpose.",
         ),
+        "failed-tasks": AccountAlert(
+            metric="TaskFailEvent",
+            above=None,
+            aggregation="Count",
+            window="PT15M",
+            severity=3,
+            description="More tasks fail than is usual of this account.",
+        ),
     }
+    if has_spot_nodes:
+        alerts["preempted"] = AccountAlert(
+            metric="PreemptedNodeCount",
+            above=0,
+            window="PT1H",
+            severity=3,
+            description="Spot nodes were evicted and there is no capacity to bring them back.",
+        )
+    for name, metric, quota in (
+        ("quota", "CoreCount", vcpu_quota),
+        ("spot-quota", "LowPriorityCoreCount", spot_vcpu_quota),
+    ):
+        if quota:
+            alerts[name] = AccountAlert(
+                metric=metric,
+                above=quota * _NOTABLE_QUOTA,
+                window="PT15M",
+                severity=3,
+                description=f"Nodes use more than {_NOTABLE_QUOTA:.0%} of {quota} vCPUs of quota, "
+                "counted over all series: the metric knows none.",
+            )
+    return alerts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertsArgs:
-    """Args of `Alerts`; `emails` has at least one address."""
+    """Args of `Alerts`; `emails` has at least one address, `alerts` are by logical name."""
 
     place: Place
     batch_account_id: pulumi.Input[str]
     emails: Sequence[str]
-    always_on_nodes: int
+    alerts: Mapping[str, AccountAlert]
 
 
 class Alerts(pulumi.ComponentResource):
@@ -108,7 +157,7 @@ class Alerts(pulumi.ComponentResource):
             ],
             opts=pulumi.ResourceOptions(parent=self),
         )
-        for logical_name, alert in node_alerts(always_on_nodes=args.always_on_nodes).items():
+        for logical_name, alert in args.alerts.items():
             MetricAlert(
                 f"{name}-{logical_name}",
                 resource_group_name=args.place.resource_group_name,
@@ -121,21 +170,49 @@ class Alerts(pulumi.ComponentResource):
                 scopes=[args.batch_account_id],
                 evaluation_frequency="PT5M",
                 window_size=alert.window,
-                criteria=MetricAlertSingleResourceMultipleMetricCriteriaArgs(
-                    odata_type=_CRITERIA,
-                    all_of=[
-                        MetricCriteriaArgs(
-                            criterion_type="StaticThresholdCriterion",
-                            name=logical_name,
-                            metric_namespace="Microsoft.Batch/batchAccounts",
-                            metric_name=alert.metric,
-                            operator="GreaterThan",
-                            threshold=alert.above,
-                            time_aggregation="Average",
-                        )
-                    ],
-                ),
+                criteria=_criteria(logical_name, alert),
                 actions=[MetricAlertActionArgs(action_group_id=group.id)],
                 opts=pulumi.ResourceOptions(parent=self),
             )
         self.register_outputs({})
+
+
+def _criteria(
+    name: str, alert: AccountAlert
+) -> (
+    MetricAlertSingleResourceMultipleMetricCriteriaArgs
+    | MetricAlertMultipleResourceMultipleMetricCriteriaArgs
+):
+    if alert.above is None:
+        # Azure takes learned thresholds in this form alone, for one resource too.
+        return MetricAlertMultipleResourceMultipleMetricCriteriaArgs(
+            odata_type=_DYNAMIC_CRITERIA,
+            all_of=[
+                DynamicMetricCriteriaArgs(
+                    criterion_type="DynamicThresholdCriterion",
+                    name=name,
+                    metric_namespace=_NAMESPACE,
+                    metric_name=alert.metric,
+                    operator="GreaterThan",
+                    alert_sensitivity="Medium",
+                    failing_periods=DynamicThresholdFailingPeriodsArgs(
+                        min_failing_periods_to_alert=3, number_of_evaluation_periods=4
+                    ),
+                    time_aggregation=alert.aggregation,
+                )
+            ],
+        )
+    return MetricAlertSingleResourceMultipleMetricCriteriaArgs(
+        odata_type=_CRITERIA,
+        all_of=[
+            MetricCriteriaArgs(
+                criterion_type="StaticThresholdCriterion",
+                name=name,
+                metric_namespace=_NAMESPACE,
+                metric_name=alert.metric,
+                operator="GreaterThan",
+                threshold=alert.above,
+                time_aggregation=alert.aggregation,
+            )
+        ],
+    )

@@ -241,24 +241,69 @@ def _documented(text: str) -> set[str]:
     return {name for row in rows for name in re.findall(r"`([a-z_]+)`", row)}
 
 
-def test_alerts_exist_where_somebody_reads_them(provision: Provision) -> None:
+def alerted(provision: Provision, **raw: Any) -> ProgramRun:
     pools = {"a": {"scale": {"mode": "fixed", "dedicated_nodes": 3}}}
-    raw = {"pools": pools, "monitoring": {"alert_emails": ["ops@lab.example"]}}
-    config = StackConfig.model_validate(raw)
-    run = provision(plan_estate("any", config, root=ROOT, today=date(2026, 1, 1)))
-    group = run.arm.one("monitor:ActionGroup")
-    assert group.inputs["emailReceivers"][0]["emailAddress"] == "ops@lab.example"
-    alerts = {
+    config = StackConfig.model_validate(
+        {"pools": pools, "monitoring": {"alert_emails": ["ops@lab.example"]}, **raw}
+    )
+    return provision(plan_estate("any", config, root=ROOT, today=date(2026, 1, 21)))
+
+
+def alerts_of(run: ProgramRun) -> dict[str, Any]:
+    """The inputs of alerts by the metric that they are about."""
+    return {
         alert.inputs["criteria"]["allOf"][0]["metricName"]: alert.inputs
         for alert in run.arm.of("monitor:MetricAlert")
     }
-    assert set(alerts) == {"UnusableNodeCount", "StartTaskFailedNodeCount", "IdleNodeCount"}
-    for alert in alerts.values():
+
+
+def test_alerts_exist_where_somebody_reads_them(provision: Provision) -> None:
+    run = alerted(provision)
+    group = run.arm.one("monitor:ActionGroup")
+    assert group.inputs["emailReceivers"][0]["emailAddress"] == "ops@lab.example"
+    alerts = alerts_of(run)
+    nodes = {"UnusableNodeCount", "StartTaskFailedNodeCount", "IdleNodeCount"}
+    assert set(alerts) == {*nodes, "TaskFailEvent"}
+    for metric, alert in alerts.items():
         assert alert["scopes"] == [run.arm.one("batch:BatchAccount").id]
         assert alert["actions"] == [{"actionGroupId": group.id}]
-        assert alert["criteria"]["allOf"][0]["timeAggregation"] == "Average"
+        (criterion,) = alert["criteria"]["allOf"]
+        assert criterion["timeAggregation"] == ("Average" if metric in nodes else "Count")
+        # A threshold is either given or learned.
+        assert ("threshold" in criterion) is (metric in nodes)
+        assert criterion["criterionType"].startswith("Static" if metric in nodes else "Dynamic")
     # Nodes that a pool keeps on purpose are no reason for a mail.
     assert alerts["IdleNodeCount"]["criteria"]["allOf"][0]["threshold"] == 3
+
+
+def test_evictions_and_quota_are_told_where_there_are_any(provision: Provision) -> None:
+    run = alerted(
+        provision,
+        pools={"a": {"preset": "spot"}},
+        batch={"vcpu_quota_by_series": {"Dsv5": 100, "HBv3": 240}, "spot_vcpu_quota": 50},
+    )
+    thresholds = {
+        metric: alert["criteria"]["allOf"][0].get("threshold")
+        for metric, alert in alerts_of(run).items()
+    }
+    assert thresholds["PreemptedNodeCount"] == 0
+    assert (thresholds["CoreCount"], thresholds["LowPriorityCoreCount"]) == (272, 40)
+
+
+def test_a_budget_tells_of_the_whole_group_from_the_first_of_the_month(
+    provision: Provision,
+) -> None:
+    monitoring = {"alert_emails": ["ops@lab.example"], "monthly_budget_amount": 500}
+    run = alerted(provision, monitoring=monitoring)
+    budget = run.arm.one("consumption:Budget").inputs
+    assert budget["scope"] == run.arm.one("resources:ResourceGroup").id
+    assert (budget["amount"], budget["timeGrain"]) == (500, "Monthly")
+    assert budget["timePeriod"]["startDate"] == "2026-01-01T00:00:00Z"
+    told = {(one["thresholdType"], one["threshold"]) for one in budget["notifications"].values()}
+    assert told == {("Actual", 50), ("Actual", 80), ("Actual", 100), ("Forecasted", 100)}
+    for one in budget["notifications"].values():
+        assert one["contactEmails"] == ["ops@lab.example"]
+    assert alerted(provision).arm.of("consumption:Budget") == []
 
 
 def test_no_alert_exists_where_nobody_reads_it(provisioned: ProgramRun) -> None:

@@ -253,6 +253,16 @@ CASES = [
     ),
     Case("IMG005", {"protect": True}, {"protect": True, **pool(image_version="24.04.202512010")}),
     Case(
+        "MON001",
+        {"monitoring": {"monthly_budget_amount": 150}},
+        {"monitoring": {"monthly_budget_amount": 150, "alert_emails": ["ops@lab.example"]}},
+    ),
+    Case(
+        "MON002",
+        {"monitoring": {"monthly_budget_amount": 140, "alert_emails": ["ops@lab.example"]}},
+        {"monitoring": {"monthly_budget_amount": 141, "alert_emails": ["ops@lab.example"]}},
+    ),
+    Case(
         "NET001",
         {
             "network": {"address_space": "10.0.0.0/24"},
@@ -440,7 +450,14 @@ def test_a_text_says_what_to_write_instead(case: Case, root: Path) -> None:
     planned = plan_stack(case.stack, {**pool(), **case.breaks}, root=root, today=TODAY)
     finding = next(finding for finding in planned.findings if finding.code == case.code)
     assert len(finding.message) > 40 or case.code.startswith("FOR")
-    assert finding.path.split(".")[0] in {"authentication", "batch", "network", "pools", "storage"}
+    assert finding.path.split(".")[0] in {
+        "authentication",
+        "batch",
+        "monitoring",
+        "network",
+        "pools",
+        "storage",
+    }
 
 
 def test_a_silenced_rule_does_not_stop_a_deployment(root: Path) -> None:

@@ -1,0 +1,52 @@
+"""Rules of who is told what the estate does and costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from infra.estate import Estate
+from infra.rules.rule import Problem, Rule
+from infra.sizes import PRICE_CURRENCY
+
+_HOURS_PER_MONTH = 730
+
+
+def _budgets_have_readers(estate: Estate) -> Iterator[Problem]:
+    """Somebody reads what a budget tells."""
+    monitoring = estate.config.monitoring
+    if monitoring.monthly_budget_amount is not None and not monitoring.alert_emails:
+        yield Problem(
+            "monitoring.monthly_budget_amount",
+            "a budget stops nothing and only sends mail, and there is nobody to send it to; "
+            "give monitoring.alert_emails, or leave the budget out",
+        )
+
+
+def _budgets_hold_what_always_runs(estate: Estate) -> Iterator[Problem]:
+    """A budget holds the nodes that never go."""
+    budget = estate.config.monitoring.monthly_budget_amount
+    prices = [
+        pool.price_per_hour(
+            dedicated_nodes=pool.min_dedicated_nodes,
+            spot_nodes=pool.scale.min_nodes - pool.min_dedicated_nodes,
+        )
+        for pool in estate.pools
+    ]
+    idle = sum(price or 0.0 for price in prices) * _HOURS_PER_MONTH
+    if budget is not None and idle > budget:
+        yield Problem(
+            "monitoring.monthly_budget_amount",
+            f"nodes that stay without work come to about {idle:,.0f} {PRICE_CURRENCY} a month, "
+            f"more than the budget of {budget:,.0f}, so it would tell the same every month; "
+            "let pools shrink to 0, or raise it",
+        )
+
+
+_BUDGETS = (
+    "https://learn.microsoft.com/azure/cost-management-billing/costs/tutorial-acm-create-budgets"
+)
+
+RULES = (
+    Rule(code="MON001", severity="error", source=_BUDGETS, judge=_budgets_have_readers),
+    Rule(code="MON002", severity="warning", source=_BUDGETS, judge=_budgets_hold_what_always_runs),
+)
