@@ -35,6 +35,34 @@ TasksArgument = Annotated[
         help="Positions (`12`, `1-9:2,12`), ids, `failed` or `all`.", metavar="[TASKS]"
     ),
 ]
+MaxFailsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--max-fails",
+        envvar="JOBS_MAX_FAILS",
+        min=1,
+        metavar="N",
+        help="End the job once N tasks have failed.",
+    ),
+]
+CancelOption = Annotated[
+    bool,
+    typer.Option(
+        "--cancel-on-interrupt",
+        envvar="JOBS_CANCEL_ON_INTERRUPT",
+        help="Ctrl-C ends the job, too.",
+    ),
+]
+OnFinishOption = Annotated[
+    str | None,
+    typer.Option(
+        "--on-finish",
+        envvar="JOBS_ON_FINISH",
+        metavar="COMMAND",
+        help="Run when the report is made, with JOBS_ID, JOBS_STATE, JOBS_FAILED, JOBS_COST "
+        "and JOBS_REPORT; its failure changes nothing.",
+    ),
+]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", envvar="JOBS_YES", help="Do not ask.")]
 NoInputOption = Annotated[
     bool,

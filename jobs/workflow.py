@@ -32,6 +32,15 @@ from jobs.errors import (
     UnavailableError,
     shown,
 )
+from jobs.finishing import (
+    NOTHING_ASKED,
+    Finishing,
+    LimitReachedError,
+    end_job,
+    ended_on_interrupt,
+    limited,
+    tell,
+)
 from jobs.loading import LoadedWorkload, load_workload
 from jobs.plan import JobPlan, plan
 from jobs.progress import Progress
@@ -61,6 +70,7 @@ class RunOptions:
         detach: Whether to leave once everything is submitted.
         timeout_s: How long to wait for the tasks.
         resume: Whether the job may exist already.
+        finishing: What is to happen while the job is watched, and at its end.
         again: The result tree whose tasks are run again, or None.
         only: Their positions, as `jobs.selection` writes them.
     """
@@ -73,6 +83,7 @@ class RunOptions:
     detach: bool = False
     timeout_s: float | None = None
     resume: bool = False
+    finishing: Finishing = NOTHING_ASKED
     again: ResultTree | None = None
     only: str | None = None
 
@@ -101,6 +112,11 @@ def run_workload(options: RunOptions, terminal: Terminal) -> int:
                 "results": str(tree.root),
             }
         )
+        if options.finishing != NOTHING_ASKED:
+            terminal.note(
+                "--max-fails, --cancel-on-interrupt and --on-finish need somebody who watches: "
+                "give them to wait"
+            )
         terminal.note(f"watch it: {_verb('wait', tree.root.name, options)}")
         return EXIT_OK
     return finish(checked, session, tree, options, terminal, job_id=job.job_id)
@@ -222,20 +238,31 @@ def finish(
         f"  cancel it: {_verb('cancel', tree.root.name, options)}"
     )
     manifest = tree.read_manifest()
+    asked = options.finishing
+    limit: LimitReachedError | None = None
     with _interruptible(come_back):
         watcher = Watcher(service=session.service, job_id=job_id)
-        look = follow(watcher, session, terminal, timeout_s=options.timeout_s)
+        with ended_on_interrupt(session.service, job_id, asked):
+            try:
+                look = follow(watcher, session, terminal, options.timeout_s, asked)
+            except LimitReachedError as error:
+                limit = error
+                terminal.note(str(error))
+                end_job(session.service, job_id, "MaxFails")
+                look = follow(watcher, session, terminal, options.timeout_s, NOTHING_ASKED)
         collected = bring_home(manifest, session, tree)
         note_collected(collected, tree, terminal)
         report = report_on(watcher, look, checked, tree)
         failure: TaskFailureError | None = None
         if report.failed or report.unfinished:
-            failure = failed_tasks(report, tree, options)
+            failure = failed_tasks(report, tree, options, limit)
         else:
             try:
                 answer(checked.workload, tree, manifest.job_id, results_to_stderr=terminal.json)
             except TaskFailureError as error:
                 failure = error
+    if problem := tell(asked, report, tree, succeeded=failure is None):
+        terminal.error(problem)
     if answer_steps(checked.workload.spec):
         terminal.show("")
     terminal.show(report_table(report))
@@ -256,12 +283,16 @@ def finish(
 
 
 def follow(
-    watcher: Watcher, session: Session, terminal: Terminal, *, timeout_s: float | None
+    watcher: Watcher,
+    session: Session,
+    terminal: Terminal,
+    timeout_s: float | None,
+    asked: Finishing,
 ) -> Look:
-    """Watches with the progress display."""
+    """Watches with the progress display, within the limits that were asked for."""
     where = session.stack.stack
     with Progress(terminal.err, watcher.job_id, where, quiet=terminal.quiet) as progress:
-        return watch(watcher, progress.show, timeout_s=timeout_s)
+        return watch(watcher, limited(progress.show, asked), timeout_s=timeout_s)
 
 
 def bring_home(manifest: Manifest, session: Session, tree: ResultTree) -> Collected:
@@ -306,10 +337,20 @@ def report_on(watcher: Watcher, look: Look, checked: Checked, tree: ResultTree) 
     return report
 
 
-def failed_tasks(report: Report, tree: ResultTree, options: RunOptions) -> TaskFailureError:
-    """The error of a job with failed tasks, digested."""
+def failed_tasks(
+    report: Report,
+    tree: ResultTree,
+    options: RunOptions,
+    limit: LimitReachedError | None = None,
+) -> TaskFailureError:
+    """The error of a job with failed tasks, digested; `limit` is what ended the job."""
     bad = report.failed or report.unfinished
-    lines = [f"{bad} of {counted(report.tasks, 'task')} failed:", *failure_lines(report.failures)]
+    first = [] if limit is None else [str(limit)]
+    lines = [
+        *first,
+        f"{bad} of {counted(report.tasks, 'task')} failed:",
+        *failure_lines(report.failures),
+    ]
     if report.failures:
         log = tree.logs / report.failures[0].example / "stderr.txt"
         if log.exists():

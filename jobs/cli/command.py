@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 from jobs.errors import EXIT_INTERRUPTED, EXIT_TASK_FAILED, InputError, JobsError
+from jobs.finishing import NOTHING_ASKED, Finishing, command_of
 from jobs.results import Manifest, ResultTree, find_tree
 from jobs.session import Target
 from jobs.terminal import Terminal
@@ -39,6 +40,21 @@ def command(json_output: bool, quiet: bool, verbose: bool, color: bool) -> Itera
         raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
+def finishing_of(
+    max_fails: int | None, cancel_on_interrupt: bool, on_finish: str | None
+) -> Finishing:
+    """What these options ask for.
+
+    Raises:
+        InputError: `--on-finish` is no command.
+    """
+    return Finishing(
+        max_fails=max_fails,
+        cancel_on_interrupt=cancel_on_interrupt,
+        on_finish=command_of(on_finish),
+    )
+
+
 def _error_json(error: JobsError) -> dict[str, Any]:
     value: dict[str, Any] = {
         "kind": type(error).__name__,
@@ -60,6 +76,7 @@ def known(
     timeout_s: float | None = None,
     detach: bool = False,
     resume: bool = False,
+    finishing: Finishing = NOTHING_ASKED,
 ) -> tuple[Manifest, ResultTree, RunOptions]:
     """A submitted job by what a user calls it.
 
@@ -77,6 +94,7 @@ def known(
         detach=detach,
         timeout_s=timeout_s,
         resume=resume,
+        finishing=finishing,
         again=tree if manifest.attempts else None,
         only=manifest.attempts[-1].tasks if manifest.attempts else None,
     )

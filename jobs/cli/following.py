@@ -10,15 +10,18 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from jobs.cli.command import command, known
+from jobs.cli.command import command, finishing_of, known
 from jobs.errors import InputError
 from jobs.explain import Explanation, explain_job, explain_task
 from jobs.logs import LogReader
 from jobs.options import (
+    CancelOption,
     ColorOption,
     JobArgument,
     JobOption,
     JsonOption,
+    MaxFailsOption,
+    OnFinishOption,
     OutOption,
     OutputsOption,
     QuietOption,
@@ -43,6 +46,9 @@ MOST_EXPLAINED = 20
 def wait(
     job: JobArgument = LAST,
     timeout: TimeoutOption = None,
+    max_fails: MaxFailsOption = None,
+    cancel_on_interrupt: CancelOption = False,
+    on_finish: OnFinishOption = None,
     out: OutOption = DEFAULT_ROOT,
     json_output: JsonOption = False,
     quiet: QuietOption = False,
@@ -54,7 +60,12 @@ def wait(
     Then as `run`: collects, merges, checks and reports.
     """
     with command(json_output, quiet, verbose, color) as terminal:
-        manifest, tree, options = known(job, out, timeout_s=timeout)
+        manifest, tree, options = known(
+            job,
+            out,
+            timeout_s=timeout,
+            finishing=finishing_of(max_fails, cancel_on_interrupt, on_finish),
+        )
         checked = checked_workload(options)
         session = Session(stack=checked.stack)
         code = finish(checked, session, tree, options, terminal, job_id=manifest.current)
@@ -67,6 +78,9 @@ def resume(
         bool, typer.Option("--detach", "-d", help="Leave once everything is submitted.")
     ] = False,
     timeout: TimeoutOption = None,
+    max_fails: MaxFailsOption = None,
+    cancel_on_interrupt: CancelOption = False,
+    on_finish: OnFinishOption = None,
     out: OutOption = DEFAULT_ROOT,
     json_output: JsonOption = False,
     quiet: QuietOption = False,
@@ -78,7 +92,14 @@ def resume(
     Adds the tasks that are missing, then goes on as `run`.
     """
     with command(json_output, quiet, verbose, color) as terminal:
-        _, _, options = known(job, out, timeout_s=timeout, detach=detach, resume=True)
+        _, _, options = known(
+            job,
+            out,
+            timeout_s=timeout,
+            detach=detach,
+            finishing=finishing_of(max_fails, cancel_on_interrupt, on_finish),
+            resume=True,
+        )
         code = run_workload(options, terminal)
     raise typer.Exit(code)
 
@@ -102,6 +123,9 @@ def rerun(
         bool, typer.Option("--detach", "-d", help="Leave once everything is submitted.")
     ] = False,
     timeout: TimeoutOption = None,
+    max_fails: MaxFailsOption = None,
+    cancel_on_interrupt: CancelOption = False,
+    on_finish: OnFinishOption = None,
     out: OutOption = DEFAULT_ROOT,
     json_output: JsonOption = False,
     quiet: QuietOption = False,
@@ -124,7 +148,13 @@ def rerun(
         if tasks is not None and (failed or exit_codes):
             raise InputError("--tasks says which tasks: leave --failed and --exit-code out")
         selection = parse_selection(FAILED if tasks is None else tasks)
-        manifest, tree, options = known(job, out, timeout_s=timeout, detach=detach)
+        manifest, tree, options = known(
+            job,
+            out,
+            timeout_s=timeout,
+            detach=detach,
+            finishing=finishing_of(max_fails, cancel_on_interrupt, on_finish),
+        )
         session = Session(stack=options.target.load())
         watcher = Watcher(service=session.service, job_id=manifest.current)
         look = watcher.look()

@@ -8,13 +8,16 @@ import typer
 
 from jobs.build import build_program
 from jobs.checking import check
-from jobs.cli.command import command
+from jobs.cli.command import command, finishing_of
 from jobs.errors import shown
 from jobs.loading import load_workload
 from jobs.options import (
+    CancelOption,
     ColorOption,
     JobIdOption,
     JsonOption,
+    MaxFailsOption,
+    OnFinishOption,
     OutOption,
     OutputsOption,
     QuietOption,
@@ -43,6 +46,9 @@ def run(
         bool, typer.Option("--detach", "-d", help="Leave once everything is submitted.")
     ] = False,
     timeout: TimeoutOption = None,
+    max_fails: MaxFailsOption = None,
+    cancel_on_interrupt: CancelOption = False,
+    on_finish: OnFinishOption = None,
     job_id: JobIdOption = None,
     out: OutOption = DEFAULT_ROOT,
     json_output: JsonOption = False,
@@ -73,6 +79,7 @@ def run(
             job_id=_checked_job_id(job_id),
             detach=detach,
             timeout_s=timeout,
+            finishing=finishing_of(max_fails, cancel_on_interrupt, on_finish),
         )
         code = describe(options, terminal) if dry_run else run_workload(options, terminal)
     raise typer.Exit(code)

@@ -376,6 +376,47 @@ def test_ctrl_c_leaves_the_job_and_says_how_to_come_back(directory: Directory) -
     directory.jobs("cancel", job)
 
 
+def test_too_many_failures_end_the_job_and_its_end_is_told(
+    directory: Directory, tmp_path: Path
+) -> None:
+    directory.write(
+        """\
+        name: fails
+        pool: cpu
+        script: 'if test {index} -lt 2; then exit 3; else sleep 30; fi'
+        tasks: 6
+        """
+    )
+    told = tmp_path / "told"
+    script = f'echo "$JOBS_STATE $JOBS_FAILED $JOBS_ID" > {told}; cat "$JOBS_REPORT"; exit 5'
+    directory.environment["JOBS_MAX_FAILS"] = "2"
+    command = ["run", "job.yaml", "--job-id", "too-bad", "--on-finish", f"sh -c '{script}'"]
+    _, err = directory.jobs(*command, code=1)
+    assert "2 tasks failed (--max-fails 2): the job was ended with 4 tasks to go" in err
+    assert told.read_text() == "failed 6 too-bad\n"
+    assert '"succeeded": 0' in err
+    assert "--on-finish: sh ended with exit code 5" in err
+    assert "exit code 3 - such as 0000000-" in err
+    explained = directory.json("explain")["explanations"][0]
+    assert "it was ended: MaxFails" in explained["reasons"]
+
+
+def test_ctrl_c_ends_the_job_where_that_is_asked_for(directory: Directory) -> None:
+    directory.write("name: slow\npool: cpu\ncommand: sleep 30\n")
+    with directory.start("run", "job.yaml", "--cancel-on-interrupt") as process:
+        assert process.stderr is not None
+        said = ""
+        while "0/1 ended" not in said:
+            line = process.stderr.readline()
+            assert line, said
+            said += line
+        process.send_signal(signal.SIGINT)
+        _, rest = process.communicate(timeout=60)
+    assert process.returncode == 130, rest
+    assert "is being ended (--cancel-on-interrupt)" in rest
+    assert directory.json("wait", code=1)["report"]["failed"] == 1
+
+
 BROKEN = """\
 name: x
 pool: cpu

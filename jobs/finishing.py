@@ -1,0 +1,145 @@
+"""What a person asked to happen while a job is watched, and when it is over.
+
+A limit ends the job, not only the watching. A command that is to be told of the end
+cannot change it: whatever becomes of that command, the run's outcome stays.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from jobs.errors import InputError, InterruptError, ServiceError, TaskFailureError
+from jobs.report import Report
+from jobs.results import ResultTree
+from jobs.service import BatchService, segment
+from jobs.watch import Look
+
+ON_FINISH_TIMEOUT_S = 120.0
+_OVER_CODES = frozenset({"JobCompleted", "JobBeingTerminated", "JobBeingDeleted"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finishing:
+    """What a person asked for.
+
+    Attributes:
+        max_fails: The job is ended once so many tasks have failed; None: never.
+        cancel_on_interrupt: Whether Ctrl-C ends the job, too.
+        on_finish: Arguments of a command that is run when the report is made.
+    """
+
+    max_fails: int | None = None
+    cancel_on_interrupt: bool = False
+    on_finish: tuple[str, ...] = ()
+
+
+NOTHING_ASKED = Finishing()
+
+
+class LimitReachedError(TaskFailureError):
+    """A limit was reached: the job is to be ended."""
+
+
+def command_of(text: str | None) -> tuple[str, ...]:
+    """The arguments of `--on-finish`, split as a shell would.
+
+    Raises:
+        InputError: They cannot be split, or are none.
+    """
+    if text is None:
+        return ()
+    try:
+        arguments = tuple(shlex.split(text))
+    except ValueError as error:
+        raise InputError(f"--on-finish {text!r} cannot be split: {error}") from error
+    if not arguments:
+        raise InputError("--on-finish has no command")
+    return arguments
+
+
+def limited(show: Callable[[Look], None], asked: Finishing) -> Callable[[Look], None]:
+    """Shows a look, then holds it against the limits.
+
+    The result raises `LimitReachedError`; a job that is over is past all limits.
+    """
+
+    def look_at(look: Look) -> None:
+        show(look)
+        most = asked.max_fails
+        if most is not None and look.failed >= most and not look.over:
+            raise LimitReachedError(
+                f"{look.failed} tasks failed (--max-fails {most}): the job was ended with "
+                f"{look.waiting + look.running} tasks to go"
+            )
+
+    return look_at
+
+
+def end_job(service: BatchService, job_id: str, reason: str) -> None:
+    """Ends a job; one that is over already stays as it is.
+
+    Raises:
+        ServiceError: The job is gone, or the service refuses.
+    """
+    path = f"/jobs/{segment(job_id)}/terminate"
+    try:
+        service.call("POST", path, f"ending job {job_id}", body={"terminateReason": reason})
+    except ServiceError as error:
+        if error.code not in _OVER_CODES:
+            raise
+
+
+@contextmanager
+def ended_on_interrupt(service: BatchService, job_id: str, asked: Finishing) -> Iterator[None]:
+    """Ends the job at Ctrl-C, if that was asked for; else lets Ctrl-C pass.
+
+    Raises:
+        InterruptError: In place of the interrupt.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        if not asked.cancel_on_interrupt:
+            raise
+        end_job(service, job_id, "CanceledByUser")
+        raise InterruptError(
+            f"interrupted: job {job_id} is being ended (--cancel-on-interrupt); what it left: "
+            "python -m jobs collect"
+        ) from error
+
+
+def tell(asked: Finishing, report: Report, tree: ResultTree, *, succeeded: bool) -> str | None:
+    """Runs the command of `--on-finish`; why it failed, or None."""
+    if not asked.on_finish:
+        return None
+    try:
+        done = subprocess.run(
+            asked.on_finish,
+            env={**os.environ, **told(report, tree, succeeded=succeeded)},
+            stdin=subprocess.DEVNULL,
+            stdout=sys.stderr.fileno(),
+            timeout=ON_FINISH_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"--on-finish: {asked.on_finish[0]} did not run to its end: {error}"
+    if done.returncode:
+        return f"--on-finish: {asked.on_finish[0]} ended with exit code {done.returncode}"
+    return None
+
+
+def told(report: Report, tree: ResultTree, *, succeeded: bool) -> Mapping[str, str]:
+    """The environment variables in which the command finds what became of the job."""
+    return {
+        "JOBS_ID": report.job_id,
+        "JOBS_STATE": "succeeded" if succeeded else "failed",
+        "JOBS_FAILED": str(report.failed + report.unfinished),
+        "JOBS_COST": "" if report.cost is None else f"{report.cost:.6f}",
+        "JOBS_REPORT": str(tree.report_file.absolute()),
+    }

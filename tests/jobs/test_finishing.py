@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.errors import InputError, InterruptError
+from jobs.finishing import (
+    Finishing,
+    LimitReachedError,
+    command_of,
+    end_job,
+    ended_on_interrupt,
+    limited,
+    tell,
+)
+from jobs.report import Report
+from jobs.results import ResultTree
+from jobs.service import BatchService
+from jobs.watch import Look
+
+
+def look(failed: int, *, over: bool = False) -> Look:
+    return Look(
+        total=9, waiting=2, running=1, succeeded=0, failed=failed, job_state="active", pool=None,
+        first_failure=None, reasons=(), over=over,
+    )  # fmt: skip
+
+
+REPORT = Report(
+    job_id="j", pool="cpu", vm_size="v", tasks=3, succeeded=2, failed=1, unfinished=0, retries=0,
+    reruns=0, requeues=0, elapsed_s=1, waited_s=1, task_s=1, slowest_s=1, slowest_task="t",
+    nodes=1, dedicated_node_s=1, spot_node_s=0, cost=None, currency="USD", prices_as_of="x",
+    failures=(),
+)  # fmt: skip
+
+
+def test_a_limit_is_reached_by_so_many_failures_of_a_job_that_goes_on() -> None:
+    seen: list[Look] = []
+    show = limited(seen.append, Finishing(max_fails=2))
+    show(look(1))
+    show(look(5, over=True))
+    with pytest.raises(LimitReachedError, match="the job was ended with 3 tasks to go"):
+        show(look(2))
+    assert [item.failed for item in seen] == [1, 5, 2]
+    limited(seen.append, Finishing())(look(9))
+
+
+@pytest.mark.parametrize("text", ["", "  ", "echo 'a"])
+def test_what_is_no_command_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="--on-finish"):
+        command_of(text)
+    assert command_of("a 'b c'") == ("a", "b c")
+    assert command_of(None) == ()
+
+
+def test_a_command_that_fails_or_is_not_there_is_only_told(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    tree = ResultTree(tmp_path)
+    told = tmp_path / "told"
+    good = Finishing(
+        on_finish=("sh", "-c", f'echo "$JOBS_STATE:$JOBS_COST:$JOBS_FAILED" > {told}')
+    )
+    assert tell(good, REPORT, tree, succeeded=True) is None
+    assert told.read_text() == "succeeded::1\n"
+    bad = tell(Finishing(on_finish=("sh", "-c", "exit 4")), REPORT, tree, succeeded=False)
+    assert bad == "--on-finish: sh ended with exit code 4"
+    gone = tell(Finishing(on_finish=("./gone",)), REPORT, tree, succeeded=False)
+    assert gone is not None
+    assert "did not run" in gone
+    assert tell(Finishing(), REPORT, tree, succeeded=False) is None
+    talking = Finishing(on_finish=("echo", "done"))
+    assert tell(talking, REPORT, tree, succeeded=True) is None
+    assert capfd.readouterr() == ("", "done\n")
+
+
+def test_ctrl_c_ends_the_job_only_if_asked(service: BatchService, batch: Any, fault: Any) -> None:
+    with pytest.raises(KeyboardInterrupt), ended_on_interrupt(service, "j", Finishing()):
+        raise KeyboardInterrupt
+    assert not batch.requests
+    batch.fault = lambda *_: fault(status=409, code="JobCompleted")
+    asked = Finishing(cancel_on_interrupt=True)
+    with (
+        pytest.raises(InterruptError, match="is being ended"),
+        ended_on_interrupt(service, "j", asked),
+    ):
+        raise KeyboardInterrupt
+    assert batch.requests[0].startswith("POST /jobs/j/terminate")
+    end_job(service, "j", "again")
