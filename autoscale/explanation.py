@@ -204,21 +204,28 @@ class _Writer:
     def below(self, node: Expression, depth: int) -> Iterator[Detail]:
         """The sub-expressions of an expression that are not plain literals."""
         if isinstance(node, Chain) and len(node.rest) > 1:
-            yield from self.prefix(node, depth)
-            yield from self.detail(node.rest[-1].operand, depth)
+            yield from self.steps(node, depth)
             return
         for child in children(node):
             if not (isinstance(node, MethodCall) and child is node.receiver):
                 yield from self.detail(child, depth)
 
-    def prefix(self, node: Chain, depth: int) -> Iterator[Detail]:
-        """`a - b` of `a - b + c`: what stands left of the last operator."""
-        shorter = Chain(first=node.first, rest=node.rest[:-1], span=node.span)
-        value = self.observed.values.get(id(node.rest[-2]))
-        if value is not None:
-            text = render_expression(shorter)
-            yield Detail(depth=depth, text=text, value=_short(value))
-        yield from self.below(shorter, depth + (value is not None))
+    def steps(self, node: Chain, depth: int) -> Iterator[Detail]:
+        """`a - b + c`: first `a - b`, then `a` and `b` below it, then `c`.
+
+        A loop and no recursion: a chain can have thousands of operands.
+        """
+        depths = [depth]
+        for count in range(len(node.rest) - 1, 0, -1):
+            value = self.observed.values.get(id(node.rest[count - 1]))
+            if value is not None:
+                shorter = Chain(first=node.first, rest=node.rest[:count], span=node.span)
+                text = render_expression(shorter)
+                yield Detail(depth=depths[-1], text=text, value=_short(value))
+            depths.append(depths[-1] + (value is not None))
+        yield from self.detail(node.first, depths[-1])
+        for term in node.rest:
+            yield from self.detail(term.operand, depths.pop())
 
     def detail(self, node: Expression, depth: int) -> Iterator[Detail]:
         if isinstance(node, Number | String):

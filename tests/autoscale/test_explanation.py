@@ -53,3 +53,9 @@ def test_what_stop_leaves_out_is_not_reached() -> None:
 def test_a_text_that_does_not_parse_cannot_be_explained() -> None:
     with pytest.raises(FormulaError):
         explained("a = 1 +;")
+
+
+def test_a_sum_of_thousands_is_explained() -> None:
+    explanation = explained("a = 1; $TargetDedicatedNodes = a" + " + 1" * 1900 + ";")
+    assert explanation.evaluation.targets.dedicated == 1901
+    assert "dedicated nodes: 1901" in explanation.render()
