@@ -6,11 +6,13 @@
 Samples stand oldest first, one every 30 seconds; the newest was taken `latency_s` seconds
 before `now`, and null is a sample that never came. Everything may be left out: no samples,
 no latency, targets of 0, and Monday 6 January 2025 at noon, so that a case gives the same
-answer every day. Fields that are not known are ignored: a test vector is a case.
+answer every day. Fields that are not known are ignored, as a test vector is a case; those
+that are nearly known are mistakes.
 """
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 from collections.abc import Mapping
@@ -25,6 +27,8 @@ from autoscale.source import quoted
 
 DEFAULT_NOW = datetime(2025, 1, 6, 12, tzinfo=UTC)
 _MOST_SAMPLES = 1_000_000
+_FIELDS = ("samples", "latency_s", "targets", "now", "task_slots_per_node")
+_ALIKE = 0.75
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +62,7 @@ class _Reader:
         self.wrong: list[str] = []
 
     def case(self) -> Case:
+        self.misspelt()
         now = self.now()
         newest_s = now.timestamp() - self.latency_s()
         case = Case(
@@ -69,6 +74,13 @@ class _Reader:
         if self.wrong:
             raise CaseError("\n".join(self.wrong))
         return case
+
+    def misspelt(self) -> None:
+        """An unknown field says nothing about the case, unless it is nearly a known one."""
+        for name in self.found:
+            alike = difflib.get_close_matches(name, _FIELDS, n=1, cutoff=_ALIKE)
+            if alike and name not in _FIELDS:
+                self.wrong.append(f"{quoted(name)}: not a field of a case; write {alike[0]}")
 
     def now(self) -> datetime:
         value = self.found.get("now")

@@ -29,6 +29,8 @@ from autoscale.semantics import Semantics
 from autoscale.source import printable
 
 _WRONG, _USAGE = 1, 2
+# The hours of --keep-warm, where the command line does not say them.
+_WARM = {"zone": "UTC", "hours": "8-18", "days": "1,2,3,4,5", "years": "2026-2030"}
 _RANK = {"info": 0, "warning": 1, "error": 2}
 
 _EXAMPLES = """\
@@ -61,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         status: int = options.command(options)
+        sys.stdout.flush()
     except FormulaError as error:
         print(printable_lines(f"{error}"), file=sys.stderr)  # noqa: T201 - a command line
         return _WRONG
@@ -71,6 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read the output has seen enough; close it without a second complaint.
         sys.stderr.close()
         return _WRONG
+    except OSError as error:
+        print(f"error: cannot write: {error.strerror}", file=sys.stderr)  # noqa: T201 - a command line
+        return _USAGE
     return status
 
 
@@ -163,24 +169,6 @@ def _evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _render(options: argparse.Namespace) -> int:
-    warm = None
-    if options.keep_warm:
-        first, _, last = options.years.partition("-")
-        begin, _, end = options.hours.partition("-")
-        try:
-            warm = KeepWarm(
-                nodes=options.keep_warm,
-                zone=options.zone,
-                from_hour=int(begin),
-                to_hour=int(end),
-                days=tuple(int(day) for day in options.days.split(",")),
-                first_year=int(first),
-                last_year=int(last or first),
-            )
-        except ValueError:
-            raise UnreadableError(
-                "--hours 8-18, --days 1,2,3,4,5 and --years 2026-2028 are written in numbers"
-            ) from None
     text = FollowPending(
         max_dedicated_nodes=options.max_dedicated,
         min_dedicated_nodes=options.min_dedicated,
@@ -193,7 +181,7 @@ def _render(options: argparse.Namespace) -> int:
         idle_minutes=options.idle_minutes,
         max_step_up=options.max_step_up,
         max_step_down=options.max_step_down,
-        keep_warm=warm,
+        keep_warm=_keep_warm(options),
         node_deallocation_option=options.deallocation,
     ).render()
     if options.json:
@@ -201,6 +189,32 @@ def _render(options: argparse.Namespace) -> int:
     else:
         sys.stdout.write(text)
     return 0
+
+
+def _keep_warm(options: argparse.Namespace) -> KeepWarm | None:
+    if not options.keep_warm:
+        given = [flag for flag in _WARM if getattr(options, flag) is not None]
+        if given:
+            flags = ", ".join(f"--{flag}" for flag in given)
+            raise UnreadableError(f"{flags}: without effect; say how many nodes: --keep-warm 1")
+        return None
+    zone, hours, days, years = (getattr(options, flag) or _WARM[flag] for flag in _WARM)
+    first, _, last = years.partition("-")
+    begin, _, end = hours.partition("-")
+    try:
+        return KeepWarm(
+            nodes=options.keep_warm,
+            zone=zone,
+            from_hour=int(begin),
+            to_hour=int(end),
+            days=tuple(int(day) for day in days.split(",")),
+            first_year=int(first),
+            last_year=int(last or first),
+        )
+    except ValueError:
+        raise UnreadableError(
+            "--hours 8-18, --days 1,2,3,4,5 and --years 2026-2028 are written in numbers"
+        ) from None
 
 
 def _rules(options: argparse.Namespace) -> int:
@@ -226,6 +240,8 @@ def _short(formula: str, limit: int = 400) -> str:
 
 
 def _case(options: argparse.Namespace) -> Case:
+    if options.case == options.file == "-":
+        raise UnreadableError("FILE and --case are both standard input: give one of them a name")
     return read_case(_read(options.case)) if options.case else Case()
 
 
@@ -240,7 +256,9 @@ def _read(name: str) -> str:
     try:
         return found.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UnreadableError(f"{name}: not UTF-8 at byte {error.start}: save it so") from None
+        raise UnreadableError(
+            f"{name}: not UTF-8 at byte {error.start}: save it as UTF-8"
+        ) from None
 
 
 def _print(text: str) -> None:
@@ -301,6 +319,8 @@ def _add_check(commands: Any) -> None:
 
 def _add_pool(parser: argparse.ArgumentParser, *, least: int | None, slots: int | None) -> None:
     most, spot = (4, 0) if least is not None else (None, None)
+    # A policy has its own words for what is wrong, all of it at once.
+    kind = int if least is not None else _count
     for flag, default, text in (
         ("--max-dedicated", most, "most dedicated nodes of the pool"),
         ("--max-spot", spot, "most spot nodes of the pool"),
@@ -309,7 +329,14 @@ def _add_pool(parser: argparse.ArgumentParser, *, least: int | None, slots: int 
         ("--slots", slots, "task slots of a node"),
     ):
         shown = "" if default is None else f" ({default})"
-        parser.add_argument(flag, type=int, metavar="N", default=default, help=text + shown)
+        parser.add_argument(flag, type=kind, metavar="N", default=default, help=text + shown)
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 0:
+        raise argparse.ArgumentTypeError(f"{count} is less than none")
+    return count
 
 
 def _add_render(commands: Any) -> None:
@@ -328,12 +355,13 @@ def _add_render(commands: Any) -> None:
     parser.add_argument(
         "--spot-share", type=float, metavar="X", default=1.0, help="share of spot, 0 to 1 (1)"
     )
-    parser.add_argument("--zone", default="UTC", help="time zone of the hours (UTC)")
-    parser.add_argument("--hours", default="8-18", help="first and last hour (8-18)")
-    parser.add_argument("--days", default="1,2,3,4,5", help="1 is Monday (1,2,3,4,5)")
-    parser.add_argument(
-        "--years", default="2026-2030", help="whose clock changes are written out (2026-2030)"
-    )
+    for flag, what in (
+        ("zone", "time zone of the hours"),
+        ("hours", "first and last hour"),
+        ("days", "1 is Monday"),
+        ("years", "whose clock changes are written out"),
+    ):
+        parser.add_argument(f"--{flag}", help=f"{what} ({_WARM[flag]})")
     parser.add_argument(
         "--deallocation", default="taskcompletion", help="what becomes of tasks (taskcompletion)"
     )

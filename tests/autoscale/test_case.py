@@ -95,3 +95,9 @@ def test_any_json_is_a_case_or_refused(found: dict[str, Any]) -> None:
     else:
         text = str(case)
     assert text
+
+
+def test_a_field_that_is_nearly_known_is_a_mistake() -> None:
+    with pytest.raises(CaseError, match="'sampels': not a field of a case; write samples"):
+        read_case('{"sampels": {}}')
+    assert read_case('{"id": "rec-1", "formula": "", "note": "", "results": ""}').samples == {}

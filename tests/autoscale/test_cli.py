@@ -244,3 +244,40 @@ def test_help_has_examples() -> None:
     assert status == 0
     assert "python -m autoscale check" in out
     assert max(map(len, out.splitlines())) <= 80
+
+
+def test_hours_without_nodes_to_keep_are_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, err = said(capsys, "render", "--hours", "7-19", "--zone", "Europe/Berlin")
+    assert (status, out) == (2, "")
+    assert err == "error: --zone, --hours: without effect; say how many nodes: --keep-warm 1\n"
+
+
+def test_standard_input_is_not_two_files(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("eval", "explain"):
+        status, _, err = said(capsys, command, "-", "--case", "-")
+        assert status == 2
+        assert "both standard input" in err
+
+
+def test_a_pool_has_no_negative_size(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["check", "--max-dedicated", "-5", "pool.formula"])
+    assert caught.value.code == 2
+    assert "--max-dedicated: -5 is less than none" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_told_and_not_traced(tmp_path: Path) -> None:
+    name = write(tmp_path, GOOD)
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "autoscale", "eval", name],
+            cwd=ROOT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode != 0
+    assert done.stderr.startswith("error: cannot write: ")
+    assert "Traceback" not in done.stderr
