@@ -120,15 +120,7 @@ def _print_finding(name: str, finding: Finding, *, verbose: bool) -> None:
 
 
 def _eval(options: argparse.Namespace) -> int:
-    case = _case(options)
-    evaluation = evaluate(
-        _read(options.file),
-        samples=case.samples,
-        now=case.now,
-        targets=case.targets,
-        task_slots_per_node=case.task_slots_per_node,
-        semantics=Semantics(lenient=options.lenient),
-    )
+    evaluation = evaluate(_read(options.file), **_circumstances(options))
     if options.json:
         _print_json(_evaluation_json(evaluation))
     elif evaluation.error is not None:
@@ -139,15 +131,7 @@ def _eval(options: argparse.Namespace) -> int:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    case = _case(options)
-    explanation = explain(
-        _read(options.file),
-        samples=case.samples,
-        now=case.now,
-        targets=case.targets,
-        task_slots_per_node=case.task_slots_per_node,
-        semantics=Semantics(lenient=options.lenient),
-    )
+    explanation = explain(_read(options.file), **_circumstances(options))
     if options.json:
         lines = [dataclasses.asdict(line) for line in explanation.lines]
         _print_json({**_evaluation_json(explanation.evaluation), "lines": lines})
@@ -239,10 +223,18 @@ def _short(formula: str, limit: int = 400) -> str:
     return formula if len(formula) <= limit else f"{formula[:limit]}..."
 
 
-def _case(options: argparse.Namespace) -> Case:
+def _circumstances(options: argparse.Namespace) -> dict[str, Any]:
+    """What `evaluate` and `explain` take beside the formula."""
     if options.case == options.file == "-":
         raise UnreadableError("FILE and --case are both standard input: give one of them a name")
-    return read_case(_read(options.case)) if options.case else Case()
+    case = read_case(_read(options.case)) if options.case else Case()
+    return {
+        "samples": case.samples,
+        "now": case.now,
+        "targets": case.targets,
+        "task_slots_per_node": case.task_slots_per_node,
+        "semantics": Semantics(lenient=options.lenient),
+    }
 
 
 def _read(name: str) -> str:
