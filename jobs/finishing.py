@@ -12,9 +12,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from jobs.errors import InputError, InterruptError, ServiceError, TaskFailureError
+from jobs.notify import notify
 from jobs.report import Report
 from jobs.results import ResultTree
 from jobs.service import BatchService, segment
@@ -32,11 +33,13 @@ class Finishing:
         max_fails: The job is ended once so many tasks have failed; None: never.
         cancel_on_interrupt: Whether Ctrl-C ends the job, too.
         on_finish: Arguments of a command that is run when the report is made.
+        notify: Address that is told then; may be a secret.
     """
 
     max_fails: int | None = None
     cancel_on_interrupt: bool = False
     on_finish: tuple[str, ...] = ()
+    notify: str | None = field(default=None, repr=False)
 
 
 NOTHING_ASKED = Finishing()
@@ -114,13 +117,20 @@ def ended_on_interrupt(service: BatchService, job_id: str, asked: Finishing) -> 
         ) from error
 
 
-def tell(asked: Finishing, report: Report, tree: ResultTree, *, succeeded: bool) -> str | None:
-    """Runs the command of `--on-finish`; why it failed, or None."""
-    if not asked.on_finish:
-        return None
+def tell(asked: Finishing, report: Report, tree: ResultTree, *, succeeded: bool) -> Iterator[str]:
+    """Runs the command of `--on-finish` and tells the address of `--notify`; what went wrong."""
+    if asked.on_finish and (problem := _run(asked.on_finish, report, tree, succeeded=succeeded)):
+        yield problem
+    if asked.notify and (problem := notify(asked.notify, report, succeeded=succeeded)):
+        yield problem
+
+
+def _run(
+    command: tuple[str, ...], report: Report, tree: ResultTree, *, succeeded: bool
+) -> str | None:
     try:
         done = subprocess.run(
-            asked.on_finish,
+            command,
             env={**os.environ, **told(report, tree, succeeded=succeeded)},
             stdin=subprocess.DEVNULL,
             stdout=sys.stderr.fileno(),
@@ -128,9 +138,9 @@ def tell(asked: Finishing, report: Report, tree: ResultTree, *, succeeded: bool)
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return f"--on-finish: {asked.on_finish[0]} did not run to its end: {error}"
+        return f"--on-finish: {command[0]} did not run to its end: {error}"
     if done.returncode:
-        return f"--on-finish: {asked.on_finish[0]} ended with exit code {done.returncode}"
+        return f"--on-finish: {command[0]} ended with exit code {done.returncode}"
     return None
 
 

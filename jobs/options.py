@@ -63,6 +63,15 @@ OnFinishOption = Annotated[
         "and JOBS_REPORT; its failure changes nothing.",
     ),
 ]
+NotifyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--notify",
+        envvar="JOBS_NOTIFY",
+        metavar="URL",
+        help="Told by a POST of JSON when the report is made; signed with JOBS_NOTIFY_SECRET.",
+    ),
+]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", envvar="JOBS_YES", help="Do not ask.")]
 NoInputOption = Annotated[
     bool,

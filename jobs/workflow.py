@@ -114,8 +114,8 @@ def run_workload(options: RunOptions, terminal: Terminal) -> int:
         )
         if options.finishing != NOTHING_ASKED:
             terminal.note(
-                "--max-fails, --cancel-on-interrupt and --on-finish need somebody who watches: "
-                "give them to wait"
+                "--max-fails, --cancel-on-interrupt, --on-finish and --notify need somebody who "
+                "watches: give them to wait"
             )
         terminal.note(f"watch it: {_verb('wait', tree.root.name, options)}")
         return EXIT_OK
@@ -261,7 +261,7 @@ def finish(
                 answer(checked.workload, tree, manifest.job_id, results_to_stderr=terminal.json)
             except TaskFailureError as error:
                 failure = error
-    if problem := tell(asked, report, tree, succeeded=failure is None):
+    for problem in tell(asked, report, tree, succeeded=failure is None):
         terminal.error(problem)
     if answer_steps(checked.workload.spec):
         terminal.show("")

@@ -12,6 +12,7 @@ import typer
 
 from jobs.errors import EXIT_INTERRUPTED, EXIT_TASK_FAILED, InputError, JobsError
 from jobs.finishing import NOTHING_ASKED, Finishing, command_of
+from jobs.notify import checked_url
 from jobs.results import Manifest, ResultTree, find_tree
 from jobs.session import Target
 from jobs.terminal import Terminal
@@ -41,17 +42,18 @@ def command(json_output: bool, quiet: bool, verbose: bool, color: bool) -> Itera
 
 
 def finishing_of(
-    max_fails: int | None, cancel_on_interrupt: bool, on_finish: str | None
+    max_fails: int | None, cancel_on_interrupt: bool, on_finish: str | None, notify: str | None
 ) -> Finishing:
     """What these options ask for.
 
     Raises:
-        InputError: `--on-finish` is no command.
+        InputError: `--on-finish` is no command, or `--notify` no address to send to.
     """
     return Finishing(
         max_fails=max_fails,
         cancel_on_interrupt=cancel_on_interrupt,
         on_finish=command_of(on_finish),
+        notify=checked_url(notify),
     )
 
 

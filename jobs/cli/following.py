@@ -21,6 +21,7 @@ from jobs.options import (
     JobOption,
     JsonOption,
     MaxFailsOption,
+    NotifyOption,
     OnFinishOption,
     OutOption,
     OutputsOption,
@@ -49,6 +50,7 @@ def wait(
     max_fails: MaxFailsOption = None,
     cancel_on_interrupt: CancelOption = False,
     on_finish: OnFinishOption = None,
+    notify: NotifyOption = None,
     out: OutOption = DEFAULT_ROOT,
     json_output: JsonOption = False,
     quiet: QuietOption = False,
@@ -64,7 +66,7 @@ def wait(
             job,
             out,
             timeout_s=timeout,
-            finishing=finishing_of(max_fails, cancel_on_interrupt, on_finish),
+            finishing=finishing_of(max_fails, cancel_on_interrupt, on_finish, notify),
         )
         checked = checked_workload(options)
         session = Session(stack=checked.stack)
@@ -81,6 +83,7 @@ def resume(
     max_fails: MaxFailsOption = None,
     cancel_on_interrupt: CancelOption = False,
     on_finish: OnFinishOption = None,
+    notify: NotifyOption = None,
     out: OutOption = DEFAULT_ROOT,
     json_output: JsonOption = False,
     quiet: QuietOption = False,
@@ -97,7 +100,7 @@ def resume(
             out,
             timeout_s=timeout,
             detach=detach,
-            finishing=finishing_of(max_fails, cancel_on_interrupt, on_finish),
+            finishing=finishing_of(max_fails, cancel_on_interrupt, on_finish, notify),
             resume=True,
         )
         code = run_workload(options, terminal)
@@ -126,6 +129,7 @@ def rerun(
     max_fails: MaxFailsOption = None,
     cancel_on_interrupt: CancelOption = False,
     on_finish: OnFinishOption = None,
+    notify: NotifyOption = None,
     out: OutOption = DEFAULT_ROOT,
     json_output: JsonOption = False,
     quiet: QuietOption = False,
@@ -153,7 +157,7 @@ def rerun(
             out,
             timeout_s=timeout,
             detach=detach,
-            finishing=finishing_of(max_fails, cancel_on_interrupt, on_finish),
+            finishing=finishing_of(max_fails, cancel_on_interrupt, on_finish, notify),
         )
         session = Session(stack=options.target.load())
         watcher = Watcher(service=session.service, job_id=manifest.current)

@@ -17,6 +17,7 @@ from jobs.options import (
     JobIdOption,
     JsonOption,
     MaxFailsOption,
+    NotifyOption,
     OnFinishOption,
     OutOption,
     OutputsOption,
@@ -49,6 +50,7 @@ def run(
     max_fails: MaxFailsOption = None,
     cancel_on_interrupt: CancelOption = False,
     on_finish: OnFinishOption = None,
+    notify: NotifyOption = None,
     job_id: JobIdOption = None,
     out: OutOption = DEFAULT_ROOT,
     json_output: JsonOption = False,
@@ -79,7 +81,7 @@ def run(
             job_id=_checked_job_id(job_id),
             detach=detach,
             timeout_s=timeout,
-            finishing=finishing_of(max_fails, cancel_on_interrupt, on_finish),
+            finishing=finishing_of(max_fails, cancel_on_interrupt, on_finish, notify),
         )
         code = describe(options, terminal) if dry_run else run_workload(options, terminal)
     raise typer.Exit(code)

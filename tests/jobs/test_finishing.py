@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import hmac
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +20,7 @@ from jobs.finishing import (
     limited,
     tell,
 )
+from jobs.notify import SIGNATURE_HEADER, checked_url
 from jobs.report import Report
 from jobs.results import ResultTree
 from jobs.service import BatchService
@@ -63,17 +69,81 @@ def test_a_command_that_fails_or_is_not_there_is_only_told(
     good = Finishing(
         on_finish=("sh", "-c", f'echo "$JOBS_STATE:$JOBS_COST:$JOBS_FAILED" > {told}')
     )
-    assert tell(good, REPORT, tree, succeeded=True) is None
+    assert list(tell(good, REPORT, tree, succeeded=True)) == []
     assert told.read_text() == "succeeded::1\n"
-    bad = tell(Finishing(on_finish=("sh", "-c", "exit 4")), REPORT, tree, succeeded=False)
+    (bad,) = tell(Finishing(on_finish=("sh", "-c", "exit 4")), REPORT, tree, succeeded=False)
     assert bad == "--on-finish: sh ended with exit code 4"
-    gone = tell(Finishing(on_finish=("./gone",)), REPORT, tree, succeeded=False)
-    assert gone is not None
+    (gone,) = tell(Finishing(on_finish=("./gone",)), REPORT, tree, succeeded=False)
     assert "did not run" in gone
-    assert tell(Finishing(), REPORT, tree, succeeded=False) is None
+    assert list(tell(Finishing(), REPORT, tree, succeeded=False)) == []
     talking = Finishing(on_finish=("echo", "done"))
-    assert tell(talking, REPORT, tree, succeeded=True) is None
+    assert list(tell(talking, REPORT, tree, succeeded=True)) == []
     assert capfd.readouterr() == ("", "done\n")
+
+
+@pytest.fixture
+def listener() -> Iterator[tuple[str, list[tuple[bytes, str | None]]]]:
+    """A web server that keeps what it is told; below /no it refuses."""
+    told: list[tuple[bytes, str | None]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            told.append((body, self.headers.get(SIGNATURE_HEADER)))
+            self.send_response(403 if self.path.startswith("/no") else 204)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", told
+        server.shutdown()
+        thread.join()
+
+
+def test_an_address_is_told_once_with_a_signature(
+    listener: tuple[str, list[tuple[bytes, str | None]]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    url, told = listener
+    tree = ResultTree(tmp_path)
+    assert list(tell(Finishing(notify=url), REPORT, tree, succeeded=False)) == []
+    monkeypatch.setenv("JOBS_NOTIFY_SECRET", "s")
+    assert list(tell(Finishing(notify=url), REPORT, tree, succeeded=True)) == []
+    (first, unsigned), (body, signed) = told
+    assert unsigned is None
+    assert signed == "sha256=" + hmac.new(b"s", body, "sha256").hexdigest()
+    assert json.loads(first)["state"] == "failed"
+    value = json.loads(body)
+    assert (value["version"], value["job_id"], value["state"]) == (1, "j", "succeeded")
+    assert (value["tasks"], value["failed"], value["cost"]) == (3, 1, None)
+
+
+def test_an_address_that_refuses_or_is_gone_is_told_without_its_path(
+    listener: tuple[str, list[tuple[bytes, str | None]]], tmp_path: Path
+) -> None:
+    url, _ = listener
+    tree = ResultTree(tmp_path)
+    (problem,) = tell(Finishing(notify=f"{url}/no/secret"), REPORT, tree, succeeded=True)
+    assert problem == "--notify: 127.0.0.1 answered with HTTP 403"
+    gone = Finishing(notify="http://127.0.0.1:9/secret")
+    (problem,) = tell(gone, REPORT, tree, succeeded=True)
+    assert problem == "--notify: 127.0.0.1 was not reached: ConnectionError"
+    assert "secret" not in repr(gone)
+
+
+@pytest.mark.parametrize(
+    "url", ["", "x", "ftp://a/b", "http://example.com/x", "https://", "http://[::1"]
+)
+def test_an_address_that_cannot_be_told_is_refused(url: str) -> None:
+    with pytest.raises(InputError, match="--notify"):
+        checked_url(url)
+    assert checked_url("https://example.com/x") == "https://example.com/x"
+    assert checked_url(None) is None
 
 
 def test_ctrl_c_ends_the_job_only_if_asked(service: BatchService, batch: Any, fault: Any) -> None:
