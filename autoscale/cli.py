@@ -120,7 +120,8 @@ def _print_finding(name: str, finding: Finding, *, verbose: bool) -> None:
 
 
 def _eval(options: argparse.Namespace) -> int:
-    evaluation = evaluate(_read(options.file), **_circumstances(options))
+    circumstances = _circumstances(options)
+    evaluation = evaluate(_read(options.file), **circumstances)
     if options.json:
         _print_json(_evaluation_json(evaluation))
     elif evaluation.error is not None:
@@ -131,7 +132,8 @@ def _eval(options: argparse.Namespace) -> int:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    explanation = explain(_read(options.file), **_circumstances(options))
+    circumstances = _circumstances(options)
+    explanation = explain(_read(options.file), **circumstances)
     if options.json:
         lines = [dataclasses.asdict(line) for line in explanation.lines]
         _print_json({**_evaluation_json(explanation.evaluation), "lines": lines})
