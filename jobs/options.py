@@ -73,6 +73,16 @@ NotifyOption = Annotated[
     ),
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", envvar="JOBS_YES", help="Do not ask.")]
+ConfirmAboveOption = Annotated[
+    float | None,
+    typer.Option(
+        "--confirm-above",
+        envvar="JOBS_CONFIRM_ABOVE",
+        min=0,
+        metavar="AMOUNT",
+        help="Ask first if the pool's nodes may cost more than this an hour.",
+    ),
+]
 NoInputOption = Annotated[
     bool,
     typer.Option("--no-input", envvar="JOBS_NO_INPUT", help="Never ask: refuse without --yes."),

@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import secrets
 import shlex
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 from typing import Any
-
-import orjson
 
 from jobs.answer import answer, answer_steps
 from jobs.build import build_program
 from jobs.checking import Checked, check
 from jobs.collect import Collected, collect
+from jobs.consent import NEVER_ASKED, Consent, agree
 from jobs.errors import (
     EXIT_OK,
     InputError,
@@ -44,7 +41,7 @@ from jobs.finishing import (
 from jobs.loading import LoadedWorkload, load_workload
 from jobs.plan import JobPlan, plan
 from jobs.progress import Progress
-from jobs.report import Report, failure_lines, last_lines, make_report, money, report_table
+from jobs.report import Report, failure_lines, last_lines, make_report, report_table
 from jobs.rerun import all_ends, earlier_jobs, set_aside
 from jobs.results import Attempt, Manifest, ResultTree, tree_of, write_json
 from jobs.selection import positions_of
@@ -53,8 +50,6 @@ from jobs.stage import Staged, contents_of, stage
 from jobs.submit import Submitted, submit
 from jobs.terminal import Terminal, counted, size_text
 from jobs.watch import Look, Watcher, watch
-
-_PLANNED_BUILD = "not built yet: ids are provisional"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +66,7 @@ class RunOptions:
         timeout_s: How long to wait for the tasks.
         resume: Whether the job may exist already.
         finishing: What is to happen while the job is watched, and at its end.
+        consent: Whether a person is asked before much may be spent.
         again: The result tree whose tasks are run again, or None.
         only: Their positions, as `jobs.selection` writes them.
     """
@@ -84,6 +80,7 @@ class RunOptions:
     timeout_s: float | None = None
     resume: bool = False
     finishing: Finishing = NOTHING_ASKED
+    consent: Consent = NEVER_ASKED
     again: ResultTree | None = None
     only: str | None = None
 
@@ -96,6 +93,7 @@ def run_workload(options: RunOptions, terminal: Terminal) -> int:
     """
     with _interruptible("nothing was submitted"):
         checked = checked_workload(options)
+        agree(checked, options.consent, terminal)
         session = Session(stack=checked.stack)
         session.check_pool(checked.pool)
         job = prepare(checked, session, options, terminal)
@@ -361,62 +359,9 @@ def failed_tasks(
     return TaskFailureError("\n  ".join(lines))
 
 
-def describe(options: RunOptions, terminal: Terminal) -> int:
-    """`--dry-run`: the job as it would be sent. Asks no service, builds nothing."""
-    checked = checked_workload(options)
-    with content_cache() as cache:
-        contents = contents_of(checked, cache)
-    job = plan(checked, contents, job_id=options.job_id or new_job_id(checked.workload))
-    tasks = job.tasks()
-    first = list(islice(tasks, 2))
-    last = list(deque(tasks, maxlen=1))
-    pool = checked.pool
-    sizes = sum(item.size for item in {c.sha256: c for c in contents.values()}.values())
-    terminal.result(
-        {
-            "version": 1,
-            "job": job.body,
-            "tasks": job.count,
-            "plan": job.digest,
-            "provisional": job.unbuilt,
-            "first_tasks": [orjson.loads(task.body) for task in first],
-            "last_task": orjson.loads((last or first)[-1].body),
-            "files": sorted(str(path) for path in contents),
-            "bytes_to_stage_at_most": sizes,
-            "pool": pool.model_dump(),
-        }
-    )
-    terminal.show(
-        f"job      {job.job_id} on pool {pool.id}, stack {checked.stack.stack}",
-        f"tasks    {job.count:,}, each {counted(checked.workload.spec.resources.slots, 'slot')}",
-        f"files    {len(contents)}, {size_text(sizes)} to stage at most"
-        + (f"; {_PLANNED_BUILD}" if job.unbuilt else ""),
-        f"nodes    {pool.min_nodes} to {pool.max_nodes} of {pool.vm_size}, {_price(checked)}",
-    )
-    for task in (*first, *last):
-        line = orjson.loads(task.body)["commandLine"]
-        terminal.show(f"task     {task.id}: {line}")
-    terminal.show("", "Nothing was sent (--dry-run). The whole of it: --json")
-    return EXIT_OK
-
-
 def new_job_id(workload: LoadedWorkload) -> str:
     """An id that no other job has: name, UTC time, chance."""
     return f"{workload.spec.name}-{datetime.now(UTC):%y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-
-
-def _price(checked: Checked) -> str:
-    pool = checked.pool
-    price = pool.dedicated_price_per_hour
-    if price is None:
-        return "price unknown"
-    most = pool.max_dedicated_nodes * price + pool.max_spot_nodes * (
-        pool.spot_price_per_hour or price
-    )
-    return (
-        f"{money(price, pool.price_currency)} an hour each, "
-        f"{money(most, pool.price_currency)} an hour at most"
-    )
 
 
 def _verb(verb: str, job_id: str, options: RunOptions) -> str:

@@ -9,14 +9,18 @@ import typer
 from jobs.build import build_program
 from jobs.checking import check
 from jobs.cli.command import command, finishing_of
+from jobs.consent import Consent
+from jobs.describe import describe
 from jobs.errors import shown
 from jobs.loading import load_workload
 from jobs.options import (
     CancelOption,
     ColorOption,
+    ConfirmAboveOption,
     JobIdOption,
     JsonOption,
     MaxFailsOption,
+    NoInputOption,
     NotifyOption,
     OnFinishOption,
     OutOption,
@@ -27,12 +31,13 @@ from jobs.options import (
     TimeoutOption,
     VerboseOption,
     WorkloadArgument,
+    YesOption,
 )
 from jobs.results import DEFAULT_ROOT, tree_of
 from jobs.session import Session, Target, content_cache
 from jobs.stage import contents_of
 from jobs.terminal import counted, size_text
-from jobs.workflow import RunOptions, checked_workload, describe, run_workload, stage_files
+from jobs.workflow import RunOptions, checked_workload, run_workload, stage_files
 
 
 def run(
@@ -51,6 +56,9 @@ def run(
     cancel_on_interrupt: CancelOption = False,
     on_finish: OnFinishOption = None,
     notify: NotifyOption = None,
+    confirm_above: ConfirmAboveOption = None,
+    yes: YesOption = False,
+    no_input: NoInputOption = False,
     job_id: JobIdOption = None,
     out: OutOption = DEFAULT_ROOT,
     json_output: JsonOption = False,
@@ -78,6 +86,7 @@ def run(
             target=Target(stack=stack, outputs=outputs),
             overrides=tuple(variables or ()),
             out=out,
+            consent=Consent(above=confirm_above, yes=yes, no_input=no_input),
             job_id=_checked_job_id(job_id),
             detach=detach,
             timeout_s=timeout,
@@ -92,6 +101,9 @@ def submit(
     stack: StackOption = None,
     outputs: OutputsOption = None,
     variables: SetOption = None,
+    confirm_above: ConfirmAboveOption = None,
+    yes: YesOption = False,
+    no_input: NoInputOption = False,
     job_id: JobIdOption = None,
     out: OutOption = DEFAULT_ROOT,
     json_output: JsonOption = False,
@@ -110,6 +122,7 @@ def submit(
                 target=Target(stack=stack, outputs=outputs),
                 overrides=tuple(variables or ()),
                 out=out,
+                consent=Consent(above=confirm_above, yes=yes, no_input=no_input),
                 job_id=_checked_job_id(job_id),
                 detach=True,
             ),

@@ -417,6 +417,17 @@ def test_ctrl_c_ends_the_job_where_that_is_asked_for(directory: Directory) -> No
     assert directory.json("wait", code=1)["report"]["failed"] == 1
 
 
+def test_a_pool_that_may_cost_more_than_is_wanted_is_asked_for(directory: Directory) -> None:
+    directory.write("name: dear\npool: cpu\ncommand: 'true'\n")
+    _, err = directory.jobs("run", "job.yaml", "--confirm-above", "0.1", code=2)
+    assert "Pool 'cpu' may cost $0.1920 an hour, --confirm-above is $0.1000." in err
+    assert "Nobody is there to ask: say --yes" in err
+    assert not (directory.path / "results").exists()
+    directory.environment["JOBS_CONFIRM_ABOVE"] = "0.1"
+    directory.jobs("submit", "job.yaml", "--yes")
+    directory.jobs("submit", "job.yaml", "--confirm-above", "0.2")
+
+
 BROKEN = """\
 name: x
 pool: cpu

@@ -1,0 +1,62 @@
+"""Whether a person agrees to what may be spent, asked before anything is sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jobs.checking import Checked
+from jobs.errors import InputError
+from jobs.report import money
+from jobs.stack import Pool
+from jobs.terminal import Terminal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consent:
+    """Whether a person is asked before much may be spent.
+
+    Attributes:
+        above: What the pool's nodes may cost an hour, all together, before somebody is
+            asked; None: never.
+        yes: Whether somebody agreed beforehand.
+        no_input: Whether nobody is to be asked, and the job refused instead.
+    """
+
+    above: float | None = None
+    yes: bool = False
+    no_input: bool = False
+
+
+NEVER_ASKED = Consent()
+
+
+def most_per_hour(pool: Pool) -> float | None:
+    """What all nodes that a pool may have cost an hour; None where no price is known."""
+    price = pool.dedicated_price_per_hour
+    if price is None:
+        return None
+    return pool.max_dedicated_nodes * price + pool.max_spot_nodes * (
+        pool.spot_price_per_hour or price
+    )
+
+
+def agree(checked: Checked, consent: Consent, terminal: Terminal) -> None:
+    """Asks, if the pool may cost more than a person wants to spend unasked.
+
+    Raises:
+        InputError: They do not agree, or there is nobody to ask.
+    """
+    if consent.above is None:
+        return
+    pool = checked.pool
+    most = most_per_hour(pool)
+    if most is not None and most <= consent.above:
+        return
+    price = "an unknown price" if most is None else money(most, pool.price_currency)
+    limit = money(consent.above, pool.price_currency)
+    question = (
+        f"Pool {checked.workload.spec.pool!r} may cost {price} an hour, --confirm-above is "
+        f"{limit}. Submit?"
+    )
+    if not terminal.agreed(question, yes=consent.yes, no_input=consent.no_input):
+        raise InputError("nothing was submitted")
