@@ -21,7 +21,7 @@ WorkloadArgument = Annotated[
     Path, typer.Argument(help="Workload file, or a directory with a job.yaml.")
 ]
 JobArgument = Annotated[
-    str, typer.Argument(help="Job id, its beginning, or `last`.", metavar="[JOB]")
+    str, typer.Argument(help="Job id, its beginning, or `last`.", metavar="JOB")
 ]
 JobOption = Annotated[
     str,
@@ -31,9 +31,7 @@ JobOption = Annotated[
 ]
 TasksArgument = Annotated[
     str,
-    typer.Argument(
-        help="Positions (`12`, `1-9:2,12`), ids, `failed` or `all`.", metavar="[TASKS]"
-    ),
+    typer.Argument(help="Positions (`12`, `1-9:2,12`), ids, `failed` or `all`.", metavar="TASKS"),
 ]
 MaxFailsOption = Annotated[
     int | None,

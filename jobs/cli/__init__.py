@@ -66,7 +66,8 @@ def completion(
 
     It completes verbs, options and ids of jobs under the result directory.
 
-    Example:
+    For example:
+
       source <(python -m jobs completion bash)
     """
     if shell not in SHELLS:

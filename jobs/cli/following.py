@@ -141,7 +141,8 @@ def rerun(
     In the same result tree, with the program and inputs as they are now. What the tasks
     had left is set aside under attempts/; then as `run`.
 
-    Examples:
+    For example:
+
       python -m jobs rerun
 
       python -m jobs rerun mc-7f3a --exit-code 137
@@ -201,7 +202,7 @@ def explain(
     tasks: Annotated[
         str | None,
         typer.Argument(
-            help="Positions, ids or `failed`; the job itself if absent.", metavar="[TASKS]"
+            help="Positions, ids or `failed`; the job itself if absent.", metavar="TASKS"
         ),
     ] = None,
     job: JobOption = LAST,
@@ -215,7 +216,8 @@ def explain(
 
     Quota, nodes that fail, start tasks, exit codes, what is waited for. At most 20 tasks.
 
-    Examples:
+    For example:
+
       python -m jobs explain
 
       python -m jobs explain 412

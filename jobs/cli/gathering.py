@@ -93,7 +93,8 @@ def logs(
     Of ended tasks and of running ones; each line begins with its task's position where
     several are shown.
 
-    Examples:
+    For example:
+
       python -m jobs logs 412
 
       python -m jobs logs failed --source stderr --tail 5

@@ -49,7 +49,8 @@ def clean(
 
     Shows first what that is, and asks. Results on this machine stay without --local.
 
-    Examples:
+    For example:
+
       python -m jobs clean mc-7f3a --dry-run
 
       python -m jobs clean mc-7f3a --local --yes

@@ -73,7 +73,8 @@ def run(
     Exit code: 0 all tasks succeeded, 1 a task or the check failed, 2 the input is wrong,
     3 the service refused, 4 unfinished at the time limit, 130 interrupted.
 
-    Examples:
+    For example:
+
       python -m jobs.run workloads/montecarlo/job.yaml --stack local
 
       python -m jobs.run job.yaml --stack dev --set paths=1000000 --dry-run
