@@ -244,6 +244,12 @@ class _Estimator:
                 part.may_be_empty and vector for part, vector in zip(parts, vectors, strict=True)
             ):
                 self.report("AS107", node.span, f"{name}() fails while there is no sample")
+            elif name == "min" and any(
+                part.may_be_empty and vector for part, vector in zip(parts, vectors, strict=True)
+            ):
+                self.report(
+                    "AS130", node.span, "while there is no sample, this is the other value"
+                )
         return of_call(name, parts, node.span)
 
     def is_vector(self, node: Expression) -> bool:

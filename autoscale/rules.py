@@ -71,7 +71,7 @@ _ALL = (
         why="The service cannot evaluate a value that is assigned to nothing.",
         remedy="assign it: name = value;",
         wrong="$something_useless",
-        right=_target(_LAST.replace("max(0", "min(10")),
+        right=_target(f"min(10, {_LAST})"),
     ),
     Rule(
         id="AS004",
@@ -520,6 +520,18 @@ _ALL = (
             "x = $PendingTasks.Count() > 0 ? val($PendingTasks.GetSample(1), 0) : 0; "
             + _target("x > 3 ? 1 : 0")
         ),
+    ),
+    Rule(
+        id="AS130",
+        severity="warning",
+        title="No sample does not mean the most nodes",
+        why=(
+            "On a fresh pool GetSample(count) gives no value, and min() of a maximum and of no"
+            " value is the maximum: the pool starts with all its nodes."
+        ),
+        remedy="write  min(20, max(0, $PendingTasks.GetSample(1)))",
+        wrong=_target("min(20, $PendingTasks.GetSample(1))"),
+        right=_target("min(20, max(0, $PendingTasks.GetSample(1)))"),
     ),
 )
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
-from autoscale import Limits, check
+from autoscale import Limits, Targets, check, evaluate
 from autoscale.rules import RULES, Rule
 
 LAST = "max(0, $PendingTasks.GetSample(1))"
@@ -176,3 +178,18 @@ def test_a_divisor_is_safe_behind_its_guard_only() -> None:
 )
 def test_no_text_makes_the_check_fail(text: str) -> None:
     assert check(text)
+
+
+def test_the_least_of_a_number_and_no_sample_is_the_number_and_is_found() -> None:
+    fresh = evaluate(
+        "$TargetDedicatedNodes = min(20, $PendingTasks.GetSample(1));",
+        samples={},
+        now=datetime(2026, 1, 6, 12, tzinfo=UTC),
+        targets=Targets(),
+    )
+    assert fresh.targets.dedicated == 20
+    assert "AS130" in ids("$TargetDedicatedNodes = min(20, $PendingTasks.GetSample(1));" + TAIL)
+    assert "AS130" not in ids(
+        "$TargetDedicatedNodes = $PendingTasks.GetSamplePercent(TimeInterval_Hour) >= 70"
+        " ? min(20, $PendingTasks.GetSample(1)) : 0;" + TAIL
+    )
