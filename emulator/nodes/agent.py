@@ -16,6 +16,10 @@ Each task has a supervisor, a fork of the agent, which is the parent of the task
 program and the subreaper of all that the program starts. The task has ended when the
 supervisor has no children: until then whatever the program left is killed. If the agent
 dies, each supervisor ends its task; if a supervisor dies, the agent does.
+
+A supervisor whose task has ended has nothing left of it and takes the next: a fork costs
+more than a short task. It hears what to do, and of the agent's death, by a pipe of its
+own.
 """
 
 from __future__ import annotations
@@ -23,7 +27,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import resource
 import signal
 import socket
 import sys
@@ -32,9 +35,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from emulator.processes import (
+    SECOND_TRY_S,
     Inbox,
     Program,
     SpawnError,
+    Usage,
     become_subreaper,
     descendants,
     exit_code,
@@ -47,7 +52,10 @@ from emulator.processes import (
 
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 _AT_ONCE = signal.SIGUSR1
-"""Tells a supervisor to kill at once; SIGTERM tells it to let the task stop first."""
+"""What a supervisor gets when the agent dies, beside the end of its pipe."""
+
+IDLE_SUPERVISORS = 32
+"""So many wait for their next task; more end with theirs."""
 
 
 @dataclass(slots=True)
@@ -58,8 +66,9 @@ class Agent:
     report: int
     answer: int
     inbox: Inbox
-    supervisors: dict[int, int] = field(default_factory=dict)
-    """Process id by launch; a launch leaves when its end was told."""
+    supervisors: dict[int, _Supervised] = field(default_factory=dict)
+    """By launch; a launch leaves when its end was told."""
+    idle: list[_Supervised] = field(default_factory=list)
     deadlines: dict[int, float] = field(default_factory=dict)
     """When a launch that was asked to end is killed (monotonic)."""
     buffer: bytes = b""
@@ -81,43 +90,57 @@ class Agent:
             self._bury()
         for launch in [at for at, when in self.deadlines.items() if when <= time.monotonic()]:
             del self.deadlines[launch]
-            self._signal(launch, _AT_ONCE)
+            self._order(launch, "kill")
         return self.control.fileno() not in ready or self._read()
 
     def _read(self) -> bool:
         received = self.control.recv(1 << 16)
         *lines, self.buffer = (self.buffer + received).split(b"\n")
         for line in lines:
-            self._obey(json.loads(line))
+            self._obey(json.loads(line), line)
         return bool(received)
 
-    def _obey(self, request: dict[str, Any]) -> None:
+    def _obey(self, request: dict[str, Any], line: bytes) -> None:
         launch = request["id"]
         if request["op"] == "end":
             if launch in self.supervisors:
                 self.deadlines[launch] = time.monotonic() + request["grace_s"]
-                self._signal(launch, signal.SIGTERM)
+                self._order(launch, "end")
             return
-        program = Program(**{name: request[name] for name in Program.__slots__})
-        parent = os.getpid()
         try:
-            pid = os.fork()
+            supervisor = self.idle.pop() if self.idle else self._fork()
         except OSError as error:
             self._tell({"id": launch, "stage": "fork", "errno": error.errno})
             return
+        self.supervisors[launch] = supervisor
+        supervisor.send(line)
+
+    def _fork(self) -> _Supervised:
+        parent = os.getpid()
+        orders, own_end = os.pipe()
+        try:
+            pid = os.fork()
+        except OSError:
+            os.close(orders)
+            os.close(own_end)
+            raise
         if pid == 0:
             try:
                 self.inbox.close()
                 self.control.close()
-                os.close(self.report)
-                _Supervisor(launch, self.answer, parent).run(program)
+                # What others wait on for the agent's end must be the agent's alone.
+                others = (*self.supervisors.values(), *self.idle)
+                for descriptor in (self.report, own_end, *(one.orders for one in others)):
+                    os.close(descriptor)
+                _Supervisor(self.answer, orders, parent).run()
             finally:
                 os._exit(0)
-        self.supervisors[launch] = pid
+        os.close(orders)
+        return _Supervised(pid, own_end)
 
-    def _signal(self, launch: int, number: signal.Signals) -> None:
+    def _order(self, launch: int, op: str) -> None:
         if launch in self.supervisors:
-            signal_all([self.supervisors[launch]], number)
+            self.supervisors[launch].send(json.dumps({"op": op, "id": launch}).encode())
 
     def _forward(self) -> None:
         """Passes on what supervisors said; whole lines, because a short write is atomic."""
@@ -127,27 +150,41 @@ class Agent:
                 for line in lines:
                     message = json.loads(line)
                     if "pid" not in message:
-                        self.supervisors.pop(message["id"], None)
-                        self.deadlines.pop(message["id"], None)
-                    self._tell(message)
+                        self._rest(message["id"])
+                    self._tell(line)
 
-    def _tell(self, message: dict[str, Any]) -> None:
+    def _rest(self, launch: int) -> None:
+        """A launch is over; its supervisor may have the next."""
+        self.deadlines.pop(launch, None)
+        supervisor = self.supervisors.pop(launch, None)
+        if supervisor is None:
+            return
+        if len(self.idle) < IDLE_SUPERVISORS:
+            self.idle.append(supervisor)
+        else:
+            os.close(supervisor.orders)
+
+    def _tell(self, message: dict[str, Any] | bytes) -> None:
+        line = message if isinstance(message, bytes) else json.dumps(message).encode()
         with contextlib.suppress(OSError):  # nobody listens: the next read says so
-            self.control.sendall(json.dumps(message).encode() + b"\n")
+            self.control.sendall(line + b"\n")
 
     def _bury(self) -> None:
         ended = {pid for pid, _ in reap()[0]}
         # In this order: whoever has ended has told by now what he had to tell.
         self._forward()
-        killed = [launch for launch, pid in self.supervisors.items() if pid in ended]
+        for one in [one for one in self.idle if one.pid in ended]:
+            self.idle.remove(one)
+            os.close(one.orders)
+        killed = [launch for launch, one in self.supervisors.items() if one.pid in ended]
         if not killed:
             return
         # Somebody killed a supervisor: what it left became the agent's, beside the others.
-        others = set(self.supervisors.values())
+        others = {one.pid for one in (*self.supervisors.values(), *self.idle)}
         spared = {pid for other in others for pid in (other, *descendants(other))}
         signal_all(set(descendants(os.getpid())) - spared, signal.SIGKILL)
         for launch in killed:
-            del self.supervisors[launch]
+            os.close(self.supervisors.pop(launch).orders)
             self.deadlines.pop(launch, None)
             code = 128 + signal.SIGKILL
             end = {"exit": code, "time": time.time(), "cpu_s": 0.0, "peak_bytes": 0}
@@ -155,49 +192,99 @@ class Agent:
 
 
 @dataclass(frozen=True, slots=True)
+class _Supervised:
+    """A supervisor as the agent has it: its process, and the pipe that it reads."""
+
+    pid: int
+    orders: int
+
+    def send(self, line: bytes) -> None:
+        rest = memoryview(line + b"\n")
+        with contextlib.suppress(BrokenPipeError):  # it was killed, and is buried next
+            while rest:
+                rest = rest[os.write(self.orders, rest) :]
+
+
 class _Supervisor:
-    """The process over one task."""
+    """The process over one task at a time.
 
-    launch: int
-    answer: int
-    agent: int
+    Args:
+        answer: Descriptor by which it tells the agent.
+        orders: Descriptor by which the agent tells it.
+        agent: The agent's process id.
+    """
 
-    def run(self, program: Program) -> None:
-        inbox = Inbox((signal.SIGCHLD, signal.SIGTERM, _AT_ONCE))
+    def __init__(self, answer: int, orders: int, agent: int) -> None:
+        self._answer = answer
+        self._orders = orders
+        self._inbox = Inbox((signal.SIGCHLD, _AT_ONCE), (orders,))
+        self._buffer = b""
+        self._queue: list[dict[str, Any]] = []
+        self._alive = True
         become_subreaper()
-        signal_on_parent_death(_AT_ONCE, self.agent)
+        signal_on_parent_death(_AT_ONCE, agent)
+
+    def run(self) -> None:
+        """Runs what it is told to, one after the other, until the agent has ended."""
+        while self._alive:
+            if not self._queue:
+                self._listen()
+                continue
+            order = self._queue.pop(0)
+            if order["op"] == "spawn":  # the end of a task that has ended is nothing to do
+                self._run(order)
+
+    def _listen(self) -> None:
+        """Waits until something happened; takes up what the agent wants."""
+        numbers, ready = self._inbox.wait(None if self._alive else SECOND_TRY_S)
+        received = b""
+        if self._orders in ready:
+            received = os.read(self._orders, 1 << 16)
+            *lines, self._buffer = (self._buffer + received).split(b"\n")
+            self._queue += [json.loads(line) for line in lines]
+        if self._alive and (_AT_ONCE in numbers or (self._orders in ready and not received)):
+            self._alive = False
+            self._inbox.forget(self._orders)
+
+    def _run(self, order: dict[str, Any]) -> None:
+        """Runs a task to its end, and to that of all that it started."""
+        launch, usage = order["id"], Usage()
         try:
-            pid = spawn(program)
+            pid = spawn(Program(**{name: order[name] for name in Program.__slots__}))
         except SpawnError as error:
-            self._tell(stage=error.stage, errno=error.errno)
+            self._tell(launch, stage=error.stage, errno=error.errno)
             return
-        self._tell(pid=pid, time=time.time())
-        status = self._until_it_ends(pid, inbox)
+        self._tell(launch, pid=pid, time=time.time())
+        status = self._until_it_ends(pid, usage)
         ended_at = time.time()
-        kill_descendants(inbox)
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        kill_descendants(self._inbox, usage)
+        os.chdir("/")  # holds no directory that somebody wants to remove
         self._tell(
+            launch,
             exit=exit_code(status),
             time=ended_at,
-            cpu_s=round(used.ru_utime + used.ru_stime, 6),
-            peak_bytes=used.ru_maxrss * _MAXRSS_UNIT,
+            cpu_s=round(usage.cpu_s, 6),
+            peak_bytes=usage.peak * _MAXRSS_UNIT,
         )
 
-    def _until_it_ends(self, pid: int, inbox: Inbox) -> int:
+    def _until_it_ends(self, pid: int, usage: Usage) -> int:
         while True:
-            # First: the task may have ended before the inbox was there.
-            statuses = dict(reap()[0])
+            # First: the task may have ended before anything was heard of it.
+            statuses = dict(reap(usage)[0])
             if pid in statuses:
                 return statuses[pid]
-            numbers, _ = inbox.wait()
-            if _AT_ONCE in numbers:
-                signal_all(descendants(os.getpid()), signal.SIGKILL)
-            elif signal.SIGTERM in numbers:
-                signal_all(descendants(os.getpid()), signal.SIGTERM)
+            if not self._queue:
+                self._listen()
+            # While it runs, whatever the agent wants is about it.
+            orders, self._queue = self._queue, []
+            at_once = not self._alive or any(order["op"] == "kill" for order in orders)
+            if at_once or orders:
+                how = signal.SIGKILL if at_once else signal.SIGTERM
+                signal_all(descendants(os.getpid()), how)
 
-    def _tell(self, **message: object) -> None:
+    def _tell(self, launch: int, **message: object) -> None:
         with contextlib.suppress(OSError):  # the agent died, and with it who would know
-            os.write(self.answer, json.dumps({"id": self.launch, **message}).encode() + b"\n")
+            os.write(self._answer, json.dumps({"id": launch, **message}).encode() + b"\n")
 
 
 def main() -> None:
