@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
 import runpy
-from collections.abc import Callable
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pulumi
 import pytest
+import yaml
+from pulumi import automation
 
+from emulator.arm.memory import MemoryBackend
 from emulator.arm.mocks import ProgramRun, run_program
+from emulator.arm.provider import start_provider
 from infra.checking import plan_stack
 from infra.estate import Estate
 from infra.platform import Platform
@@ -54,6 +66,92 @@ def provisioned(stack: str) -> ProgramRun:
     return run_program(
         lambda: void(runpy.run_path(main)), project="hpc", stack=stack, config=config
     )
+
+
+@dataclass(frozen=True)
+class Engine:
+    """The real engine with an empty stack, and what stands behind Resource Manager."""
+
+    stack: automation.Stack
+    file: Path
+    backend: MemoryBackend
+
+    def configure(
+        self, config: Mapping[str, Any], others: Mapping[str, str] | None = None
+    ) -> None:
+        """Writes the stack file anew: `config` under `hpc:`, others as they are."""
+        values = {f"hpc:{key}": value for key, value in config.items()}
+        document = {"config": {**values, **(others or {})}}
+        self.file.write_text(
+            yaml.safe_dump({**yaml.safe_load(self.file.read_text(encoding="utf-8")), **document}),
+            encoding="utf-8",
+        )
+
+
+@pytest.fixture(scope="module")
+def start_engine(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[], AbstractContextManager[Engine]]]:
+    """Starts an engine with a stack and a provider of its own."""
+    before = _open_loops()
+    yield lambda: _started(tmp_path_factory.mktemp("engine"))
+    # The Automation API opens loops and leaves them open; warnings of them are nobody's.
+    for loop in _open_loops() - before:
+        loop.close()
+
+
+def _open_loops() -> set[asyncio.AbstractEventLoop]:
+    return {
+        one
+        for one in gc.get_objects()
+        if isinstance(one, asyncio.BaseEventLoop) and not (one.is_closed() or one.is_running())
+    }
+
+
+@contextmanager
+def _started(home: Path) -> Iterator[Engine]:
+    project, state = home / "project", home / "state"
+    project.mkdir()
+    state.mkdir()
+    (project / "Pulumi.yaml").write_bytes((PROJECT_ROOT / "Pulumi.yaml").read_bytes())
+    file = project / "Pulumi.dev.yaml"
+    file.write_text("{}", encoding="utf-8")
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    backend = MemoryBackend()
+    provider = asyncio.run_coroutine_threadsafe(start_provider(backend, store=None), loop).result()
+    port = provider.address.rpartition(":")[2]
+    try:
+        stack = automation.create_or_select_stack(
+            "dev",
+            project_name="hpc",
+            program=lambda: void(runpy.run_path(str(PROJECT_ROOT / "__main__.py"))),
+            opts=automation.LocalWorkspaceOptions(
+                work_dir=str(project),
+                pulumi_home=str(home / "home"),
+                pulumi_command=_pulumi_cli(),
+                env_vars={
+                    "PULUMI_BACKEND_URL": state.as_uri(),
+                    "PULUMI_CONFIG_PASSPHRASE": "of a test",
+                    "PULUMI_SKIP_UPDATE_CHECK": "1",
+                    "PULUMI_DEBUG_PROVIDERS": f"azure-native:{port}",
+                },
+            ),
+        )
+        yield Engine(stack=stack, file=file, backend=backend)
+    finally:
+        asyncio.run_coroutine_threadsafe(provider.close(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def _pulumi_cli() -> automation.PulumiCommand:
+    """The engine that set-up put beside this Python, else the one on PATH."""
+    beside = Path(sys.prefix)
+    root = str(beside) if (beside / "bin" / "pulumi").exists() else None
+    return automation.PulumiCommand(root=root)
 
 
 def void(_: object) -> None:

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import runpy
-import sys
-import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 import pytest
-import yaml
 from pulumi import automation
 
-from emulator.arm.memory import MemoryBackend
 from emulator.arm.mocks import ProgramRun, run_program
-from emulator.arm.provider import start_provider
 from infra import cli
 from infra.changes import UNKNOWN, DeployedState, PoolChange, pool_changes
 from infra.checking import plan_stack
@@ -27,6 +20,11 @@ from infra.errors import StackFileError
 from infra.platform import Platform
 from infra.pool_changes import Effect
 from infra.sources import PROJECT_ROOT
+
+if TYPE_CHECKING:
+    from tests.infra.conftest import Engine
+
+    StartEngine = Callable[[], AbstractContextManager[Engine]]
 
 SECRETS = {"hpc-secrets:lab": "b2YgYSB0ZXN0"}
 ACCOUNTS = {"lab": {"password_secret": "lab"}}
@@ -199,91 +197,29 @@ def test_the_command_prints_a_line_a_pool(
     assert [pool["action"] for pool in pools] == ["replace", "same", "same"]
 
 
-@dataclass(frozen=True)
-class Engine:
-    """The real engine with a deployed stack, whose config a test may change."""
-
-    stack: automation.Stack
-    file: Path
-
-    def configure(self, config: dict[str, Any]) -> None:
-        values = {f"hpc:{key}": value for key, value in config.items()}
-        document = {"config": {**values, **SECRETS}}
-        self.file.write_text(
-            yaml.safe_dump({**yaml.safe_load(self.file.read_text(encoding="utf-8")), **document}),
-            encoding="utf-8",
-        )
-
-    def previewed(self) -> dict[str, str]:
-        """What the engine says that it would do to each pool."""
-        steps: dict[str, set[str]] = {}
-
-        def note(event: automation.EngineEvent) -> None:
-            step = event.resource_pre_event
-            if step is not None and step.metadata.type == "azure-native:batch:Pool":
-                name = step.metadata.urn.rsplit("::", 1)[1]
-                steps.setdefault(name, set()).add(str(step.metadata.op.value))
-
-        self.stack.preview(on_event=note)
-        return {
-            name: "replace" if "replace" in operations else operations.pop()
-            for name, operations in steps.items()
-        }
-
-
-def main() -> None:
-    runpy.run_path(str(PROJECT_ROOT / "__main__.py"))
-
-
-def pulumi_cli() -> automation.PulumiCommand:
-    """The engine that set-up put beside this Python, else the one on PATH."""
-    beside = Path(sys.prefix)
-    root = str(beside) if (beside / "bin" / "pulumi").exists() else None
-    return automation.PulumiCommand(root=root)
-
-
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    home = tmp_path_factory.mktemp("engine")
-    project, state = home / "project", home / "state"
-    project.mkdir()
-    state.mkdir()
-    (project / "Pulumi.yaml").write_bytes((PROJECT_ROOT / "Pulumi.yaml").read_bytes())
-    file = project / "Pulumi.dev.yaml"
-    file.write_text("{}", encoding="utf-8")
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    provider = asyncio.run_coroutine_threadsafe(
-        start_provider(MemoryBackend(), store=None), loop
-    ).result()
-    port = provider.address.rpartition(":")[2]
-    try:
-        stack = automation.create_or_select_stack(
-            "dev",
-            project_name="hpc",
-            program=main,
-            opts=automation.LocalWorkspaceOptions(
-                work_dir=str(project),
-                pulumi_home=str(home / "home"),
-                pulumi_command=pulumi_cli(),
-                env_vars={
-                    "PULUMI_BACKEND_URL": state.as_uri(),
-                    "PULUMI_CONFIG_PASSPHRASE": "of a test",
-                    "PULUMI_SKIP_UPDATE_CHECK": "1",
-                    "PULUMI_DEBUG_PROVIDERS": f"azure-native:{port}",
-                },
-            ),
-        )
-        deployed = Engine(stack=stack, file=file)
-        deployed.configure(BASE)
-        stack.up()
-        yield deployed
-    finally:
-        asyncio.run_coroutine_threadsafe(provider.close(), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+def engine(start_engine: StartEngine) -> Iterator[Engine]:
+    with start_engine() as started:
+        started.configure(BASE, SECRETS)
+        started.stack.up()
+        yield started
+
+
+def previewed(engine: Engine) -> dict[str, str]:
+    """What the engine says that it would do to each pool."""
+    steps: dict[str, set[str]] = {}
+
+    def note(event: automation.EngineEvent) -> None:
+        step = event.resource_pre_event
+        if step is not None and step.metadata.type == "azure-native:batch:Pool":
+            name = step.metadata.urn.rsplit("::", 1)[1]
+            steps.setdefault(name, set()).add(str(step.metadata.op.value))
+
+    engine.stack.preview(on_event=note)
+    return {
+        name: "replace" if "replace" in operations else operations.pop()
+        for name, operations in steps.items()
+    }
 
 
 @pytest.mark.engine
@@ -292,8 +228,8 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 @pytest.mark.parametrize("case", CHANGES)
 def test_preview_says_the_same(case: str, engine: Engine) -> None:
     config, expected = CHANGES[case]
-    engine.configure(config)
+    engine.configure(config, SECRETS)
     exported = json.dumps({"deployment": engine.stack.export_stack().deployment})
     state = DeployedState.parse(exported, source="engine")
     assert {name: change.action for name, change in told(config, state).items()} == expected
-    assert engine.previewed() == expected
+    assert previewed(engine) == expected
