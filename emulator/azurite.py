@@ -43,10 +43,11 @@ class Azurite:
         pid: Its process.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, data: Path | None) -> None:
         self.endpoint = ""
         self.pid = process.pid
         self._process = process
+        self._data = data
         self._said: list[str] = []
         self._listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._answers: asyncio.Queue[str | None] = asyncio.Queue()
@@ -105,7 +106,7 @@ class Azurite:
             env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
             start_new_session=True,
         )
-        azurite = cls(process)
+        azurite = cls(process, data)
         try:
             await azurite.set_accounts(accounts)
             async with asyncio.timeout(START_TIMEOUT_S):
@@ -180,6 +181,6 @@ class Azurite:
             )
         return AzuriteError(
             f"Azurite ended with exit status {self._process.returncode}:\n{said}\n"
-            "If its installation is damaged, run: make setup. If its data is, move the\n"
-            "emulator's data directory away and start again."
+            "If its installation is damaged, run: make setup. If its data is, move it away and\n"
+            f"start again: mv '{self._data}' '{self._data}.damaged'"
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import binascii
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -25,7 +26,7 @@ from azure.storage.blob import BlobServiceClient
 
 from emulator.arm.backend import BackendError
 from emulator.errors import EmulatorError
-from emulator.local import LocalDirectory, read_json, write_json
+from emulator.local import LocalDirectory, damaged, read_json, write_json
 
 KEY_BYTES = 64
 """Length of the keys that Azure makes, for Batch and for storage."""
@@ -54,8 +55,8 @@ class StorageAccounts:
         self._local = local
         self._names = names
         known = read_keys(local).get("storage", {})
-        there = read_json(names) if names is not None and names.exists() else {}
-        self.keys = {str(name): known.get(name) or new_key() for name in there.get("accounts", ())}
+        there = _read_names(names) if names is not None and names.exists() else []
+        self.keys = {name: known.get(name) or new_key() for name in there}
 
     def sole(self, _batch_account: str = "") -> str | None:
         """The one storage account, which is every Batch account's auto-storage; else None.
@@ -83,7 +84,27 @@ def read_keys(local: LocalDirectory) -> dict[str, dict[str, str]]:
     Raises:
         LocalStateError: The file is damaged.
     """
-    return read_json(local.keys_file) if local.keys_file.exists() else {}
+    if not local.keys_file.exists():
+        return {}
+    found = read_json(local.keys_file)
+    for kind, keys in found.items():
+        if not isinstance(keys, dict) or not all(map(_is_key, keys.values())):
+            raise damaged(local.keys_file, f"{kind!r} is not an object of keys in base64")
+    return found
+
+
+def _is_key(value: object) -> bool:
+    try:
+        return isinstance(value, str) and len(base64.b64decode(value, validate=True)) > 0
+    except binascii.Error:
+        return False
+
+
+def _read_names(path: Path) -> list[str]:
+    names = read_json(path).get("accounts")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise damaged(path, "'accounts' is not a list of names")
+    return names
 
 
 class BatchServer(Protocol):

@@ -5,7 +5,9 @@ Commands live beside what they command: `emulator.serve` and `emulator.stack`.
 
 from __future__ import annotations
 
+import errno
 import sys
+from typing import NoReturn
 
 import typer
 
@@ -13,10 +15,13 @@ from emulator.errors import EmulatorError
 from emulator.serve import serve
 from emulator.stack import env, stack_app
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
 app = typer.Typer(
     name="emulator",
     help="Azure Batch and Resource Manager on a laptop.",
     no_args_is_help=True,
+    pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(serve)
@@ -29,5 +34,13 @@ def main() -> None:
     try:
         app()
     except EmulatorError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the one exit for errors
-        raise SystemExit(1) from None
+        _end(str(error))
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        _end(f"{error.strerror}: {error.filename or 'the output'}. Make room, then run it again.")
+
+
+def _end(text: str) -> NoReturn:
+    sys.stderr.write(f"error: {text}\n")
+    raise SystemExit(1)

@@ -104,6 +104,22 @@ class LocalDirectory:
         """What `emulator stack up` provisioned, for `jobs`."""
         return self.root / "stacks" / stack / "outputs.json"
 
+    def ensure(self) -> None:
+        """Makes the directory, so that whoever writes below it need not ask.
+
+        Raises:
+            LocalStateError: It cannot be made, or not be written to.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.root):
+                pass
+        except OSError as error:
+            raise LocalStateError(
+                f"{self.root} cannot hold the local state: {error.strerror}.\n"
+                f"Make it a directory that you may write to, or name another: {ENV_LOCAL_DIR}=DIR"
+            ) from error
+
     def write_running(self, running: RunningEmulator) -> None:
         """Says that an emulator is ready."""
         write_json(self.run_file, asdict(running))
@@ -123,7 +139,8 @@ class LocalDirectory:
         try:
             return RunningEmulator(**read_json(self.run_file))
         except TypeError as error:
-            raise _damaged(self.run_file, str(error)) from error
+            why = "it does not have the members that this version writes"
+            raise damaged(self.run_file, why) from error
 
     def write_keys(self, *, batch: dict[str, str], storage: dict[str, str]) -> None:
         """Replaces the account keys (base64, by account name)."""
@@ -139,9 +156,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise _damaged(path, str(error)) from error
+        raise damaged(path, str(error)) from error
     if not isinstance(value, dict):
-        raise _damaged(path, f"it holds a {type(value).__name__}, not an object")
+        raise damaged(path, f"it holds a {type(value).__name__}, not an object")
     return value
 
 
@@ -161,7 +178,8 @@ def write_json(path: Path, value: dict[str, Any], *, mode: int = 0o644) -> None:
         raise
 
 
-def _damaged(path: Path, why: str) -> LocalStateError:
+def damaged(path: Path, why: str) -> LocalStateError:
+    """The error for a file of the local state that is not what it should be."""
     return LocalStateError(
         f"{path} is damaged: {why}.\n"
         "The emulator writes it anew when it starts: stop it, delete the file, start it again."

@@ -313,7 +313,7 @@ def _make_private(directory: Path) -> None:
 @contextlib.contextmanager
 def _alone(local: LocalDirectory) -> Iterator[None]:
     """Holds the local directory: `run.json` and `keys.json` are one emulator's."""
-    local.root.mkdir(parents=True, exist_ok=True)
+    local.ensure()
     with (local.root / "serve.lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -6,13 +6,14 @@ Thin: options in, one table or one JSON object out. What the commands do is in
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import shlex
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +23,7 @@ from rich.table import Table
 from rich.text import Text
 
 from emulator.arm.deployment import Deployment, Outcome, engine_environment, require_running
+from emulator.errors import EmulatorError
 from emulator.identity import client_environment
 from emulator.local import LocalDirectory
 
@@ -88,7 +90,8 @@ def outputs(stack: Stack = "local", as_json: AsJson = False) -> None:
 
     Example: python -m emulator stack outputs --json
     """
-    found = Deployment(stack, LocalDirectory.default(), write=_progress).outputs()
+    with _told_as_json(as_json):
+        found = Deployment(stack, LocalDirectory.default(), write=_progress).outputs()
     if as_json:
         _print_json(found)
     else:
@@ -104,9 +107,10 @@ def env(stack: Stack = "local", as_json: AsJson = False) -> None:
     Example: eval "$(python -m emulator env)" && pulumi up -s local
     """
     local = LocalDirectory.default()
-    address = require_running(local).provider_address
-    Deployment(stack, local, write=_progress, provider_address=address).ensure_exists()
-    variables = {**engine_environment(local, address), **client_environment(local)}
+    with _told_as_json(as_json):
+        address = require_running(local).provider_address
+        Deployment(stack, local, write=_progress, provider_address=address).ensure_exists()
+        variables = {**engine_environment(local, address), **client_environment(local)}
     tools = str(Path(sys.prefix) / "bin")
     path = os.environ.get("PATH", "")
     if tools not in path.split(os.pathsep):
@@ -120,7 +124,23 @@ def env(stack: Stack = "local", as_json: AsJson = False) -> None:
     typer.echo("unset PULUMI_CONFIG_PASSPHRASE")
 
 
+@contextlib.contextmanager
+def _told_as_json(as_json: bool) -> Iterator[None]:
+    """A program that reads our JSON reads there what went wrong, too."""
+    try:
+        yield
+    except EmulatorError as error:
+        if as_json:
+            _print_json({"error": str(error)})
+        raise
+
+
 def _run(operation: str, stack: str, as_json: bool) -> None:
+    with _told_as_json(as_json):
+        _operate(operation, stack, as_json)
+
+
+def _operate(operation: str, stack: str, as_json: bool) -> None:
     local = LocalDirectory.default()
     running = require_running(local)
     deployment = Deployment(

@@ -94,6 +94,7 @@ def engine_environment(
         local: Where the state lies; what is missing in it is made.
         provider_address: `host:port` of the emulator's provider, None if none is needed.
     """
+    local.ensure()
     for directory in (local.pulumi_home, local.pulumi_state):
         directory.mkdir(parents=True, exist_ok=True)
     environment = {

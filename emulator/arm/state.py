@@ -89,15 +89,24 @@ class StackState:
 
     def _checkpoint(self) -> dict[str, Any]:
         try:
-            content = json.loads(self.file.read_text(encoding="utf-8"))
-            return dict(content["checkpoint"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            return _parsed(self.file.read_text(encoding="utf-8"))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise StackError(
                 f"the state of stack {self.stack} is damaged: {self.file}: {error}.\n"
                 f"Delete the file and deploy again; what is in the emulator is taken over:\n"
                 f"  rm '{self.file}'\n"
                 f"  python -m emulator stack up --stack {self.stack}"
             ) from error
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """The checkpoint in a state file, of the shape that the engine can read."""
+    checkpoint = dict(json.loads(text)["checkpoint"])
+    latest = checkpoint.get("latest") or {}
+    for part in ("resources", "pending_operations"):
+        if not isinstance(latest.get(part) or [], list):
+            raise TypeError(f"{part} is no list")
+    return checkpoint
 
 
 def without_pending(deployment: Mapping[str, Any]) -> dict[str, Any]:

@@ -97,7 +97,14 @@ def test_operations_under_way_are_counted_and_dropped(state: StackState) -> None
     assert without_pending(latest) == {"resources": []}
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"checkpoint": 3}', "null"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("", "{", "[]", "null", '{"checkpoint": 3}', '{"checkpoint": {"latest": 3}}'),
+        '{"checkpoint": {"latest": {"resources": 3}}}',
+        '{"checkpoint": {"latest": {"pending_operations": {"a": 1}}}}',
+    ],
+)
 def test_damaged_state_is_one_error_with_the_remedy(state: StackState, content: str) -> None:
     state.file.write_text(content)
     with pytest.raises(StackError) as caught:

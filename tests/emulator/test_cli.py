@@ -1,0 +1,63 @@
+"""`python -m emulator` through its entry point: errors that a person meets."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def emulator(
+    *arguments: str, local: Path, stdout: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "emulator", *arguments]
+    environment = {**os.environ, "HPC_LOCAL_DIR": str(local), "NO_COLOR": "1"}
+    with (stdout or Path(os.devnull)).open("w") as stream:
+        return subprocess.run(
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=stream if stdout else subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+
+@pytest.mark.parametrize(
+    "arguments", [("serve",), ("stack", "outputs"), ("stack", "up"), ("env",)], ids=" ".join
+)
+def test_a_local_directory_that_is_none_is_one_message(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    place = tmp_path / "file"
+    place.write_text("mine")
+    done = emulator(*arguments, local=place)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("stack", "up"), ("stack", "outputs"), ("env",)])
+def test_a_program_that_asked_for_json_gets_the_error_as_json(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    done = emulator(*arguments, "--json", local=tmp_path)
+    assert done.returncode == 1
+    assert "python -m emulator" in json.loads(done.stdout)["error"]
+    assert done.stderr.startswith("error: ")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a full device")
+def test_an_output_that_cannot_be_written_is_one_message(tmp_path: Path) -> None:
+    done = emulator("stack", "outputs", "--json", local=tmp_path, stdout=Path("/dev/full"))
+    assert done.returncode == 1
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
