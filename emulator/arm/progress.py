@@ -62,14 +62,17 @@ class Progress:
                 name = _named(metadata.urn, metadata.type)
                 self._write(_LINE.format(mark="✘", name=name, what="failed"))
             if event.diagnostic_event is not None and event.diagnostic_event.severity == "error":
-                text = plain_text(event.diagnostic_event.message)
-                if text and text not in self.errors and text != "update failed":
-                    self.errors.append(text)
+                self._note(plain_text(event.diagnostic_event.message))
             if event.summary_event is not None:
                 counts = event.summary_event.resource_changes or {}
                 self.changes = {
                     str(getattr(op, "value", op)): int(count) for op, count in counts.items()
                 }
+
+    def _note(self, text: str) -> None:
+        # A program's error comes by itself, and again inside the engine's own sentence.
+        if text and text != "update failed" and not any(known in text for known in self.errors):
+            self.errors.append(text)
 
     def _line(self, operation: str, urn: str, kind: str, seconds: float | None) -> None:
         # Components and the provider itself are nothing in Azure.
