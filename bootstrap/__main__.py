@@ -24,6 +24,18 @@ STAMP = steps.VENV / ".set-up"
 
 
 def main() -> int:
+    """Sets the clone up; answers the exit status."""
+    try:
+        return _set_up()
+    except steps.SetupError as error:
+        print(f"\nerror: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted; to go on: make setup", file=sys.stderr)
+        return 130
+
+
+def _set_up() -> int:
     """Makes what is not there yet, one set-up of this clone at a time."""
     if _is_current():
         return 0
@@ -33,20 +45,13 @@ def main() -> int:
         return 2
     lock = steps.ROOT / ".local" / "setup.lock"
     lock.parent.mkdir(exist_ok=True)
-    try:
-        with lock.open("w") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            if not _is_current():
-                steps.make_venv()
-                steps.install_azurite()
-                steps.provide_pulumi()
-                STAMP.write_text(fingerprint(steps.ROOT), encoding="utf-8")
-    except steps.SetupError as error:
-        print(f"\nerror: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\ninterrupted; to go on: make setup", file=sys.stderr)
-        return 130
+    with lock.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if not _is_current():
+            steps.make_venv()
+            steps.install_azurite()
+            steps.provide_pulumi()
+            STAMP.write_text(fingerprint(steps.ROOT), encoding="utf-8")
     return 0
 
 

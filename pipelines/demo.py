@@ -27,9 +27,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from emulator.errors import EmulatorError
 from emulator.local import ENV_LOCAL_DIR, PROJECT_ROOT, LocalDirectory
-from jobs.clients import Clients
-from jobs.stack import load_outputs_file
 
 SERVICE_SPEED = 100
 """What the service makes one wait for takes a hundredth: minutes of growing become seconds."""
@@ -61,9 +60,11 @@ def main() -> int:
     """Runs the demo and answers the exit status."""
     signal.signal(signal.SIGTERM, _interrupted)
     begun = time.monotonic()
-    local = LocalDirectory(LocalDirectory.default().root / "demo")
+    everything = LocalDirectory.default()
+    local = LocalDirectory(everything.root / "demo")
     os.environ[ENV_LOCAL_DIR] = str(local.root)
     try:
+        everything.ensure()
         with _alone(local.root), _emulator(local) as environment:
             for title, script in STEPS:
                 _heading(title, begun)
@@ -73,6 +74,9 @@ def main() -> int:
             _heading("Destroy the stack", begun)
             destroy = [sys.executable, "-m", "emulator", "stack", "destroy"]
             _run(destroy, "Destroy the stack", environment)
+    except EmulatorError as error:
+        print(f"\nerror: {error}", file=sys.stderr)
+        return 1
     except DemoError as error:
         print(f"\nerror: {error}", file=sys.stderr)
         return error.status
@@ -99,7 +103,6 @@ def _colours() -> bool:
 @contextlib.contextmanager
 def _alone(directory: Path) -> Iterator[None]:
     """Holds the demo's directory, emptied, for this process alone."""
-    directory.parent.mkdir(parents=True, exist_ok=True)
     lock = directory.with_suffix(".lock")
     with lock.open("w") as handle:
         try:
@@ -108,8 +111,13 @@ def _alone(directory: Path) -> Iterator[None]:
             raise DemoError(
                 f"another demo is running here (it holds {lock}).\nWait for it, or stop it."
             ) from error
-        shutil.rmtree(directory, ignore_errors=True)
-        directory.mkdir()
+        try:
+            shutil.rmtree(directory, ignore_errors=not directory.exists())
+            directory.mkdir()
+        except OSError as error:
+            raise DemoError(
+                f"{directory} cannot be emptied: {error}.\nRemove it: rm -r '{directory}'"
+            ) from error
         yield
 
 
@@ -173,6 +181,10 @@ def _run(command: list[str], title: str, environment: Mapping[str, str]) -> None
 
 def _wait_for_shrinking(local: LocalDirectory) -> None:
     """Polls the pool that ran the job until no node of it costs money."""
+    # Late: Azure's clients take a second to import, and the demo is to start at once.
+    from jobs.clients import Clients  # noqa: PLC0415
+    from jobs.stack import load_outputs_file  # noqa: PLC0415
+
     stack = load_outputs_file(local.stack_outputs("local"))
     pool = stack.pools["cpu"].id
     client = Clients(stack).batch

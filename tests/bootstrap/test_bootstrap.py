@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bootstrap import __main__ as set_up
 from bootstrap import prerequisites, steps
 from bootstrap.__main__ import fingerprint
 
@@ -149,6 +150,17 @@ def test_a_failing_step_ends_with_its_output_and_what_to_do(
     assert "install Azurite failed with exit status 7" in text
     assert "the network is unreachable" in text
     assert "make setup" in text
+
+
+def test_an_interruption_at_any_moment_says_how_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted() -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(set_up, "_is_current", interrupted)
+    assert set_up.main() == 130
+    assert "to go on: make setup" in capsys.readouterr().err
 
 
 def test_a_cli_that_was_not_published_whole_is_not_there(
