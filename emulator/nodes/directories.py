@@ -69,8 +69,15 @@ def inside(directory: Path, relative: str) -> Path:
 
 def make_task_root(root: Path) -> None:
     """Makes a task's directories; those of an earlier attempt stay as they are."""
-    for path in (root, root / "wd", root / "certs"):
-        path.mkdir(parents=True, exist_ok=True)
+    try:
+        root.mkdir()
+    except FileExistsError:
+        pass
+    except FileNotFoundError:  # the first task of its job on the node
+        root.mkdir(parents=True, exist_ok=True)
+    for name in ("wd", "certs"):
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(f"{root}/{name}")  # noqa: PTH102 - for every task: no path object
 
 
 def remove_tree(path: Path) -> None:
