@@ -13,6 +13,7 @@ A manifest holds names and digests; no credential and no environment.
 from __future__ import annotations
 
 import json
+import os
 import re
 import tempfile
 from dataclasses import asdict, dataclass, field
@@ -183,7 +184,33 @@ def find_tree(job: str, root: Path) -> ResultTree:
     if fitting:
         names = ", ".join(path.name for path in fitting)
         raise InputError(f"{job!r} begins the ids of several jobs: {names}")
-    return exact
+    latest = f"; the latest one there is {known[-1].name}" if known else ", nor any other job"
+    raise InputError(
+        f"{job!r} was not submitted from here: {shown(root)} does not have it{latest}. "
+        "Name another place with --out DIR"
+    )
+
+
+def require_writable(root: Path) -> None:
+    """Finds out before any work is done whether results can be written; makes nothing.
+
+    Raises:
+        InputError: They cannot.
+    """
+    place = root.absolute()
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir():
+        raise _unwritable(root, f"{shown(place)} is no directory")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise _unwritable(root, f"{shown(place)} is not yours to write to")
+
+
+def _unwritable(path: Path, why: str) -> InputError:
+    return InputError(
+        f"results cannot be written to {shown(path)}: {why}. Make it so that they can, or name "
+        "another place: --out DIR"
+    )
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -204,13 +231,20 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Replaces a file in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-        "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8"
-    ) as stream:
-        json.dump(value, stream, indent=2)
-        stream.write("\n")
-    temporary = Path(stream.name)
-    temporary.chmod(0o644)
-    temporary.replace(path)
+    """Replaces a file in one step.
+
+    Raises:
+        InputError: It cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8"
+        ) as stream:
+            json.dump(value, stream, indent=2)
+            stream.write("\n")
+        temporary = Path(stream.name)
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        raise _unwritable(path.parent, error.strerror or str(error)) from error

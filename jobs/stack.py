@@ -110,7 +110,16 @@ def load_stack(*, name: str | None = None, outputs: Path | None = None) -> Stack
         raise StackError(f"--stack {name!r} is no name of a stack")
     local = local_directory() / "stacks" / name / "outputs.json"
     if "/" not in name and local.exists():
-        return _read(local)
+        try:
+            return _read(local)
+        except StackError as error:
+            remedy = (
+                f"it was deployed to the emulator: python -m emulator stack up --stack {name} "
+                f"writes it anew; without the file, stack {name} is looked for in Pulumi"
+            )
+            raise StackError(
+                [*error.findings, Finding(where=shown(local), message=remedy)]
+            ) from error
     return parse_stack(_pulumi_outputs(name), where=f"stack {name}")
 
 

@@ -48,6 +48,7 @@ _CREDENTIAL_CODES = frozenset(
         "InvalidAuthenticationInfo",
     }
 )
+_CAUSE = re.compile(r"\[Errno \d+\] ([\w ]+)")
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _MESSAGE = re.compile(r"<Message>([^\n<]+)")
@@ -62,9 +63,11 @@ def from_batch(error: AzureError, doing: str) -> ServiceError:
     if isinstance(error, ClientAuthenticationError):
         return CredentialError(f"{doing}: no credential: {first}. Azure: az login")
     if isinstance(error, ServiceRequestError):
+        cause = found[1] if (found := _CAUSE.search(first)) else first
         return UnavailableError(
-            f"{doing}: the Batch endpoint cannot be reached: {first}. Is the network up; "
-            "for the local stack, is the emulator running (python -m emulator serve)?"
+            f"{doing}: the Batch endpoint cannot be reached: {cause}. Is the network up? For a "
+            "local stack: is the emulator running (python -m emulator serve)? Once started "
+            "again it may listen elsewhere: python -m emulator stack up"
         )
     if isinstance(error, ServiceResponseError | DecodeError):
         return UnavailableError(f"{doing}: the connection broke before the answer: {first}")

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import secrets
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from jobs.answer import answer, answer_steps
 from jobs.build import build_program
 from jobs.checking import Checked, check
 from jobs.collect import Collected, collect
 from jobs.consent import NEVER_ASKED, Consent, agree
+from jobs.contents import Contents
 from jobs.errors import (
     EXIT_OK,
     InputError,
@@ -43,7 +43,14 @@ from jobs.plan import JobPlan, plan
 from jobs.progress import Progress
 from jobs.report import Report, failure_lines, last_lines, make_report, report_table
 from jobs.rerun import all_ends, earlier_jobs, set_aside
-from jobs.results import Attempt, Manifest, ResultTree, tree_of, write_json
+from jobs.results import (
+    Attempt,
+    Manifest,
+    ResultTree,
+    require_writable,
+    tree_of,
+    write_json,
+)
 from jobs.selection import positions_of
 from jobs.session import Session, Target, content_cache
 from jobs.stage import Staged, contents_of, stage
@@ -93,11 +100,14 @@ def run_workload(options: RunOptions, terminal: Terminal) -> int:
     """
     with _interruptible("nothing was submitted"):
         checked = checked_workload(options)
+        require_writable(options.out)
         agree(checked, options.consent, terminal)
         session = Session(stack=checked.stack)
         session.check_pool(checked.pool)
         job = prepare(checked, session, options, terminal)
     tree = options.again or tree_of(job.job_id, options.out)
+    if options.resume:
+        _require_same(job, tree)
     submitted = send(job, session, tree, options, terminal)
     if options.detach:
         terminal.show(job.job_id)
@@ -118,6 +128,21 @@ def run_workload(options: RunOptions, terminal: Terminal) -> int:
         terminal.note(f"watch it: {_verb('wait', tree.root.name, options)}")
         return EXIT_OK
     return finish(checked, session, tree, options, terminal, job_id=job.job_id)
+
+
+def _require_same(job: JobPlan, tree: ResultTree) -> None:
+    """Refuses to finish a submission with other tasks than it was begun with.
+
+    Raises:
+        InputError: The plan is not the one that was submitted.
+    """
+    manifest = tree.read_manifest()
+    if not manifest.attempts and manifest.plan != job.digest:
+        raise InputError(
+            f"job {manifest.job_id} was made from another workload: the file, one that it names "
+            "or the stack has changed since, and its tasks would not be the same. Submit it "
+            f"anew: python -m jobs.run {shlex.quote(manifest.workload)}"
+        )
 
 
 def checked_workload(options: RunOptions) -> Checked:
@@ -157,7 +182,7 @@ def prepare(
 
 def stage_files(
     checked: Checked,
-    contents: Any,
+    contents: Mapping[Path, Contents],
     session: Session,
     *,
     programs: bool = True,

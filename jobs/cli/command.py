@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,13 +11,21 @@ from typing import Any
 
 import typer
 
-from jobs.errors import EXIT_INTERRUPTED, EXIT_TASK_FAILED, InputError, JobsError
+from jobs.errors import (
+    EXIT_INPUT,
+    EXIT_INTERRUPTED,
+    EXIT_TASK_FAILED,
+    InputError,
+    JobsError,
+)
 from jobs.finishing import NOTHING_ASKED, Finishing, command_of
 from jobs.notify import checked_url
 from jobs.results import Manifest, ResultTree, find_tree
 from jobs.session import Target
 from jobs.terminal import Terminal
 from jobs.workflow import RunOptions
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 
 @contextmanager
@@ -36,6 +45,12 @@ def command(json_output: bool, quiet: bool, verbose: bool, color: bool) -> Itera
         if json_output and error.exit_code != EXIT_TASK_FAILED:
             terminal.result({"version": 1, "error": _error_json(error)})
         raise typer.Exit(error.exit_code) from None
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        place = error.filename or "the output"
+        terminal.error(f"error: {place}: {error.strerror}. Make room there, or name another place")
+        raise typer.Exit(EXIT_INPUT) from None
     except KeyboardInterrupt:
         terminal.error("interrupted")
         raise typer.Exit(EXIT_INTERRUPTED) from None

@@ -296,11 +296,17 @@ def list_jobs(
         ]
         rows.sort(key=lambda row: str(row["created"]))
         terminal.result({"version": 1, "jobs": rows})
-        table = Table("job", "state", "tasks", "submission", "created (UTC)", box=None)
+        table = Table(box=None, pad_edge=False)
+        # Other verbs need the whole id, on however narrow a terminal.
+        table.add_column(
+            "job", no_wrap=True, min_width=max((len(r["job_id"]) for r in rows), default=0)
+        )
+        for title in ("state", "tasks", "submission", "created (UTC)"):
+            table.add_column(title)
         for row in rows:
             table.add_row(
                 *(Text(str(row[key])) for key in ("job_id", "state", "tasks", "submission")),
-                Text(str(row["created"])[:19].replace("T", " ")),
+                Text(str(row["created"])[:16].replace("T", " ")),
             )
         terminal.show(table if rows else "no jobs")
 

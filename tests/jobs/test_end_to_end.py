@@ -163,6 +163,7 @@ def test_every_verb_finds_the_job_again(directory: Directory) -> None:
     assert doctor["ok"], doctor
     assert len(doctor["checks"]) == 8
     assert job in [item["job_id"] for item in directory.json("list")["jobs"]]
+    assert job in directory.jobs("list")[0].split()
     assert directory.json("collect", job)["fetched"] == 0
     shutil.rmtree(directory.path / "results" / job / "outputs")
     assert directory.json("collect", job)["fetched"] == 3
@@ -505,6 +506,9 @@ def test_an_emulator_that_is_gone_is_exit_code_3(directory: Directory, estate: P
     assert "2 of 8 checks failed" in err
     _, err = directory.jobs("run", "job.yaml", "--outputs", "gone.json", code=3)
     assert "is the emulator running (python -m emulator serve)?" in err
+    assert "Connection refused" in err
+    assert "python -m emulator stack up" in err
+    assert "HTTPConnectionPool" not in err
 
 
 def test_a_dry_run_asks_nobody(directory: Directory, estate: Path) -> None:

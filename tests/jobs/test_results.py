@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jobs.errors import InputError
-from jobs.results import Attempt, Manifest, find_tree, tree_of
+from jobs.results import Attempt, Manifest, find_tree, require_writable, tree_of
 
 
 def manifest(job_id: str) -> Manifest:
@@ -57,3 +57,26 @@ def test_a_missing_or_damaged_manifest_is_told(tmp_path: Path) -> None:
         tree.manifest_file.write_text(text)
         with pytest.raises(InputError, match="is damaged"):
             tree.read_manifest()
+
+
+def test_a_job_that_was_not_submitted_from_here_is_told_with_what_was(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"was not submitted from here: .* nor any other job"):
+        find_tree("nosuch", tmp_path)
+    tree_of("mc-1", tmp_path).write_manifest(manifest("mc-1"))
+    with pytest.raises(InputError, match=r"the latest one there is mc-1. .*--out DIR"):
+        find_tree("nosuch", tmp_path)
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "/proc/nowhere"])
+def test_a_place_where_results_cannot_be_written_is_told(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("mine")
+    root = tmp_path / place
+    with pytest.raises(InputError, match="--out DIR"):  # noqa: PT012 - the first that finds out
+        require_writable(root)
+        tree_of("mc-1", root).write_manifest(manifest("mc-1"))
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_asking_whether_results_can_be_written_makes_nothing(tmp_path: Path) -> None:
+    require_writable(tmp_path / "not" / "yet")
+    assert list(tmp_path.iterdir()) == []

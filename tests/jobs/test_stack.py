@@ -113,3 +113,12 @@ def test_a_key_comes_from_the_environment_or_the_local_state(
     with pytest.raises(CredentialError, match="AZURE_STORAGE_KEY is no base64") as caught:
         Clients(stack).container("outputs")
     assert "not base64!" not in str(caught.value)
+
+
+def test_damaged_outputs_of_a_local_stack_are_told_with_the_remedy(local_state: Path) -> None:
+    outputs = local_state / "stacks" / "local" / "outputs.json"
+    outputs.parent.mkdir(parents=True)
+    for text in ("{", '{"schema_version": 1}'):
+        outputs.write_text(text)
+        with pytest.raises(StackError, match="python -m emulator stack up --stack local"):
+            load_stack(name="local")
