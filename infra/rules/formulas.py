@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from autoscale import check
+from autoscale import Limits, check
 from infra.estate import Estate
 from infra.rules.rule import Problem, Rule
 
@@ -20,7 +20,13 @@ def _checked(estate: Estate, severities: frozenset[str]) -> Iterator[Problem]:
     for pool in estate.pools:
         if pool.scale.formula is None:
             continue
-        for finding in check(pool.scale.formula):
+        limits = Limits(
+            max_dedicated_nodes=pool.scale.max_dedicated_nodes,
+            max_low_priority_nodes=pool.scale.max_spot_nodes,
+            min_dedicated_nodes=pool.scale.min_nodes,
+            task_slots_per_node=pool.task_slots_per_node,
+        )
+        for finding in check(pool.scale.formula, limits=limits):
             if finding.severity in severities:
                 remedy = f"; {finding.remedy}" if finding.remedy else ""
                 yield Problem(

@@ -223,6 +223,7 @@ CASES = [
     ),
     Case("FOR002", scaled(formula_file="broken.txt"), scaled()),
     Case("FOR003", scaled(formula_file="careless.txt"), scaled()),
+    Case("FOR003", scaled(max_dedicated_nodes=1), scaled()),
     Case(
         "IMG001",
         pool(preset="gpu", image="ubuntu-24.04"),
