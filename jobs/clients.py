@@ -62,7 +62,12 @@ class Clients:
             )
         schemes = {urlsplit(u).scheme for u in (stack.batch_endpoint, stack.blob_endpoint)}
         if stack.authentication == "entra" and schemes != {"https"}:
-            raise StackError(f"stack {stack.stack}: Entra tokens go over https only")
+            raise StackError(
+                f"stack {stack.stack}: Entra tokens go over https only, and {stack.batch_endpoint}"
+                " is not. If these are outputs of the emulator: start it with --tls and deploy "
+                "again, or remove them to use the stack in Azure: "
+                f"python -m emulator stack destroy --stack {stack.stack}"
+            )
         if stack.is_local:
             _reach_this_machine_directly()
 
