@@ -6,6 +6,7 @@ Commands live beside what they command: `emulator.serve` and `emulator.stack`.
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from typing import NoReturn
 
@@ -32,13 +33,24 @@ app.add_typer(stack_app, name="stack")
 def main() -> None:
     """Runs a command; an error that a person can mend is printed, not traced."""
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except EmulatorError as error:
         _end(str(error))
     except OSError as error:
         if error.errno not in _FULL:
             raise
+        _forget_output()
         _end(f"{error.strerror}: {error.filename or 'the output'}. Make room, then run it again.")
+
+
+def _forget_output() -> None:
+    """What could not be written is not tried again when the interpreter ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _end(text: str) -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import Any
 
@@ -38,6 +39,12 @@ class Terminal:
     def error(self, text: str) -> None:
         """Says what went wrong."""
         self.err.print(text, highlight=False, markup=False, soft_wrap=True, style="red")
+
+    def forget_output(self) -> None:
+        """What could not be written is not tried again when the interpreter ends."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
     def agreed(self, question: str, *, yes: bool, no_input: bool) -> bool:
         """Whether to go on: asked for on a terminal only.

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 # A shell that starts the tests in the background has them, and all that they start, ignore
 # Ctrl-C; tests of Ctrl-C are to mean the same there.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A make that starts the tests tells the makes that they start that they are its own; those
+# would then print which directories they enter and leave.
+for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
+    os.environ.pop(name, None)

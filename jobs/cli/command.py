@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +39,7 @@ def command(json_output: bool, quiet: bool, verbose: bool, color: bool) -> Itera
     logging.getLogger("azure").setLevel(logging.ERROR)
     try:
         yield terminal
+        sys.stdout.flush()
     except JobsError as error:
         findings = error.findings if isinstance(error, InputError) else ()
         count = f"{len(findings)} findings\n" if len(findings) > 1 else ""
@@ -48,6 +50,7 @@ def command(json_output: bool, quiet: bool, verbose: bool, color: bool) -> Itera
     except OSError as error:
         if error.errno not in _NO_ROOM:
             raise
+        terminal.forget_output()
         place = error.filename or "the output"
         terminal.error(f"error: {place}: {error.strerror}. Make room there, or name another place")
         raise typer.Exit(EXIT_INPUT) from None

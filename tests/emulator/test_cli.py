@@ -18,6 +18,7 @@ def emulator(
 ) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "emulator", *arguments]
     environment = {**os.environ, "HPC_LOCAL_DIR": str(local), "NO_COLOR": "1"}
+    environment.pop("PYTHONUNBUFFERED", None)
     with (stdout or Path(os.devnull)).open("w") as stream:
         return subprocess.run(
             command,
