@@ -22,7 +22,7 @@ from azure.core.exceptions import (
     ResourceNotFoundError,
 )
 from azure.core.pipeline.transport import RequestsTransport
-from azure.storage.blob import BlobServiceClient
+from azure.storage.blob import BlobServiceClient, LinearRetry
 
 from emulator.arm.backend import BackendError
 from emulator.errors import EmulatorError
@@ -277,7 +277,11 @@ class EmulatorBackend:
             # A proxy that the machine is told to use leads away from the machine itself.
             trusted = str(self._certificates) if self._certificates else True
             direct = RequestsTransport(use_env_settings=False, connection_verify=trusted)
-            with BlobServiceClient(url, credential=key, transport=direct) as service:
+            # Azurite is on this machine, too: what fails for seconds fails for good.
+            retry = LinearRetry(backoff=1, retry_total=3, random_jitter_range=0)
+            with BlobServiceClient(
+                url, credential=key, transport=direct, retry_policy=retry
+            ) as service:
                 return work(service)
 
         try:
