@@ -10,6 +10,8 @@ in the project root unless `HPC_LOCAL_DIR` says otherwise:
     .local/emulator/                  the emulator's data (`serve --data`), Azurite's blobs
     .local/pulumi/home, .local/pulumi/state   the engine's own home and file backend
     .local/stacks/NAME/outputs.json   what `emulator stack up` provisioned (read by `jobs`)
+    .local/demo/                      all of the above again, for `make demo` alone
+    .local/jobs/, .local/log/         what `jobs` remembers of files; what set-up printed
 
 `jobs` reads `keys.json` and `outputs.json` by these very names; `tests/contract`
 holds both sides to it.
