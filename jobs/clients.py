@@ -148,15 +148,6 @@ def _reach_this_machine_directly() -> None:
             os.environ[variable] = ",".join([*hosts, *missing])
 
 
-def batch_client(stack: Stack) -> BatchClient:
-    """The SDK's Batch client of a stack, for programs that need more than a job's steps.
-
-    Raises:
-        JobsError: As `Clients`.
-    """
-    return Clients(stack).batch
-
-
 def _key(service: str, account: str, variable: str) -> str:
     """An account's key: the environment's, else the one of the running emulator.
 

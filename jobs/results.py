@@ -119,7 +119,11 @@ class ResultTree:
         return self.root / ".collected.json"
 
     def write_manifest(self, manifest: Manifest) -> None:
-        """Writes the manifest, and a `.gitignore`: results are not sources."""
+        """Replaces the manifest.
+
+        Raises:
+            InputError: It cannot be written.
+        """
         write_json(self.manifest_file, asdict(manifest))
 
     def read_manifest(self) -> Manifest:

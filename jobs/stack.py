@@ -165,15 +165,6 @@ def parse_stack(values: object, *, where: str) -> Stack:
         ) from error
 
 
-def load_outputs_file(path: Path) -> Stack:
-    """The stack in a file of outputs.
-
-    Raises:
-        StackError: It cannot be read, or is not what this version reads.
-    """
-    return load_stack(outputs=path)
-
-
 def _read(path: Path) -> Stack:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))

@@ -183,9 +183,9 @@ def _wait_for_shrinking(local: LocalDirectory) -> None:
     """Polls the pool that ran the job until no node of it costs money."""
     # Late: Azure's clients take a second to import, and the demo is to start at once.
     from jobs.clients import Clients  # noqa: PLC0415
-    from jobs.stack import load_outputs_file  # noqa: PLC0415
+    from jobs.stack import load_stack  # noqa: PLC0415
 
-    stack = load_outputs_file(local.stack_outputs("local"))
+    stack = load_stack(outputs=local.stack_outputs("local"))
     pool = stack.pools["cpu"].id
     client = Clients(stack).batch
     seen: list[int] = []
