@@ -5,6 +5,14 @@ from __future__ import annotations
 import os
 import signal
 
+from hypothesis import HealthCheck, settings
+
+# No test looks at a clock: a busy machine is slow, not wrong.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
+
 # A shell that starts the tests in the background has them, and all that they start, ignore
 # Ctrl-C; tests of Ctrl-C are to mean the same there.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
