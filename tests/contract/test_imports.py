@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-OURS = {"autoscale", "bootstrap", "emulator", "infra", "jobs", "pipelines"}
+OURS = {"autoscale", "bootstrap", "emulator", "infra", "jobs", "pipelines", "telemetry"}
 MAY_IMPORT: dict[str, set[str]] = {
     "autoscale": set(),
     "bootstrap": set(),
     "emulator": {"autoscale"},
-    "infra": {"autoscale"},
+    "infra": {"autoscale", "telemetry"},
     "jobs": set(),
     "pipelines": {"emulator", "jobs"},
+    "telemetry": set(),
 }
 KEPT_FROM_JOBS = {"pulumi", "pulumi_azure_native"}
 
@@ -59,7 +60,7 @@ def test_jobs_needs_no_pulumi() -> None:
     assert wrong == set()
 
 
-@pytest.mark.parametrize("package", ["autoscale", "bootstrap"])
+@pytest.mark.parametrize("package", ["autoscale", "bootstrap", "telemetry"])
 def test_a_leaf_needs_the_standard_library_alone(package: str) -> None:
     allowed = set(sys.stdlib_module_names) | {package}
     wrong = {
