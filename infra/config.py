@@ -12,7 +12,6 @@ the first line of `Pulumi.dev.yaml` completes and checks keys with it.
 from __future__ import annotations
 
 import json
-import re
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,6 +19,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
 from infra.equipment import EquipmentConfig
+from infra.existing_network import ExistingNetworkConfig
 from infra.images import ImageName
 from infra.model import Model
 
@@ -38,16 +38,6 @@ RuleId = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}[0-9]{3}$")]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=10)]
 ContainerName = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9](-?[a-z0-9])*$", min_length=3, max_length=63)
-]
-SubnetId = Annotated[
-    str,
-    StringConstraints(
-        pattern=re.compile(
-            r"^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.Network"
-            r"/virtualNetworks/[^/]+/subnets/[^/]+$",
-            re.IGNORECASE,
-        )
-    ),
 ]
 Email = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
 Nodes = Annotated[int, Field(ge=0, le=5000)]
@@ -241,9 +231,8 @@ class NetworkConfig(Model):
     subnets: Literal["shared", "per-pool"] = Field(
         default="shared", description="One subnet for all pools, or one each."
     )
-    existing_subnet_id: SubnetId | None = Field(
-        default=None,
-        description="Resource id of a subnet to use; no network is created then.",
+    existing: ExistingNetworkConfig | None = Field(
+        default=None, description="A network that exists already; none is created then."
     )
     public_addresses: bool = Field(
         default=True, description="Nodes have public addresses for outbound traffic."

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from ipaddress import IPv4Network
 from pathlib import Path
 
-from infra.config import StackConfig
+from infra.config import NetworkConfig, StackConfig
 from infra.errors import AddressSpaceError
 from infra.pools import PoolPlan, plan_pool
 from infra.subnets import NetworkPlan, SubnetDemand, plan_network
@@ -20,7 +21,7 @@ class Estate:
         stack: The stack's name.
         config: What the person wrote, with defaults.
         pools: Pool plans in order of name.
-        network: The subnets, or None where an existing subnet is used or none fit.
+        network: The subnets that are made, or None where all exist or none fit.
         network_problem: Why the subnets do not fit, else empty.
         today: The day that retirements are judged on.
     """
@@ -37,23 +38,10 @@ def plan_estate(stack: str, config: StackConfig, *, root: Path, today: date) -> 
     """Plans pools and network of a valid config."""
     pools = tuple(plan_pool(name, config.pools[name], root=root) for name in sorted(config.pools))
     network, problem = None, ""
-    if config.network.existing_subnet_id is None:
-        try:
-            network = plan_network(
-                config.network.address_space,
-                [
-                    SubnetDemand(
-                        pool=pool.name,
-                        max_nodes=pool.scale.max_nodes,
-                        inter_node=pool.inter_node_communication,
-                    )
-                    for pool in pools
-                ],
-                per_pool=config.network.subnets == "per-pool",
-                private_endpoints=config.network.private_endpoints,
-            )
-        except AddressSpaceError as error:
-            problem = str(error)
+    try:
+        network = _plan_network(config.network, pools)
+    except AddressSpaceError as error:
+        problem = str(error)
     return Estate(
         stack=stack,
         config=config,
@@ -61,4 +49,35 @@ def plan_estate(stack: str, config: StackConfig, *, root: Path, today: date) -> 
         network=network,
         network_problem=problem,
         today=today,
+    )
+
+
+def _plan_network(config: NetworkConfig, pools: tuple[PoolPlan, ...]) -> NetworkPlan | None:
+    """The subnets that are made, or None where there are none or nowhere to make them.
+
+    Raises:
+        AddressSpaceError: They do not fit.
+    """
+    existing = config.existing
+    spaces: tuple[IPv4Network, ...] = (config.address_space,)
+    private_endpoints = config.private_endpoints
+    if existing is not None:
+        spaces = existing.free_prefixes if existing.virtual_network_id else ()
+        private_endpoints = private_endpoints and existing.endpoint_subnet_id is None
+    demands = [
+        SubnetDemand(
+            pool=pool.name,
+            max_nodes=pool.scale.max_nodes,
+            inter_node=pool.inter_node_communication,
+        )
+        for pool in pools
+        if existing is None or existing.subnet_of(pool.name) is None
+    ]
+    if not spaces or not (demands or private_endpoints):
+        return None
+    return plan_network(
+        spaces,
+        demands,
+        per_pool=config.subnets == "per-pool",
+        private_endpoints=private_endpoints,
     )

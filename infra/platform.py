@@ -27,8 +27,6 @@ from infra.components.network import Network, NetworkArgs
 from infra.components.place import Place
 from infra.components.pool import Pool, PoolArgs
 from infra.components.private_link import (
-    BATCH_ZONE,
-    BLOB_ZONE,
     PrivateLink,
     PrivateLinkArgs,
     PrivateTarget,
@@ -39,6 +37,7 @@ from infra.estate import Estate
 from infra.inbound import inbound_ports
 from infra.names import PREFIX, account_name, resource_group_name
 from infra.outputs import Provisioned, stack_outputs
+from infra.private_zones import BATCH_ZONE, BLOB_ZONE
 from infra.sources import PROJECT_ROOT, decode_engine_config
 
 # Azure draws subscription ids at random; the emulator's begins like no drawn one.
@@ -107,7 +106,7 @@ class Platform(pulumi.ComponentResource):
             ),
         )
         network = self._network()
-        links = self._private_link(network, data, account) if network else ()
+        links = self._private_link(network, data, account)
         monitoring = self._monitoring(account, data=data, packages=packages)
         self._alerts(account)
         self._budget(group)
@@ -224,26 +223,27 @@ class Platform(pulumi.ComponentResource):
             self._child(),
         )
 
-    def _network(self) -> Network | None:
-        """The stack's own network, or None where it joins an existing subnet."""
-        config = self._estate.config.network
-        if config.existing_subnet_id is not None:
-            return None
-        if self._estate.network is None:
-            raise InfraError(self._estate.network_problem)
+    def _network(self) -> Network:
+        """Where nodes live, made or existing."""
+        estate, config = self._estate, self._estate.config.network
+        if estate.network_problem:
+            raise InfraError(estate.network_problem)
         return Network(
             f"{self._name}-network",
             NetworkArgs(
                 place=self._place,
-                plan=self._estate.network,
+                plan=estate.network,
+                existing=config.existing,
+                pools=[pool.name for pool in estate.pools],
+                subnet_prefix=(
+                    "" if config.existing is None else f"{resource_group_name(estate.stack)}-"
+                ),
                 nat_gateway=config.nat_gateway,
                 allow_package_sources=config.allow_package_sources,
                 container_pools=frozenset(
-                    pool.name
-                    for pool in self._estate.pools
-                    if pool.equipment.containers is not None
+                    pool.name for pool in estate.pools if pool.equipment.containers is not None
                 ),
-                inbound={pool.name: inbound_ports(pool.equipment) for pool in self._estate.pools},
+                inbound={pool.name: inbound_ports(pool.equipment) for pool in estate.pools},
             ),
             self._child(),
         )
@@ -252,13 +252,16 @@ class Platform(pulumi.ComponentResource):
         self, network: Network, data: Storage, account: BatchAccount
     ) -> tuple[pulumi.Resource, ...]:
         """Private endpoints where the config asks for them, and what nodes wait for."""
-        if network.endpoint_subnet_id is None:
+        config = self._estate.config.network
+        if not config.private_endpoints or network.endpoint_subnet_id is None:
             return ()
+        existing_zones = config.existing.private_dns_zone_ids if config.existing else ()
         return PrivateLink(
             f"{self._name}-link",
             PrivateLinkArgs(
                 place=self._place,
-                virtual_network_id=network.virtual_network_id,
+                virtual_network_ids=network.virtual_network_ids,
+                zone_ids={name_of(one).lower(): one for one in existing_zones},
                 subnet_id=network.endpoint_subnet_id,
                 targets={
                     "data": PrivateTarget(
@@ -337,7 +340,7 @@ class Platform(pulumi.ComponentResource):
         self,
         account: BatchAccount,
         nodes: Identity,
-        network: Network | None,
+        network: Network,
         data: Storage,
         *,
         after: tuple[pulumi.Resource, ...],
@@ -351,11 +354,7 @@ class Platform(pulumi.ComponentResource):
                     plan=plan,
                     stack=self._estate.stack,
                     account_name=account.account_name,
-                    subnet_id=(
-                        network.pool_subnet_ids[plan.name]
-                        if network
-                        else str(config.existing_subnet_id)
-                    ),
+                    subnet_id=network.pool_subnet_ids[plan.name],
                     data_account_name=data.account_name,
                     identity_id=nodes.identity_id,
                     registry_server=self._estate.config.registry.server,

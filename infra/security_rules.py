@@ -53,7 +53,7 @@ def pool_subnet_rules(
     inter_node: bool,
     allow_package_sources: bool,
     allow_registries: bool = False,
-    endpoint_prefix: IPv4Network | None = None,
+    endpoints: str | None = None,
     inbound: Sequence[InboundPort] = (),
 ) -> tuple[SecurityRule, ...]:
     """The rules of a subnet with pools in it, in order of direction and priority.
@@ -64,7 +64,7 @@ def pool_subnet_rules(
         inter_node: Whether nodes of the subnet may talk to each other.
         allow_package_sources: Whether nodes may reach the internet on ports 80 and 443.
         allow_registries: Whether nodes may reach Azure's container registries.
-        endpoint_prefix: Addresses of private endpoints, or None without any.
+        endpoints: Addresses of private endpoints, or a service tag; None without any.
         inbound: Ports of nodes in it that named addresses may reach.
     """
     subnet = str(prefix)
@@ -89,8 +89,8 @@ def pool_subnet_rules(
     )
     rules.append(_out("storage", 120, "Tcp", f"Storage.{location}", "Programs, inputs, outputs"))
     rules.append(_out("monitor", 130, "Tcp", "AzureMonitor", "Node telemetry"))
-    if endpoint_prefix is not None:
-        rules.append(_out("endpoints", 140, ANY, str(endpoint_prefix), "Private endpoints"))
+    if endpoints is not None:
+        rules.append(_out("endpoints", 140, ANY, endpoints, "Private endpoints"))
     if allow_registries:
         rules.append(_out("registries", 150, "Tcp", "AzureContainerRegistry", "Images"))
     if allow_package_sources:

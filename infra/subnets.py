@@ -67,15 +67,19 @@ class SubnetPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkPlan:
-    """The network's subnets: those of pools, and one for private endpoints or None."""
+    """The subnets that are made: those of pools, and one for private endpoints or None.
 
-    address_space: IPv4Network
+    Attributes:
+        spaces: The ranges that they lie in.
+    """
+
+    spaces: tuple[IPv4Network, ...]
     subnets: tuple[SubnetPlan, ...]
     endpoint_prefix: IPv4Network | None
 
-    def subnet_of(self, pool: str) -> SubnetPlan:
-        """The subnet that a pool's nodes join."""
-        return next(subnet for subnet in self.subnets if pool in subnet.pools)
+    def find_subnet(self, pool: str) -> SubnetPlan | None:
+        """The subnet that is made for a pool's nodes, or None where they join another."""
+        return next((subnet for subnet in self.subnets if pool in subnet.pools), None)
 
 
 def usable_addresses(prefix: IPv4Network) -> int:
@@ -89,60 +93,95 @@ def smallest_prefix(nodes: int) -> int:
 
 
 def plan_network(
-    address_space: IPv4Network,
+    spaces: Sequence[IPv4Network],
     demands: Sequence[SubnetDemand],
     *,
     per_pool: bool,
     private_endpoints: bool,
 ) -> NetworkPlan:
-    """Lays subnets into the address space.
+    """Lays subnets into the ranges, each into the first that has room for it.
 
     Endpoints take the last addresses, so that neither side pushes the other. Pools'
     own subnets have room to double and are laid out by size, then name, so that the
     order in the config does not matter.
 
+    Args:
+        spaces: Ranges without overlap; one at least.
+        demands: What pools ask for; those of them that subnets are made for.
+        per_pool: Whether each has a subnet of its own.
+        private_endpoints: Whether there is a subnet for them.
+
     Raises:
         AddressSpaceError: They do not fit; the text says how large a space would do.
     """
+    free = [_Range.of(space) for space in sorted(spaces)]
     endpoint_prefix = None
     if private_endpoints:
-        if address_space.prefixlen >= _ENDPOINT_PREFIX:
-            raise _does_not_fit(address_space, _ENDPOINT_PREFIX - 1)
-        # The space's broadcast end, found by arithmetic: listing a /8's subnets takes seconds.
-        size = 2 ** (32 - _ENDPOINT_PREFIX)
-        start = int(address_space.network_address) + address_space.num_addresses - size
-        endpoint_prefix = IPv4Network((start, _ENDPOINT_PREFIX))
+        endpoint_prefix = next(
+            (taken for one in reversed(free) if (taken := one.take_last(_ENDPOINT_PREFIX))), None
+        )
+        if endpoint_prefix is None:
+            raise _does_not_fit(spaces, _ENDPOINT_PREFIX - 1)
     ordered = sorted(demands, key=lambda demand: (-demand.max_nodes, demand.pool))
     groups: list[tuple[str, tuple[SubnetDemand, ...]]]
     groups = [(f"{_POOL_SUBNET}{demand.pool}", (demand,)) for demand in ordered]
-    if not per_pool:
+    if demands and not per_pool:
         groups = [(SHARED_SUBNET, tuple(sorted(demands, key=lambda demand: demand.pool)))]
-    end = int(address_space.broadcast_address) + 1
-    if endpoint_prefix is not None:
-        end = int(endpoint_prefix.network_address)
-    cursor = int(address_space.network_address)
     subnets = []
     for name, members in groups:
         nodes = sum(member.max_nodes for member in members)
-        length = _prefix_length(nodes, per_pool=per_pool, available=end - cursor)
-        size = 2 ** (32 - length)
-        start = -(-cursor // size) * size
-        if start + size > end:
+        length = _prefix_length(nodes, per_pool=per_pool, available=max(one.size for one in free))
+        prefix = next((taken for one in free if (taken := one.take_first(length))), None)
+        if prefix is None:
             wanted = 32 - (_total_size(groups, per_pool=per_pool) - 1).bit_length()
-            raise _does_not_fit(address_space, wanted - int(private_endpoints))
-        cursor = start + size
+            raise _does_not_fit(spaces, wanted - int(private_endpoints))
         subnets.append(
             SubnetPlan(
                 name=name,
-                prefix=IPv4Network((start, length)),
+                prefix=prefix,
                 pools=tuple(member.pool for member in members),
                 max_nodes=nodes,
                 inter_node=any(member.inter_node for member in members),
             )
         )
     return NetworkPlan(
-        address_space=address_space, subnets=tuple(subnets), endpoint_prefix=endpoint_prefix
+        spaces=tuple(spaces), subnets=tuple(subnets), endpoint_prefix=endpoint_prefix
     )
+
+
+@dataclass(slots=True)
+class _Range:
+    """Addresses that are still free, from `start` up to `end`, which is not one of them."""
+
+    start: int
+    end: int
+
+    @classmethod
+    def of(cls, space: IPv4Network) -> _Range:
+        start = int(space.network_address)
+        return cls(start, start + space.num_addresses)
+
+    @property
+    def size(self) -> int:
+        return self.end - self.start
+
+    def take_first(self, length: int) -> IPv4Network | None:
+        """The first aligned prefix, which is free no more; None without room."""
+        size = 2 ** (32 - length)
+        start = -(-self.start // size) * size
+        if start + size > self.end:
+            return None
+        self.start = start + size
+        return IPv4Network((start, length))
+
+    def take_last(self, length: int) -> IPv4Network | None:
+        """The last prefix, which is free no more; None without room."""
+        size = 2 ** (32 - length)
+        start = self.end - size
+        if start < self.start:
+            return None
+        self.end = start
+        return IPv4Network((start, length))
 
 
 def _prefix_length(nodes: int, *, per_pool: bool, available: int) -> int:
@@ -163,9 +202,10 @@ def _total_size(groups: Sequence[tuple[str, tuple[SubnetDemand, ...]]], *, per_p
     )  # fmt: skip
 
 
-def _does_not_fit(address_space: IPv4Network, wanted_length: int) -> AddressSpaceError:
+def _does_not_fit(spaces: Sequence[IPv4Network], wanted_length: int) -> AddressSpaceError:
+    largest = min(space.prefixlen for space in spaces)
     return AddressSpaceError(
-        f"the pools' subnets do not fit {address_space}; "
-        f"a /{max(8, min(wanted_length, address_space.prefixlen - 1))} would hold them. "
+        f"the pools' subnets do not fit {', '.join(str(space) for space in spaces)}; "
+        f"a /{max(8, min(wanted_length, largest - 1))} would hold them. "
         "Give a larger address space or lower the pools' most nodes"
     )

@@ -124,10 +124,11 @@ def _summarise_pool(pool: PoolPlan, estate: Estate) -> PoolSummary:
         image = f"{pool.image.offer} {pool.image.sku} {pool.image_version}"
     else:
         image = str(pool.gallery_image_id)
-    if estate.network is not None:
-        subnet = estate.network.subnet_of(pool.name).name
-    else:
-        subnet = str(estate.config.network.existing_subnet_id)
+    existing = estate.config.network.existing
+    subnet = existing.subnet_of(pool.name) if existing else None
+    if subnet is None:
+        planned = estate.network.find_subnet(pool.name) if estate.network else None
+        subnet = planned.name if planned else ""
     full_price = pool.price_per_hour(
         dedicated_nodes=scale.max_dedicated_nodes, spot_nodes=scale.max_spot_nodes
     )

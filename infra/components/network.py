@@ -1,5 +1,8 @@
 """The network that nodes live in: a virtual network, its subnets and who may talk.
 
+Of a network that exists only subnets are made, in the ranges set aside for them, each with
+rules of its own; subnets that exist are passed on as they are.
+
 What it deliberately does not do: open anything inbound unless a pool's config asks for
 it. Batch nodes under simplified communication call the service, never the other way
 round, and people reach nodes through the Batch API. Subnets are resources of their own
@@ -9,6 +12,7 @@ the other.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +25,7 @@ from pulumi_azure_native.network import (
     NetworkSecurityGroupArgs,
     PublicIPPrefix,
     PublicIPPrefixSkuArgs,
+    RouteTableArgs,
     SecurityRuleArgs,
     ServiceEndpointPropertiesFormatArgs,
     Subnet,
@@ -29,6 +34,13 @@ from pulumi_azure_native.network import (
 )
 
 from infra.components.place import Place
+from infra.components.private_link import OWN_LINK
+from infra.existing_network import (
+    ExistingNetworkConfig,
+    group_of,
+    name_of,
+    virtual_network_of,
+)
 from infra.security_rules import InboundPort, SecurityRule, pool_subnet_rules
 from infra.subnets import ENDPOINT_SUBNET, NetworkPlan
 
@@ -38,7 +50,10 @@ class NetworkArgs:
     """Args of `Network`.
 
     Attributes:
-        plan: Which subnets there are.
+        plan: Which subnets are made, or None where all exist.
+        existing: The network that exists, or None to make one.
+        pools: Logical names of all pools.
+        subnet_prefix: What names of subnets begin with in a network that others use too.
         nat_gateway: Whether outbound traffic leaves through a NAT gateway.
         allow_package_sources: Whether nodes may reach the internet on ports 80 and 443.
         container_pools: Logical names of pools that pull images from registries.
@@ -46,7 +61,10 @@ class NetworkArgs:
     """
 
     place: Place
-    plan: NetworkPlan
+    plan: NetworkPlan | None
+    existing: ExistingNetworkConfig | None
+    pools: Sequence[str]
+    subnet_prefix: str
     nat_gateway: bool
     allow_package_sources: bool
     container_pools: frozenset[str]
@@ -54,41 +72,58 @@ class NetworkArgs:
 
 
 class Network(pulumi.ComponentResource):
-    """A virtual network with a subnet for each planned one.
+    """Where nodes and private endpoints live.
 
     Attributes:
-        virtual_network_id: Resource id.
+        virtual_network_ids: Networks of nodes, by a name for links to them.
         pool_subnet_ids: Resource id of the subnet that each pool joins, by logical name.
         endpoint_subnet_id: Resource id of the subnet for private endpoints, or None.
     """
 
-    virtual_network_id: pulumi.Output[str]
-    pool_subnet_ids: Mapping[str, pulumi.Output[str]]
-    endpoint_subnet_id: pulumi.Output[str] | None
+    virtual_network_ids: Mapping[str, pulumi.Input[str]]
+    pool_subnet_ids: Mapping[str, pulumi.Input[str]]
+    endpoint_subnet_id: pulumi.Input[str] | None
 
     def __init__(
         self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("hpc:index:Network", name, {}, opts)
-        network = VirtualNetwork(
-            f"{name}-vnet",
-            resource_group_name=args.place.resource_group_name,
-            location=args.place.location,
-            tags=args.place.tags,
-            address_space=AddressSpaceArgs(address_prefixes=[str(args.plan.address_space)]),
-            opts=pulumi.ResourceOptions(parent=self),
+        existing = args.existing
+        self.pool_subnet_ids = {
+            pool: subnet_id
+            for pool in args.pools
+            if existing is not None and (subnet_id := existing.subnet_of(pool)) is not None
+        }
+        self.endpoint_subnet_id = existing.endpoint_subnet_id if existing else None
+        self.virtual_network_ids = {
+            _link(network_id): network_id
+            for network_id in sorted(
+                {virtual_network_of(str(one)) for one in self.pool_subnet_ids.values()}
+            )
+        }
+        if args.plan is not None:
+            self._make(name, args, args.plan)
+        self.register_outputs(
+            {
+                "virtual_network_ids": self.virtual_network_ids,
+                "pool_subnet_ids": self.pool_subnet_ids,
+            }
         )
-        gateway = self._nat_gateway(name, args) if args.nat_gateway else None
+
+    def _make(self, name: str, args: NetworkArgs, plan: NetworkPlan) -> None:
+        home = self._home(name, args, plan)
+        gateway = self._nat_gateway(name, args) if args.nat_gateway and plan.subnets else None
+        routes = args.existing.route_table_id if args.existing else None
         # Resource Manager changes one subnet of a network at a time.
         previous: list[pulumi.Resource] = []
-        pool_subnet_ids: dict[str, pulumi.Output[str]] = {}
-        for planned in args.plan.subnets:
+        made: dict[str, pulumi.Input[str]] = {}
+        for planned in plan.subnets:
             rules = pool_subnet_rules(
                 location=args.place.location,
                 prefix=planned.prefix,
                 inter_node=planned.inter_node,
                 allow_package_sources=args.allow_package_sources,
-                endpoint_prefix=args.plan.endpoint_prefix,
+                endpoints=self._endpoint_addresses(plan),
                 allow_registries=not args.container_pools.isdisjoint(planned.pools),
                 inbound=[port for pool in planned.pools for port in args.inbound[pool]],
             )
@@ -102,35 +137,64 @@ class Network(pulumi.ComponentResource):
             )
             subnet = Subnet(
                 f"{name}-{planned.name}-subnet",
-                resource_group_name=args.place.resource_group_name,
-                virtual_network_name=network.name,
-                subnet_name=planned.name,
+                resource_group_name=home.resource_group_name,
+                virtual_network_name=home.name,
+                subnet_name=f"{args.subnet_prefix}{planned.name}",
                 address_prefix=str(planned.prefix),
                 network_security_group=NetworkSecurityGroupArgs(id=group.id),
                 nat_gateway=SubResourceArgs(id=gateway.id) if gateway else None,
+                route_table=RouteTableArgs(id=routes) if routes else None,
                 service_endpoints=[
                     ServiceEndpointPropertiesFormatArgs(service="Microsoft.Storage")
                 ],
                 opts=pulumi.ResourceOptions(parent=self, depends_on=previous),
             )
             previous = [subnet]
-            pool_subnet_ids |= dict.fromkeys(planned.pools, subnet.id)
-        self.endpoint_subnet_id = None
-        if args.plan.endpoint_prefix is not None:
+            made |= dict.fromkeys(planned.pools, subnet.id)
+        if plan.endpoint_prefix is not None:
             self.endpoint_subnet_id = Subnet(
                 f"{name}-{ENDPOINT_SUBNET}-subnet",
-                resource_group_name=args.place.resource_group_name,
-                virtual_network_name=network.name,
-                subnet_name=ENDPOINT_SUBNET,
-                address_prefix=str(args.plan.endpoint_prefix),
+                resource_group_name=home.resource_group_name,
+                virtual_network_name=home.name,
+                subnet_name=f"{args.subnet_prefix}{ENDPOINT_SUBNET}",
+                address_prefix=str(plan.endpoint_prefix),
                 private_endpoint_network_policies="Disabled",
                 opts=pulumi.ResourceOptions(parent=self, depends_on=previous),
             ).id
-        self.virtual_network_id = network.id
-        self.pool_subnet_ids = pool_subnet_ids
-        self.register_outputs(
-            {"virtual_network_id": network.id, "pool_subnet_ids": pool_subnet_ids}
+        if made:
+            self.virtual_network_ids = {**self.virtual_network_ids, home.link: home.id}
+        self.pool_subnet_ids = {**self.pool_subnet_ids, **made}
+
+    def _home(self, name: str, args: NetworkArgs, plan: NetworkPlan) -> _Home:
+        """The network that subnets are made in."""
+        if args.existing is not None:
+            network_id = str(args.existing.virtual_network_id)
+            return _Home(
+                id=network_id,
+                resource_group_name=group_of(network_id),
+                name=name_of(network_id),
+                link=_link(network_id),
+            )
+        network = VirtualNetwork(
+            f"{name}-vnet",
+            resource_group_name=args.place.resource_group_name,
+            location=args.place.location,
+            tags=args.place.tags,
+            address_space=AddressSpaceArgs(address_prefixes=[str(one) for one in plan.spaces]),
+            opts=pulumi.ResourceOptions(parent=self),
         )
+        return _Home(
+            id=network.id,
+            resource_group_name=args.place.resource_group_name,
+            name=network.name,
+            link=OWN_LINK,
+        )
+
+    def _endpoint_addresses(self, plan: NetworkPlan) -> str | None:
+        """Where nodes find private endpoints; of a subnet that exists no address is known."""
+        if plan.endpoint_prefix is not None:
+            return str(plan.endpoint_prefix)
+        return None if self.endpoint_subnet_id is None else "VirtualNetwork"
 
     def _nat_gateway(self, name: str, args: NetworkArgs) -> NatGateway:
         # Four addresses give 258,048 source ports, enough for pools of some thousand nodes.
@@ -152,6 +216,22 @@ class Network(pulumi.ComponentResource):
             sku=NatGatewaySkuArgs(name="Standard"),
             opts=pulumi.ResourceOptions(parent=self),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Home:
+    """The network that subnets are made in, and the name of links to it."""
+
+    id: pulumi.Input[str]
+    resource_group_name: pulumi.Input[str]
+    name: pulumi.Input[str]
+    link: str
+
+
+def _link(network_id: str) -> str:
+    """A name for links to a network that exists; two may have one name in two groups."""
+    digest = hashlib.sha256(network_id.casefold().encode()).hexdigest()
+    return f"{name_of(network_id)[:60]}-{digest[:8]}"
 
 
 def _rule_args(rule: SecurityRule) -> SecurityRuleArgs:

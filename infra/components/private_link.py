@@ -1,15 +1,17 @@
 """Private endpoints: accounts reached inside the network, by their usual names.
 
 Each target gets an endpoint in the subnet for them, and its name resolves to that
-endpoint in the network through a private zone. What this component deliberately does
-not do: close the accounts' public side, which is a setting of theirs.
+endpoint in the network through a private zone, which may exist already. What this
+component deliberately does not do: close the accounts' public side, which is a setting
+of theirs.
 https://learn.microsoft.com/azure/private-link/private-endpoint-dns
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 import pulumi
 from pulumi_azure_native.network import (
@@ -23,8 +25,7 @@ from pulumi_azure_native.privatedns import PrivateZone, SubResourceArgs, Virtual
 
 from infra.components.place import Place
 
-BATCH_ZONE = "privatelink.batch.azure.com"
-BLOB_ZONE = "privatelink.blob.core.windows.net"
+OWN_LINK: Final = "pools"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +45,21 @@ class PrivateTarget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrivateLinkArgs:
-    """Args of `PrivateLink`; `targets` by logical name."""
+    """Args of `PrivateLink`.
+
+    Attributes:
+        virtual_network_ids: Networks of nodes, by a name for the link; zones that are made
+            are linked to each.
+        subnet_id: Where endpoints get their addresses.
+        targets: By logical name.
+        zone_ids: Zones that exist, by name; they and their links are left alone.
+    """
 
     place: Place
-    virtual_network_id: pulumi.Input[str]
+    virtual_network_ids: Mapping[str, pulumi.Input[str]]
     subnet_id: pulumi.Input[str]
     targets: Mapping[str, PrivateTarget]
+    zone_ids: Mapping[str, str] = field(default_factory=dict)
 
 
 class PrivateLink(pulumi.ComponentResource):
@@ -65,10 +75,10 @@ class PrivateLink(pulumi.ComponentResource):
         self, name: str, args: PrivateLinkArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("hpc:index:PrivateLink", name, {}, opts)
-        zones: dict[str, PrivateZone] = {}
+        zone_ids: dict[str, pulumi.Input[str]] = dict(args.zone_ids)
         ready: list[pulumi.Resource] = []
-        for zone_name in sorted({target.zone for target in args.targets.values()}):
-            zones[zone_name] = PrivateZone(
+        for zone_name in sorted({one.zone for one in args.targets.values()} - set(zone_ids)):
+            zone = PrivateZone(
                 f"{name}-{zone_name}",
                 resource_group_name=args.place.resource_group_name,
                 private_zone_name=zone_name,
@@ -77,19 +87,21 @@ class PrivateLink(pulumi.ComponentResource):
                 tags=args.place.tags,
                 opts=pulumi.ResourceOptions(parent=self),
             )
-            ready.append(
+            zone_ids[zone_name] = zone.id
+            ready += [
                 VirtualNetworkLink(
-                    f"{name}-{zone_name}-link",
+                    f"{name}-{zone_name}-link{_suffix(link)}",
                     resource_group_name=args.place.resource_group_name,
-                    private_zone_name=zones[zone_name].name,
-                    virtual_network_link_name="pools",
+                    private_zone_name=zone.name,
+                    virtual_network_link_name=link,
                     location="global",
                     tags=args.place.tags,
                     registration_enabled=False,
-                    virtual_network=SubResourceArgs(id=args.virtual_network_id),
+                    virtual_network=SubResourceArgs(id=network_id),
                     opts=pulumi.ResourceOptions(parent=self),
                 )
-            )
+                for link, network_id in sorted(args.virtual_network_ids.items())
+            ]
         for logical_name, target in args.targets.items():
             endpoint = PrivateEndpoint(
                 f"{name}-{logical_name}",
@@ -115,7 +127,7 @@ class PrivateLink(pulumi.ComponentResource):
                     private_dns_zone_configs=[
                         PrivateDnsZoneConfigArgs(
                             name=target.zone.replace(".", "-"),
-                            private_dns_zone_id=zones[target.zone].id,
+                            private_dns_zone_id=zone_ids[target.zone],
                         )
                     ],
                     opts=pulumi.ResourceOptions(parent=self),
@@ -123,3 +135,8 @@ class PrivateLink(pulumi.ComponentResource):
             )
         self.ready = tuple(ready)
         self.register_outputs({})
+
+
+def _suffix(link: str) -> str:
+    """What tells links of several networks apart; nothing for the stack's own network."""
+    return "" if link == OWN_LINK else f"-{link}"

@@ -14,6 +14,7 @@ from infra.findings import Finding
 from infra.rules import (
     account,
     equipment,
+    existing_network,
     formulas,
     images,
     inbound,
@@ -29,6 +30,7 @@ from infra.rules.rule import Rule
 MODULES = (
     account,
     equipment,
+    existing_network,
     formulas,
     images,
     inbound,

@@ -117,9 +117,11 @@ def _registries_are_told(estate: Estate) -> Iterator[Problem]:
 def _images_are_reached(estate: Estate) -> Iterator[Problem]:
     """Nodes reach the registries of their images."""
     network = estate.config.network
-    if network.allow_package_sources or network.existing_subnet_id is not None:
+    if network.allow_package_sources:
         return
     for pool in estate.pools:
+        if network.existing is not None and network.existing.subnet_of(pool.name):
+            continue
         containers = pool.equipment.containers
         for index, image in enumerate(containers.images if containers else ()):
             if not image.partition("/")[0].casefold().endswith(_REGISTRY_SUFFIX):

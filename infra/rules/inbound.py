@@ -12,7 +12,7 @@ _MOST_RULES = 25
 _LEAST_RANGE = 100
 _LAST_FRONTEND_PORT = 65534
 _RESERVED_FRONTEND = (50000, 55000)
-_RESERVED_BACKEND = frozenset({22, 3389, 29876, 29877})
+_RESERVED_BACKEND = frozenset({29876, 29877})
 
 
 def _nodes_have_addresses(estate: Estate) -> Iterator[Problem]:
@@ -81,8 +81,7 @@ def _backend_ports_are_free(estate: Estate) -> Iterator[Problem]:
             if port.port in _RESERVED_BACKEND or port.port in seen:
                 yield Problem(
                     f"{pool.path}.inbound.{name}.port",
-                    f"port {port.port} is Batch's own or let in twice; write another (people "
-                    "reach nodes through the Batch API)",
+                    f"port {port.port} is Batch's own or let in twice; write another, each once",
                 )
             seen.add(port.port)
 
@@ -97,6 +96,18 @@ def _the_world_stays_out(estate: Estate) -> Iterator[Problem]:
                     "0.0.0.0/0 is everybody, and nodes have the identity that reads and writes "
                     "your data; name the addresses that need it, such as 203.0.113.7/32",
                 )
+
+
+def _existing_subnets_let_it_in(estate: Estate) -> Iterator[Problem]:
+    """Whoever keeps an existing subnet opens the ports that pools in it let in."""
+    existing = estate.config.network.existing
+    for pool in estate.pools:
+        if existing is not None and existing.subnet_of(pool.name) and pool.equipment.inbound:
+            yield Problem(
+                f"{pool.path}.inbound",
+                "the pool joins a subnet that exists, whose security group is left alone and "
+                "may keep these ports shut; have them opened there, then silence this rule",
+            )
 
 
 _POOLS = "https://learn.microsoft.com/rest/api/batchservice/pool/add-pool"
@@ -114,4 +125,5 @@ RULES = (
     Rule(code="INB003", severity="error", source=_POOLS, judge=_frontend_ports_are_free),
     Rule(code="INB004", severity="error", source=_POOLS, judge=_backend_ports_are_free),
     Rule(code="INB005", severity="error", source=_ENDPOINTS, judge=_the_world_stays_out),
+    Rule(code="INB006", severity="warning", source=_ENDPOINTS, judge=_existing_subnets_let_it_in),
 )

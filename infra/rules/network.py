@@ -11,34 +11,48 @@ from infra.rules.rule import Problem, Rule
 _DOCKER_BRIDGE = IPv4Network("172.17.0.0/16")
 _LARGEST_SPACE = 8
 _SMALLEST_SPACE = 24
+_SMALLEST_RANGE = 29
 
 
 def _pools_fit(estate: Estate) -> Iterator[Problem]:
     """Subnets hold their pools at their largest."""
     if estate.network_problem:
-        yield Problem("network.address_space", estate.network_problem)
+        where = "existing.free_prefixes" if estate.config.network.existing else "address_space"
+        yield Problem(f"network.{where}", estate.network_problem)
+
+
+def _spaces(estate: Estate) -> Iterator[tuple[str, IPv4Network]]:
+    """The ranges that nodes may have addresses of, each with its path."""
+    network = estate.config.network
+    if network.existing is None:
+        yield "network.address_space", network.address_space
+        return
+    for index, prefix in enumerate(network.existing.free_prefixes):
+        yield f"network.existing.free_prefixes.{index}", prefix
 
 
 def _address_space_is_private(estate: Estate) -> Iterator[Problem]:
     """The network has a private address range of a sensible size."""
-    space = estate.config.network.address_space
-    if not space.is_private or not _LARGEST_SPACE <= space.prefixlen <= _SMALLEST_SPACE:
+    smallest = _SMALLEST_RANGE if estate.config.network.existing else _SMALLEST_SPACE
+    for path, space in _spaces(estate):
+        if space.is_private and _LARGEST_SPACE <= space.prefixlen <= smallest:
+            continue
         yield Problem(
-            "network.address_space",
-            f"{space} is not a private range between /{_LARGEST_SPACE} and /{_SMALLEST_SPACE}; "
+            path,
+            f"{space} is not a private range between /{_LARGEST_SPACE} and /{smallest}; "
             "write one such as 10.64.0.0/16",
         )
 
 
 def _docker_bridge_is_free(estate: Estate) -> Iterator[Problem]:
     """Docker's own bridge stays free."""
-    space = estate.config.network.address_space
-    if space.overlaps(_DOCKER_BRIDGE):
-        yield Problem(
-            "network.address_space",
-            f"{space} overlaps Docker's own bridge {_DOCKER_BRIDGE}: container tasks would "
-            "lose their way; write another range, such as 10.64.0.0/16",
-        )
+    for path, space in _spaces(estate):
+        if space.overlaps(_DOCKER_BRIDGE):
+            yield Problem(
+                path,
+                f"{space} overlaps Docker's own bridge {_DOCKER_BRIDGE}: container tasks would "
+                "lose their way; write another range, such as 10.64.0.0/16",
+            )
 
 
 def _private_nodes_have_a_way_out(estate: Estate) -> Iterator[Problem]:
@@ -46,35 +60,12 @@ def _private_nodes_have_a_way_out(estate: Estate) -> Iterator[Problem]:
     network = estate.config.network
     if network.public_addresses or network.nat_gateway or network.private_endpoints:
         return
-    if network.existing_subnet_id is None:
+    routed = network.existing is not None and network.existing.route_table_id is not None
+    if not routed and estate.network is not None and estate.network.subnets:
         yield Problem(
             "network.public_addresses",
             "nodes without public addresses cannot reach the Batch service and would never "
             "become idle; set network.nat_gateway: true or network.private_endpoints: true",
-        )
-
-
-def _existing_subnet_is_left_alone(estate: Estate) -> Iterator[Problem]:
-    """An existing subnet is used as it is."""
-    network = estate.config.network
-    if network.existing_subnet_id is None:
-        return
-    if network.nat_gateway:
-        yield Problem(
-            "network.nat_gateway",
-            "the gateway of an existing subnet belongs to its network; attach it there and "
-            "leave this key out",
-        )
-    if network.private_endpoints:
-        yield Problem(
-            "network.private_endpoints",
-            "private endpoints need a subnet of the created network; leave out "
-            "network.existing_subnet_id, or make the endpoints in your own network",
-        )
-    if network.subnets == "per-pool":
-        yield Problem(
-            "network.subnets",
-            "all pools join the one existing subnet; write shared, or leave this key out",
         )
 
 
@@ -92,9 +83,11 @@ def _public_addresses_are_for_one_way_out(estate: Estate) -> Iterator[Problem]:
 def _packages_need_the_internet(estate: Estate) -> Iterator[Problem]:
     """Start tasks reach the package sources they call."""
     network = estate.config.network
-    if network.allow_package_sources or network.existing_subnet_id is not None:
+    if network.allow_package_sources:
         return
     for pool in estate.pools:
+        if network.existing is not None and network.existing.subnet_of(pool.name):
+            continue
         command = pool.start_task.command_line if pool.start_task else ""
         tool = next(
             (
@@ -127,7 +120,6 @@ RULES = (
         judge=_docker_bridge_is_free,
     ),
     Rule(code="NET004", severity="error", source=_NO_PUBLIC, judge=_private_nodes_have_a_way_out),
-    Rule(code="NET005", severity="error", source=_SUBNETS, judge=_existing_subnet_is_left_alone),
     Rule(
         code="NET006",
         severity="warning",

@@ -15,9 +15,11 @@ from infra.rules import RULES
 
 TODAY = date(2026, 1, 15)
 GALLERY = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/galleries/lab/images/x"
-SUBNET = (
-    "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/v/subnets/n"
-)
+NETWORKS = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network"
+HUB = f"{NETWORKS}/virtualNetworks/hub"
+SUBNET = f"{HUB}/subnets/nodes"
+ENDPOINTS = f"{HUB}/subnets/endpoints"
+ZONE = f"{NETWORKS}/privateDnsZones/privatelink.batch.azure.com"
 FIXED = {"mode": "fixed", "dedicated_nodes": 1}
 GEN1 = {"publisher": "p", "offer": "o", "sku": "8-gen1", "node_agent_sku_id": "batch.node.el 8"}
 UBUNTU = {"publisher": "Canonical", "offer": "ubuntu-24_04-lts", "sku": "server"}
@@ -88,6 +90,20 @@ def port(**more: Any) -> dict[str, Any]:
 
 def upgraded(**policy: Any) -> dict[str, Any]:
     return pool(upgrade_policy={"mode": "automatic", **policy})
+
+
+def existing(**network: Any) -> dict[str, Any]:
+    """A network that exists; `network` of its own keys, `existing` of the rest."""
+    return {"network": {"existing": {"subnet_id": SUBNET}, **network}}
+
+
+def linked(**given: Any) -> dict[str, Any]:
+    one = {"subnet_id": SUBNET, "endpoint_subnet_id": ENDPOINTS, **given}
+    return existing(existing=one, private_endpoints=True)
+
+
+def made(*prefixes: str, **more: Any) -> dict[str, Any]:
+    return existing(existing={"virtual_network_id": HUB, "free_prefixes": list(prefixes), **more})
 
 
 CONTAINERS_ALONE = {"EQU007": "all workloads of this pool run in containers"}
@@ -188,6 +204,63 @@ CASES = [
         pool(upgrade_policy={"mode": "rolling"}, extensions={"health": HEALTH}),
     ),
     Case(
+        "EXI001",
+        existing(existing={"pool_subnet_ids": {}}),
+        existing(existing={"pool_subnet_ids": {"a": SUBNET}}),
+    ),
+    Case("EXI001", linked(endpoint_subnet_id=None), linked()),
+    Case(
+        "EXI002",
+        existing(existing={"subnet_id": SUBNET, "pool_subnet_ids": {"A1": SUBNET}}),
+        existing(existing={"subnet_id": SUBNET, "pool_subnet_ids": {"a": SUBNET}}),
+    ),
+    Case("EXI003", made(), made("10.20.4.0/22")),
+    Case(
+        "EXI003",
+        existing(existing={"subnet_id": SUBNET, "free_prefixes": ["10.20.4.0/22"]}),
+        made("10.20.4.0/22"),
+    ),
+    Case("EXI004", made("10.20.4.0/22", "10.20.6.0/24"), made("10.20.4.0/22", "10.20.8.0/24")),
+    Case(
+        "EXI005",
+        existing(
+            existing={
+                "subnet_id": SUBNET,
+                "pool_subnet_ids": {"a": SUBNET.replace("/s/", "/other/")},
+            }
+        ),
+        existing(
+            existing={
+                "subnet_id": SUBNET,
+                "pool_subnet_ids": {"a": SUBNET.replace("/s/", "/S/")},
+            }
+        ),
+    ),
+    Case("EXI006", existing(allow_package_sources=True), existing()),
+    Case(
+        "EXI006",
+        existing(subnets="per-pool"),
+        {"network": {"subnets": "per-pool", **made("10.20.4.0/22")["network"]}},
+    ),
+    Case("EXI006", existing(address_space="10.64.0.0/16"), existing()),
+    Case(
+        "EXI006",
+        existing(nat_gateway=True, public_addresses=False),
+        existing(public_addresses=False),
+    ),
+    Case(
+        "EXI007",
+        existing(existing={"subnet_id": SUBNET, "private_dns_zone_ids": [ZONE]}),
+        linked(private_dns_zone_ids=[ZONE]),
+    ),
+    Case("EXI008", linked(private_dns_zone_ids=[ZONE, ZONE]), linked(private_dns_zone_ids=[ZONE])),
+    Case(
+        "EXI008",
+        linked(private_dns_zone_ids=[ZONE.replace("batch", "bach")]),
+        linked(private_dns_zone_ids=[ZONE.replace("batch", "Batch")]),
+    ),
+    Case("EXI009", linked(endpoint_subnet_id=SUBNET.upper()), linked()),
+    Case(
         "INB001",
         {
             "network": {"public_addresses": False, "nat_gateway": True},
@@ -210,7 +283,17 @@ CASES = [
             }
         ),
     ),
-    Case("INB004", pool(inbound={"ssh": port(port=22)}), pool(inbound={"ssh": port(port=2222)})),
+    Case(
+        "INB004",
+        pool(inbound={"ssh": port(port=29876)}),
+        # Since 2024-07-01 Batch maps these two no more by itself, so they are free to let in.
+        pool(inbound={"ssh": port(port=22)}),
+    ),
+    Case(
+        "INB006",
+        {**existing(), **pool(inbound={"web": port()})},
+        {**made("10.20.4.0/22"), **pool(inbound={"web": port()})},
+    ),
     Case(
         "INB005",
         pool(inbound={"web": port(allow_from=["0.0.0.0/0"])}),
@@ -290,9 +373,28 @@ CASES = [
         {"network": {"public_addresses": False, "nat_gateway": True}},
     ),
     Case(
-        "NET005",
-        {"network": {"existing_subnet_id": SUBNET, "private_endpoints": True}},
-        {"network": {"existing_subnet_id": SUBNET}},
+        "NET001",
+        {
+            **made("10.0.1.0/24", "10.0.3.0/24"),
+            **pool(scale=fixed(300), vm_size="Standard_X1"),
+        },
+        {
+            **made("10.0.1.0/24", "10.0.4.0/23"),
+            **pool(scale=fixed(300), vm_size="Standard_X1"),
+        },
+    ),
+    Case("NET002", made("20.0.0.0/24"), made("10.0.0.0/29")),
+    Case(
+        "NET004",
+        {"network": {**made("10.20.4.0/22")["network"], "public_addresses": False}},
+        {
+            "network": {
+                **made("10.20.4.0/22", route_table_id=f"{NETWORKS}/routeTables/firewall")[
+                    "network"
+                ],
+                "public_addresses": False,
+            }
+        },
     ),
     Case(
         "NET006",

@@ -28,7 +28,7 @@ def rules(
         inter_node=inter_node,
         allow_package_sources=packages,
         allow_registries=registries,
-        endpoint_prefix=endpoints,
+        endpoints=str(endpoints) if endpoints else None,
         inbound=inbound,
     )
 
