@@ -34,6 +34,7 @@ from infra.components.private_link import (
 from infra.components.storage import Storage, StorageArgs
 from infra.errors import InfraError
 from infra.estate import Estate
+from infra.existing_network import name_of
 from infra.inbound import inbound_ports
 from infra.names import PREFIX, account_name, resource_group_name
 from infra.outputs import Provisioned, stack_outputs
