@@ -13,6 +13,7 @@ from typing import NoReturn
 import typer
 
 from emulator.errors import EmulatorError
+from emulator.replay.cli import replay
 from emulator.serve import serve
 from emulator.stack import env, stack_app
 
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 app.command()(serve)
 app.command()(env)
+app.command()(replay)
 app.add_typer(stack_app, name="stack")
 
 

@@ -19,7 +19,7 @@ from emulator.clock import TICKS_PER_SECOND, from_datetime
 from emulator.engine.core import Core
 from emulator.engine.refusal import Refused
 from emulator.engine.world import Job, Node, Pool, Task, World
-from emulator.service import odata
+from emulator.service import odata, versions
 from emulator.service.schema import Check, malformed
 from emulator.service.values import etag
 
@@ -166,6 +166,11 @@ class Call:
                 "InvalidHeaderValue", {"HeaderName": header, "HeaderValue": text[:64]}
             ) from None
 
+    @property
+    def version(self) -> str:
+        """The api-version asked for."""
+        return self.query.get("api-version", versions.NEWEST)
+
     # Answers
 
     def entity(
@@ -178,8 +183,12 @@ class Call:
         """One entity, with `$select`."""
         if modified is not None and (unchanged := self.check_conditions(modified)):
             return unchanged
-        names = self._select(members)
-        return Reply(body=render(names), context=f"{context}/@Element", modified=modified)
+        dialect = versions.dialect(context, self.version)
+        names = self._select((*members, *dialect.names) if dialect else members)
+        body = render(names)
+        if dialect is not None:
+            body = dialect.write(body, names)
+        return Reply(body=body, context=f"{context}/@Element", modified=modified)
 
     def listing(
         self,
@@ -198,8 +207,9 @@ class Call:
             render: An element by its key, limited to some members.
             choose: What gives fewer keys than `keys` for a filter, from an index.
         """
+        dialect = versions.dialect(context, self.version)
+        names = self._select((*members, *dialect.names) if dialect else members)
         known = frozenset(members)
-        names = self._select(members)
         most = odata.parse_max_results(self.query.get("maxresults"))
         after = odata.parse_skip_token(self.query.get("$skiptoken"))
         chosen = keys(after)
@@ -214,7 +224,8 @@ class Call:
                 continue
             if len(page) == most:
                 return Reply(body={"value": page, **self._next(last)}, context=context)
-            page.append(render(key, names))
+            element = render(key, names)
+            page.append(dialect.write(element, names) if dialect else element)
             last = key
         return Reply(body={"value": page}, context=context)
 
