@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # No test looks at a clock: a busy machine is slow, not wrong.
@@ -22,3 +24,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # would then print which directories they enter and leave.
 for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
     os.environ.pop(name, None)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of a Chromium or Chrome; pages are tested in a real browser."""
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    found = next(filter(None, map(shutil.which, names)), None)
+    if found is None:
+        reason = f"no browser: none of {', '.join(names)} is on PATH"
+        # Where changes are judged, a page that nobody opened is not one that works.
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+    return found
