@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
+from infra.file_systems import FileSystemName
 from infra.model import Model
 
 SECRETS_NAMESPACE = "hpc-secrets"
@@ -80,6 +81,17 @@ class FilesMount(Model):
     mount_options: str = ""
 
 
+class FileSystemMount(Model):
+    """A file system that the stack makes, `hpc:storage: {file_systems: …}`."""
+
+    type: Literal["file-system"]
+    path: MountPath = _PATH
+    file_system: FileSystemName = Field(description="Its name in `hpc:storage`.")
+    mount_options: str = Field(
+        default="", description="Options instead of those that the type has by itself."
+    )
+
+
 class CifsMount(Model):
     """A CIFS share of one's own."""
 
@@ -102,11 +114,12 @@ Mount = Annotated[
     Annotated[BlobMount, Tag("blob")]
     | Annotated[NfsMount, Tag("nfs")]
     | Annotated[FilesMount, Tag("files")]
-    | Annotated[CifsMount, Tag("cifs")],
+    | Annotated[CifsMount, Tag("cifs")]
+    | Annotated[FileSystemMount, Tag("file-system")],
     Discriminator(
         _mount_type,
         custom_error_type="mount_type",
-        custom_error_message="`type` is one of blob, nfs, files, cifs",
+        custom_error_message="`type` is one of blob, nfs, files, cifs, file-system",
     ),
 ]
 

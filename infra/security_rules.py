@@ -10,7 +10,7 @@ subject to these rules.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Final, Literal
@@ -46,6 +46,18 @@ class InboundPort:
     sources: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class OutboundPorts:
+    """A TCP port that nodes reach for a file system.
+
+    Attributes:
+        destination: Addresses or a service tag.
+    """
+
+    destination: str
+    port: int
+
+
 def pool_subnet_rules(
     *,
     location: str,
@@ -54,6 +66,7 @@ def pool_subnet_rules(
     allow_package_sources: bool,
     allow_registries: bool = False,
     endpoints: str | None = None,
+    file_systems: Collection[OutboundPorts] = (),
     inbound: Sequence[InboundPort] = (),
 ) -> tuple[SecurityRule, ...]:
     """The rules of a subnet with pools in it, in order of direction and priority.
@@ -65,6 +78,7 @@ def pool_subnet_rules(
         allow_package_sources: Whether nodes may reach the internet on ports 80 and 443.
         allow_registries: Whether nodes may reach Azure's container registries.
         endpoints: Addresses of private endpoints, or a service tag; None without any.
+        file_systems: What file systems of nodes in it need.
         inbound: Ports of nodes in it that named addresses may reach.
     """
     subnet = str(prefix)
@@ -91,6 +105,7 @@ def pool_subnet_rules(
     rules.append(_out("monitor", 130, "Tcp", "AzureMonitor", "Node telemetry"))
     if endpoints is not None:
         rules.append(_out("endpoints", 140, ANY, endpoints, "Private endpoints"))
+    rules += _to_file_systems(file_systems)
     if allow_registries:
         rules.append(_out("registries", 150, "Tcp", "AzureContainerRegistry", "Images"))
     if allow_package_sources:
@@ -139,6 +154,23 @@ def pool_subnet_rules(
 
 
 _DIRECTIONS: tuple[Literal["Inbound", "Outbound"], ...] = ("Inbound", "Outbound")
+
+
+def _to_file_systems(wanted: Collection[OutboundPorts]) -> Iterator[SecurityRule]:
+    destinations = sorted({one.destination for one in wanted})
+    for index, destination in enumerate(destinations):
+        ports = sorted(one.port for one in wanted if one.destination == destination)
+        yield SecurityRule(
+            name=f"allow-file-systems-{index}-outbound",
+            description="File systems that pools mount",
+            priority=160 + index,
+            direction="Outbound",
+            access="Allow",
+            protocol="Tcp",
+            source=ANY,
+            destination=destination,
+            ports=tuple(str(port) for port in ports),
+        )
 
 
 def _out(name: str, priority: int, protocol: Protocol, tag: str, description: str) -> SecurityRule:

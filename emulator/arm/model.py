@@ -333,7 +333,7 @@ class ResourceManager:
                 f"unknown function {token!r}: the emulator's Resource Manager does not have it"
                 f"{near_misses(token, FUNCTIONS, cutoff=0.85)}"
             )
-        return dict(FUNCTIONS[token](self.identity, arguments))
+        return dict(FUNCTIONS[token](self.identity, arguments, self._store.get))
 
     async def _put(
         self,

@@ -13,7 +13,7 @@ the other.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -41,7 +41,7 @@ from infra.existing_network import (
     name_of,
     virtual_network_of,
 )
-from infra.security_rules import InboundPort, SecurityRule, pool_subnet_rules
+from infra.security_rules import InboundPort, OutboundPorts, SecurityRule, pool_subnet_rules
 from infra.subnets import ENDPOINT_SUBNET, NetworkPlan
 
 
@@ -57,6 +57,8 @@ class NetworkArgs:
         nat_gateway: Whether outbound traffic leaves through a NAT gateway.
         allow_package_sources: Whether nodes may reach the internet on ports 80 and 443.
         container_pools: Logical names of pools that pull images from registries.
+        file_systems: What file systems of a pool need, by its logical name and the addresses
+            of private endpoints.
         inbound: Ports that named addresses may reach, by the pool's logical name.
     """
 
@@ -68,6 +70,7 @@ class NetworkArgs:
     nat_gateway: bool
     allow_package_sources: bool
     container_pools: frozenset[str]
+    file_systems: Callable[[str, str | None], Collection[OutboundPorts]]
     inbound: Mapping[str, Sequence[InboundPort]]
 
 
@@ -94,6 +97,8 @@ class Network(pulumi.ComponentResource):
             for pool in args.pools
             if existing is not None and (subnet_id := existing.subnet_of(pool)) is not None
         }
+        # What tells subnets apart, as outputs cannot be compared.
+        self._subnets = {pool: str(one) for pool, one in self.pool_subnet_ids.items()}
         self.endpoint_subnet_id = existing.endpoint_subnet_id if existing else None
         self.virtual_network_ids = {
             _link(network_id): network_id
@@ -110,6 +115,10 @@ class Network(pulumi.ComponentResource):
             }
         )
 
+    def subnets_of(self, pools: Sequence[str]) -> list[pulumi.Input[str]]:
+        """The subnets that pools join, each once."""
+        return list({self._subnets[pool]: self.pool_subnet_ids[pool] for pool in pools}.values())
+
     def _make(self, name: str, args: NetworkArgs, plan: NetworkPlan) -> None:
         home = self._home(name, args, plan)
         gateway = self._nat_gateway(name, args) if args.nat_gateway and plan.subnets else None
@@ -118,12 +127,16 @@ class Network(pulumi.ComponentResource):
         previous: list[pulumi.Resource] = []
         made: dict[str, pulumi.Input[str]] = {}
         for planned in plan.subnets:
+            endpoints = self._endpoint_addresses(plan)
             rules = pool_subnet_rules(
                 location=args.place.location,
                 prefix=planned.prefix,
                 inter_node=planned.inter_node,
                 allow_package_sources=args.allow_package_sources,
-                endpoints=self._endpoint_addresses(plan),
+                endpoints=endpoints,
+                file_systems={
+                    port for pool in planned.pools for port in args.file_systems(pool, endpoints)
+                },
                 allow_registries=not args.container_pools.isdisjoint(planned.pools),
                 inbound=[port for pool in planned.pools for port in args.inbound[pool]],
             )
@@ -151,6 +164,7 @@ class Network(pulumi.ComponentResource):
             )
             previous = [subnet]
             made |= dict.fromkeys(planned.pools, subnet.id)
+            self._subnets |= dict.fromkeys(planned.pools, planned.name)
         if plan.endpoint_prefix is not None:
             self.endpoint_subnet_id = Subnet(
                 f"{name}-{ENDPOINT_SUBNET}-subnet",

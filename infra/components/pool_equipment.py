@@ -27,6 +27,7 @@ from pulumi_azure_native.batch import (
     VMExtensionArgsDict,
 )
 
+from infra.components.file_systems import MountedFileSystem
 from infra.equipment import (
     BlobMount,
     CifsMount,
@@ -35,12 +36,13 @@ from infra.equipment import (
     EquipmentConfig,
     ExtensionConfig,
     FilesMount,
+    FileSystemMount,
     InboundConfig,
-    Mount,
     NfsMount,
     UpgradePolicyConfig,
     UserAccountConfig,
 )
+from infra.file_systems import TYPES
 
 Secret = Callable[[str], pulumi.Input[str]]
 
@@ -86,6 +88,7 @@ def pool_arguments(
     *,
     data_account_name: pulumi.Input[str],
     identity_id: pulumi.Input[str],
+    file_systems: Mapping[str, MountedFileSystem],
     secret: Secret,
 ) -> dict[str, Any]:
     """What of the equipment belongs to the pool: mounts, accounts, upgrades.
@@ -94,12 +97,16 @@ def pool_arguments(
         equipment: The config's.
         data_account_name: Account of blob mounts that name none.
         identity_id: Identity with which nodes read and write blobs.
+        file_systems: Those that the stack makes, by name.
         secret: Gives a secret of `hpc-secrets` by its name.
     """
     arguments: dict[str, Any] = {}
     if equipment.mounts:
         arguments["mount_configuration"] = [
-            _mount(mount, data_account_name, identity_id, secret) for mount in equipment.mounts
+            _mount_file_system(mount, file_systems[mount.file_system], identity_id)
+            if isinstance(mount, FileSystemMount)
+            else _mount(mount, data_account_name, identity_id, secret)
+            for mount in equipment.mounts
         ]
     if equipment.user_accounts:
         arguments["user_accounts"] = [
@@ -183,8 +190,46 @@ def _extension(name: str, extension: ExtensionConfig) -> VMExtensionArgsDict:
     return arguments
 
 
+def _mount_file_system(
+    mount: FileSystemMount, made: MountedFileSystem, identity_id: pulumi.Input[str]
+) -> dict[str, Any]:
+    options = mount.mount_options or TYPES[made.config.type].mount_options
+    account, name = made.account_name, mount.file_system
+    match made.config.type:
+        case "blobfuse":
+            return {
+                "azure_blob_file_system_configuration": {
+                    "account_name": account,
+                    "container_name": name,
+                    "relative_mount_path": mount.path,
+                    "identity_reference": {"resource_id": identity_id},
+                    "blobfuse_options": options,
+                }
+            }
+        case "blob-nfs" | "files-nfs" as kind:
+            host = f".{'blob' if kind == 'blob-nfs' else 'file'}.core.windows.net:/"
+            return {
+                "nfs_mount_configuration": {
+                    "source": pulumi.Output.concat(account, host, account, "/", name),
+                    "relative_mount_path": mount.path,
+                    "mount_options": options,
+                }
+            }
+        case "files-smb":
+            url = pulumi.Output.concat("https://", account, ".file.core.windows.net/", name)
+            return {
+                "azure_file_share_configuration": {
+                    "account_name": account,
+                    "azure_file_url": url,
+                    "account_key": made.account_key,
+                    "relative_mount_path": mount.path,
+                    "mount_options": options,
+                }
+            }
+
+
 def _mount(
-    mount: Mount,
+    mount: BlobMount | NfsMount | FilesMount | CifsMount,
     data_account_name: pulumi.Input[str],
     identity_id: pulumi.Input[str],
     secret: Secret,

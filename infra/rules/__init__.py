@@ -15,6 +15,7 @@ from infra.rules import (
     account,
     equipment,
     existing_network,
+    file_systems,
     formulas,
     images,
     inbound,
@@ -24,6 +25,7 @@ from infra.rules import (
     quota,
     retirements,
     sizes,
+    storage,
 )
 from infra.rules.rule import Rule
 
@@ -31,6 +33,7 @@ MODULES = (
     account,
     equipment,
     existing_network,
+    file_systems,
     formulas,
     images,
     inbound,
@@ -40,6 +43,7 @@ MODULES = (
     quota,
     retirements,
     sizes,
+    storage,
 )
 RULES: tuple[Rule, ...] = tuple(
     sorted((rule for module in MODULES for rule in module.RULES), key=lambda rule: rule.code)

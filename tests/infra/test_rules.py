@@ -23,6 +23,12 @@ ZONE = f"{NETWORKS}/privateDnsZones/privatelink.batch.azure.com"
 FIXED = {"mode": "fixed", "dedicated_nodes": 1}
 GEN1 = {"publisher": "p", "offer": "o", "sku": "8-gen1", "node_agent_sku_id": "batch.node.el 8"}
 UBUNTU = {"publisher": "Canonical", "offer": "ubuntu-24_04-lts", "sku": "server"}
+WINDOWS = {
+    "publisher": "MicrosoftWindowsServer",
+    "offer": "WindowsServer",
+    "sku": "2022-datacenter-core",
+    "node_agent_sku_id": "batch.node.windows amd64",
+}
 TWO_POOLS = {"a": {"scale": FIXED}, "b": {"scale": FIXED}}
 APT = "/bin/bash -c 'apt-get install -y jq'"
 
@@ -57,6 +63,18 @@ def start(command: str, **more: Any) -> dict[str, Any]:
 
 def blob(path: str = "data", **more: Any) -> dict[str, Any]:
     return {"type": "blob", "path": path, "container": "inputs", **more}
+
+
+def mounting(*mounts: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """A pool with mounts, whose programs it can fetch."""
+    return {"network": {"allow_package_sources": True}, **pool(mounts=list(mounts)), **more}
+
+
+def made_and_mounted(kind: str, **more: Any) -> dict[str, Any]:
+    return mounting(
+        {"type": "file-system", "path": "scratch", "file_system": "scratch"},
+        storage={"file_systems": {"scratch": {"type": kind, **more}}},
+    )
 
 
 def files(share: str) -> dict[str, Any]:
@@ -132,20 +150,20 @@ CASES = [
     ),
     Case(
         "EQU001",
-        pool(mounts=[blob(f"m{index}") for index in range(11)]),
-        pool(mounts=[blob(f"m{index}") for index in range(10)]),
+        mounting(*[blob(f"m{index}") for index in range(11)]),
+        mounting(*[blob(f"m{index}") for index in range(10)]),
     ),
     Case(
         "EQU002",
-        pool(mounts=[blob("data"), blob("data", container="outputs")]),
-        pool(mounts=[blob("data"), blob("data/out", container="outputs")]),
+        mounting(blob("data"), blob("data", container="outputs")),
+        mounting(blob("data"), blob("data/out", container="outputs")),
     ),
     Case(
         "EQU003",
-        pool(mounts=[blob(container="input")]),
-        pool(mounts=[blob(container="input", account_name="another")]),
+        mounting(blob(container="input")),
+        mounting(blob(container="input", account_name="another")),
     ),
-    Case("EQU004", pool(mounts=[files("labfile")]), pool(mounts=[files("labfiles")])),
+    Case("EQU004", mounting(files("labfile")), mounting(files("labfiles"))),
     Case(
         "EQU005",
         {"ignore": CONTAINERS_ALONE, **pool(containers={})},
@@ -299,6 +317,38 @@ CASES = [
         pool(inbound={"web": port(allow_from=["0.0.0.0/0"])}),
         pool(inbound={"web": port(allow_from=["203.0.113.0/24"])}),
     ),
+    Case(
+        "FSY001",
+        mounting({"type": "file-system", "path": "scratch", "file_system": "scratch"}),
+        made_and_mounted("blobfuse"),
+    ),
+    Case(
+        "FSY002",
+        {"storage": {"file_systems": {"scratch": {"type": "files-nfs"}}}},
+        made_and_mounted("files-nfs"),
+    ),
+    Case(
+        "FSY003",
+        made_and_mounted("blob-nfs", size_gib=200),
+        made_and_mounted("files-nfs", size_gib=200),
+    ),
+    Case(
+        "FSY003",
+        made_and_mounted("files-nfs", delete_after_days=7),
+        made_and_mounted("blob-nfs", delete_after_days=7),
+    ),
+    Case(
+        "FSY003",
+        made_and_mounted("blobfuse", root_squash=True),
+        made_and_mounted("blob-nfs", root_squash=True),
+    ),
+    Case("FSY004", made_and_mounted("files-smb"), made_and_mounted("files-nfs")),
+    Case(
+        "FSY005",
+        {**mounting(blob()), **pool(image=WINDOWS, mounts=[blob()])},
+        {**mounting(), **pool(image=WINDOWS, mounts=[files("labfiles")])},
+    ),
+    Case("FSY006", pool(mounts=[blob()]), mounting(blob())),
     Case(
         "FOR001",
         scaled(formula_file="absent.txt"),
@@ -494,6 +544,11 @@ CASES = [
         pool(preset="cpu", vm_size="Standard_NV12s_v9"),
     ),
     Case("RET003", pool(image="ubuntu-hpc-22.04"), pool(image="ubuntu-hpc-24.04")),
+    Case(
+        "STO001",
+        {"storage": {"cool_after_days": {"logs": 30}, "delete_after_days": {"logs": 30}}},
+        {"storage": {"cool_after_days": {"logs": 30}, "delete_after_days": {"logs": 31}}},
+    ),
     Case("SIZ001", pool(vm_size="Standard_D4s_v9"), pool(vm_size="standard_d4s_V5")),
     Case(
         "SIZ002",

@@ -60,6 +60,41 @@ def _account_outputs(context: Context) -> dict[str, Any]:
     return outputs
 
 
+def _refuse_impossible_accounts(context: Context) -> None:
+    """NFS 3.0 is an export of directories, and what is in one region has no copies elsewhere."""
+    inputs = context.inputs
+    if not inputs.get("enableNfsV3"):
+        return
+    if not inputs.get("isHnsEnabled"):
+        raise ArmError(
+            400,
+            "InvalidRequestPropertyValue",
+            "NFSv3 is only supported on accounts with a hierarchical namespace.",
+        )
+    sku = str((inputs.get("sku") or {}).get("name", ""))
+    if sku.partition("_")[2] not in {"LRS", "ZRS"}:
+        raise ArmError(
+            400,
+            "InvalidRequestPropertyValue",
+            f"NFSv3 is not supported with the redundancy of {sku}; use LRS or ZRS.",
+        )
+
+
+def _refuse_unencrypted_shares(context: Context) -> None:
+    """NFS shares are premium, and secure transfer would refuse every client of one."""
+    if context.inputs.get("enabledProtocols", "SMB") != "NFS":
+        return
+    account = context.lookup(context.id.partition("/fileServices/")[0])
+    if account is None:
+        return
+    if account.inputs.get("kind") != "FileStorage":
+        raise ArmError(
+            400,
+            "FeatureNotSupportedForAccount",
+            "NFS shares are supported for premium accounts of kind FileStorage alone.",
+        )
+
+
 def _refuse_public_access(context: Context) -> None:
     if context.inputs.get("publicAccess") in {None, "None"}:
         return
@@ -108,6 +143,7 @@ TYPES: Final = (
             },
         },
         outputs=_account_outputs,
+        rule=_refuse_impossible_accounts,
         effect=_Account(),
     ),
     ResourceType(
@@ -147,6 +183,7 @@ TYPES: Final = (
             text="3-63 lower-case letters, digits and single hyphens",
         ),
         autoname="copy",
+        rule=_refuse_unencrypted_shares,
         replaces=frozenset({"enabledProtocols"}),
         defaults={
             "accessTier": "TransactionOptimized",
@@ -168,6 +205,14 @@ TYPES: Final = (
         outputs=lambda context: {"sku": _sku_of_account(context)},
     ),
     ResourceType(
+        token="azure-native:storage:FileServiceProperties",  # noqa: S106 - a type token
+        id_format=f"{_ACCOUNT}/fileServices/{{fileServicesName}}",
+        name=NameRule(pattern="default", text="an account has one file service, 'default'"),
+        autoname="copy",
+        is_settings=True,
+        outputs=lambda context: {"sku": _sku_of_account(context)},
+    ),
+    ResourceType(
         token="azure-native:storage:ManagementPolicy",  # noqa: S106 - a type token
         id_format=f"{_ACCOUNT}/managementPolicies/{{managementPolicyName}}",
         name=NameRule(pattern="default", text="an account has one policy, 'default'"),
@@ -181,6 +226,6 @@ TYPES: Final = (
 
 
 def _sku_of_account(context: Context) -> dict[str, Any]:
-    account = context.lookup(context.id.rpartition("/blobServices/")[0])
+    account = context.lookup("/".join(context.id.split("/")[:-2]))
     name = str(account.inputs["sku"]["name"]) if account else ""
     return {"name": name, "tier": name.partition("_")[0]}

@@ -120,6 +120,73 @@ def test_functions_that_give_out_keys_are_refused_by_name() -> None:
         run_program(program)
 
 
+@pytest.mark.parametrize(
+    ("kind", "tier", "shared", "given"),
+    [
+        ("FileStorage", "Premium", True, True),
+        ("FileStorage", "Premium", False, False),
+        ("StorageV2", "Standard", True, False),
+    ],
+)
+def test_keys_are_given_of_shares_that_nothing_else_opens(
+    kind: str, tier: str, shared: bool, given: bool
+) -> None:
+    found = []
+
+    def program() -> None:
+        group = resources.ResourceGroup("g", resource_group_name="g", location="eastus")
+        account = storage.StorageAccount(
+            "a",
+            resource_group_name=group.name,
+            account_name="hpcshares",
+            kind=kind,
+            sku=storage.SkuArgs(name=f"{tier}_LRS"),
+            allow_shared_key_access=shared,
+        )
+        keys = storage.list_storage_account_keys_output(
+            account_name=account.name, resource_group_name=group.name
+        )
+        keys.apply(lambda keys: found.append(keys.keys[0].value))
+
+    if given:
+        run_program(program)
+        assert len(found) == 1
+    else:
+        with pytest.raises(ArmError, match="not given out"):
+            run_program(program)
+
+
+def refused_account(*, nfs: bool, directories: bool) -> str:
+    def program() -> None:
+        group = resources.ResourceGroup("g", resource_group_name="g", location="eastus")
+        account = storage.StorageAccount(
+            "a",
+            resource_group_name=group.name,
+            account_name="hpcnfs",
+            kind="StorageV2",
+            sku=storage.SkuArgs(name="Standard_GRS"),
+            enable_nfs_v3=nfs,
+            is_hns_enabled=directories,
+        )
+        storage.FileShare(
+            "s",
+            resource_group_name=group.name,
+            account_name=account.name,
+            share_name="home",
+            enabled_protocols="NFS",
+        )
+
+    with pytest.raises(ArmError) as refusal:
+        run_program(program)
+    return str(refusal.value)
+
+
+def test_nfs_is_refused_where_azure_has_none() -> None:
+    assert "hierarchical namespace" in refused_account(nfs=True, directories=False)
+    assert "redundancy" in refused_account(nfs=True, directories=True)
+    assert "FileStorage" in refused_account(nfs=False, directories=False)
+
+
 def test_who_is_signed_in_is_known_and_stable() -> None:
     found = []
 

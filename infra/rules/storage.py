@@ -1,0 +1,32 @@
+"""Rules of blobs and how long they stay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from infra.estate import Estate
+from infra.rules.rule import Problem, Rule
+
+
+def _blobs_cool_before_they_go(estate: Estate) -> Iterator[Problem]:
+    """Blobs move to the cool tier before they are deleted, or not at all."""
+    storage = estate.config.storage
+    for kind in ("programs", "inputs", "outputs", "logs"):
+        cool = getattr(storage.cool_after_days, kind)
+        delete = getattr(storage.delete_after_days, kind)
+        if cool is not None and delete is not None and cool >= delete:
+            yield Problem(
+                f"storage.cool_after_days.{kind}",
+                f"blobs go after {delete} days and would never be {cool} days old; cool them "
+                "earlier, or leave this out",
+            )
+
+
+RULES = (
+    Rule(
+        code="STO001",
+        severity="error",
+        source="https://learn.microsoft.com/azure/storage/blobs/lifecycle-management-overview",
+        judge=_blobs_cool_before_they_go,
+    ),
+)
