@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from jobs.checking import Checked
 from jobs.errors import InputError
-from jobs.report import money
+from jobs.prices import money
 from jobs.stack import Pool
 from jobs.terminal import Terminal
 

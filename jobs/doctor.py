@@ -12,10 +12,10 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from jobs.errors import JobsError
+from jobs.looks import pool_view
 from jobs.service import segment
 from jobs.session import Session
 from jobs.stack import Pool
-from jobs.watch import pool_view
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

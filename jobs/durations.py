@@ -11,6 +11,7 @@ _WORDS = re.compile(
 _ISO = re.compile(
     r"P(?:(?P<days>\d+)D)?(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+)S)?)?"
 )
+_ISO_TIME = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?", re.ASCII)
 _LONGEST = timedelta(days=10_675_199)
 
 
@@ -32,6 +33,19 @@ def parse_duration(text: str) -> timedelta:
     if duration > _LONGEST:
         raise ValueError(f"{text!r} is longer than the service can count")
     return duration
+
+
+def parse_seconds(text: str) -> float:
+    """Seconds of a duration as the service writes it, fractions too: `PT1M2.5S`.
+
+    Raises:
+        ValueError: The text is none.
+    """
+    match = _ISO_TIME.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is no ISO 8601 duration of days, hours, minutes and seconds")
+    sizes = (86_400, 3_600, 60, 1)
+    return sum(size * float(part or 0) for size, part in zip(sizes, match.groups(), strict=True))
 
 
 def iso_duration(duration: timedelta) -> str:

@@ -15,11 +15,13 @@ from typing import Any
 from jobs.durations import spoken
 from jobs.errors import ServiceError
 from jobs.logs import LogReader, TaskState
+from jobs.looks import Look, task_end
 from jobs.plan import META_SUBMISSION, SUBMITTING
-from jobs.report import failure_lines, grouped, last_lines
+from jobs.report import grouped, last_lines
+from jobs.report_text import failure_lines
 from jobs.service import BatchService, segment
 from jobs.submit import metadata_of
-from jobs.watch import Look, Watcher, task_end
+from jobs.watch import Watcher
 
 LAST_LINES = 5
 _NODES_SHOWN = 3

@@ -13,13 +13,15 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from jobs.errors import InputError, InterruptError, ServiceError, TaskFailureError
+from jobs.looks import Look
 from jobs.notify import notify
+from jobs.prices import money
 from jobs.report import Report
 from jobs.results import ResultTree
 from jobs.service import BatchService, segment
-from jobs.watch import Look
 
 ON_FINISH_TIMEOUT_S = 120.0
 _OVER_CODES = frozenset({"JobCompleted", "JobBeingTerminated", "JobBeingDeleted"})
@@ -31,22 +33,31 @@ class Finishing:
 
     Attributes:
         max_fails: The job is ended once so many tasks have failed; None: never.
+        max_cost: The job is ended once it has cost so much, in the pool's currency.
         cancel_on_interrupt: Whether Ctrl-C ends the job, too.
         on_finish: Arguments of a command that is run when the report is made.
         notify: Address that is told then; may be a secret.
+        report: File that the report is written to, besides the result tree.
     """
 
     max_fails: int | None = None
+    max_cost: float | None = None
     cancel_on_interrupt: bool = False
     on_finish: tuple[str, ...] = ()
     notify: str | None = field(default=None, repr=False)
+    report: Path | None = None
 
 
 NOTHING_ASKED = Finishing()
 
 
 class LimitReachedError(TaskFailureError):
-    """A limit was reached: the job is to be ended."""
+    """A limit was reached: the job is to be ended, with `reason` as its terminateReason."""
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        """Takes a sentence, and the word that the service keeps."""
+        self.reason = reason
+        super().__init__(message)
 
 
 def command_of(text: str | None) -> tuple[str, ...]:
@@ -66,7 +77,9 @@ def command_of(text: str | None) -> tuple[str, ...]:
     return arguments
 
 
-def limited(show: Callable[[Look], None], asked: Finishing) -> Callable[[Look], None]:
+def limited(
+    show: Callable[[Look], None], asked: Finishing, currency: str = "USD"
+) -> Callable[[Look], None]:
     """Shows a look, then holds it against the limits.
 
     The result raises `LimitReachedError`; a job that is over is past all limits.
@@ -74,11 +87,19 @@ def limited(show: Callable[[Look], None], asked: Finishing) -> Callable[[Look], 
 
     def look_at(look: Look) -> None:
         show(look)
-        most = asked.max_fails
-        if most is not None and look.failed >= most and not look.over:
+        if look.over:
+            return
+        left = f"the job was ended with {look.waiting + look.running} tasks to go"
+        if asked.max_fails is not None and look.failed >= asked.max_fails:
             raise LimitReachedError(
-                f"{look.failed} tasks failed (--max-fails {most}): the job was ended with "
-                f"{look.waiting + look.running} tasks to go"
+                f"{look.failed} tasks failed (--max-fails {asked.max_fails}): {left}",
+                reason="MaxFails",
+            )
+        if asked.max_cost is not None and look.cost is not None and look.cost >= asked.max_cost:
+            raise LimitReachedError(
+                f"it has cost {money(look.cost, currency)} so far, estimated from the time of "
+                f"nodes that ran its tasks (--max-cost {asked.max_cost:g}): {left}",
+                reason="MaxCost",
             )
 
     return look_at

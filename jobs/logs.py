@@ -16,15 +16,17 @@ from tempfile import TemporaryDirectory
 
 from jobs.blobs import Container
 from jobs.errors import InputError, NotFoundError, ServiceError
+from jobs.looks import task_end
+from jobs.report import REASON_BYTES, REASON_FILE, one_line
 from jobs.results import ResultTree
 from jobs.selection import Selection
 from jobs.service import BatchService, segment
-from jobs.watch import task_end
 
 SOURCES = ("stdout", "stderr")
 MOST_FOLLOWED = 50
 POLL_S = 1.0
 _PIECE = 4 << 20
+_WORDS_BYTES = 256 << 10
 _MOST_IN_FILTER = 20
 _NOT_THERE = frozenset({409, 404})
 
@@ -187,6 +189,25 @@ def searched(lines: Iterable[LogLine], pattern: str) -> Iterator[LogLine]:
     except re.error as error:
         raise InputError(f"--search {pattern!r} is no regular expression: {error}") from error
     return (line for line in lines if found.search(line.text))
+
+
+def last_words(service: BatchService, job_id: str, task_id: str) -> str:
+    """Why a task failed, as far as its node says: its reason, else its last line of stderr.
+
+    One line; empty if the node is gone. At most two requests.
+    """
+    path = f"/jobs/{segment(job_id)}/tasks/{segment(task_id)}/files"
+    for name, length in ((REASON_FILE, REASON_BYTES), ("stderr.txt", _WORDS_BYTES)):
+        try:
+            data = service.content(
+                f"{path}/{name}", f"reading {name} of task {task_id}", start=0, length=length
+            )
+        except ServiceError:
+            continue
+        lines = [line for line in data.splitlines() if line.strip()]
+        if lines:
+            return one_line(data if name == REASON_FILE else lines[-1])
+    return ""
 
 
 @dataclass(slots=True)

@@ -1,70 +1,50 @@
 """Shows a job while it runs: redrawn on a terminal, lines elsewhere, all on stderr.
 
 On a terminal at most five redraws a second and nothing left behind; elsewhere a line
-when something changed, at most one in 30 seconds unless the job ends or a first task
-fails. A time left is only told after 30 tasks, and as a range: fewer say nothing.
+when something changed, at most one in 30 seconds unless the job ends, a first task fails
+or the reason for which nothing moves is another one; or, for programs, a JSON object a
+change. A time left is only told after 30 tasks, and as a range: fewer say nothing.
 """
 
 from __future__ import annotations
 
+import json
 import time
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Self
+from typing import Any, Literal, Self
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
 from jobs.durations import spoken
-from jobs.watch import Look
+from jobs.looks import Look, PoolView, StageLook, TaskEnd
+from jobs.pace import Pace, range_text
+from jobs.prices import money
+from jobs.selection import position
 
 LINE_EVERY_S = 30.0
-_ETA_AFTER = 30
+REDRAW_EVERY_S = 0.2
 _BAR = 20
-_WINDOW_S = 120.0
+_LEAST_BAR = 4
+_NODE_WORDS = {
+    "running": "run",
+    "idle": "idle",
+    "creating": "boot",
+    "starting": "boot",
+    "waitingForStartTask": "boot",
+    "rebooting": "boot",
+    "reimaging": "boot",
+    "upgradingOS": "boot",
+    "leavingPool": "leaving",
+    "deallocating": "leaving",
+    "deallocated": "gone",
+    "preempted": "preempted",
+}
+_NOT_COMING = frozenset({"bad", "leaving", "gone", "preempted"})
 
-
-@dataclass(slots=True, kw_only=True)
-class Pace:
-    """How fast tasks end, over the last two minutes.
-
-    Attributes:
-        now: Monotonic seconds.
-    """
-
-    now: Callable[[], float] = time.monotonic
-    _seen: deque[tuple[float, int]] = field(default_factory=deque)
-    _first: int | None = None
-
-    def add(self, ended: int) -> None:
-        """Takes how many tasks have ended by now."""
-        moment = self.now()
-        if self._first is None:
-            self._first = ended
-        self._seen.append((moment, ended))
-        while len(self._seen) > 2 and self._seen[0][0] < moment - _WINDOW_S:  # noqa: PLR2004 - a rate needs two
-            self._seen.popleft()
-
-    def per_s(self) -> float:
-        """Tasks a second; 0 when unknown."""
-        if len(self._seen) < 2:  # noqa: PLR2004 - a rate needs two
-            return 0.0
-        (began, before), (ends, after) = self._seen[0], self._seen[-1]
-        return (after - before) / (ends - began) if ends > began else 0.0
-
-    def left_s(self, remaining: int) -> tuple[float, float] | None:
-        """At least and at most how long, or None while too little is known."""
-        rate = self.per_s()
-        if self._first is None or not rate or not remaining:
-            return None
-        counted = self._seen[-1][1] - self._first
-        if counted < _ETA_AFTER:
-            return None
-        spread = 2.0 / counted**0.5
-        return remaining / (rate * (1 + spread)), remaining / (rate * max(0.2, 1 - spread))
+Style = Literal["auto", "plain", "json", "none"]
 
 
 class Progress:
@@ -76,19 +56,43 @@ class Progress:
         job_id: str,
         where: str,
         *,
-        quiet: bool = False,
+        results: str = "",
+        currency: str = "USD",
+        limit: float | None = None,
+        style: Style = "auto",
+        words: Callable[[str], str] = lambda _task_id: "",
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Shows on `console` (stderr); `quiet` shows nothing."""
+        """Shows on `console` (stderr).
+
+        Args:
+            console: Where.
+            job_id: Whose looks.
+            where: The stack.
+            results: Where results will be.
+            currency: Of costs.
+            limit: What the job may cost, if that is limited.
+            style: `auto` redraws on a terminal and prints lines elsewhere.
+            words: The last words of a failed task; asked once for a task.
+            now: Monotonic seconds.
+        """
         self._console = console
-        self._title = f"{job_id} @{where}"
-        self._quiet = quiet
+        self._job_id = job_id
+        self._where = where
+        self._results = results
+        self._currency = currency
+        self._limit = limit
+        self._style = style
+        self._words = words
+        self._said: tuple[str, str] = ("", "")
         self._now = now
         self._began = now()
         self._pace = Pace(now=now)
+        self._burn = Pace(now=now)
         self._line_at = float("-inf")
+        self._drawn_at = float("-inf")
         self._last: Look | None = None
-        live = console.is_terminal and not quiet
+        live = console.is_terminal and style == "auto"
         self._live = Live(console=console, auto_refresh=False, transient=True) if live else None
 
     def __enter__(self) -> Self:
@@ -108,16 +112,31 @@ class Progress:
     def show(self, look: Look) -> None:
         """Shows a look, if it tells something new."""
         self._pace.add(look.ended)
-        if self._live is not None:
-            self._live.update(Group(*self._block(look)), refresh=True)
-        elif not self._quiet and self._worth_a_line(look):
+        if look.cost is not None:
+            self._burn.add(look.cost)
+        if self._style == "none":
+            return
+        if self._style == "json":
+            if self._last is None or look_json(look) != look_json(self._last):
+                line = json.dumps({"version": 1, "job_id": self._job_id, **look_json(look)})
+                self._print(line)
+        elif self._live is not None:
+            if self._now() - self._drawn_at >= REDRAW_EVERY_S or look.over:
+                self._drawn_at = self._now()
+                self._live.update(Group(*self._block(look)), refresh=True)
+        elif self._worth_a_line(look):
             self._line_at = self._now()
-            self._console.print(self._line(look), soft_wrap=True, highlight=False, markup=False)
+            self._print(self._line(look))
         self._last = look
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, soft_wrap=True, highlight=False, markup=False)
 
     def _worth_a_line(self, look: Look) -> bool:
         before = self._last
         if before is None or look.over != before.over or (look.failed and not before.failed):
+            return True
+        if look.job_state != before.job_state and not look.over:
             return True
         if look.reasons != before.reasons and look.reasons:
             return True
@@ -125,39 +144,153 @@ class Progress:
         return changed and self._now() - self._line_at >= LINE_EVERY_S
 
     def _line(self, look: Look) -> str:
-        parts = [f"{self._title}: {look.ended}/{look.total} ended"]
+        parts = [f"{self._job_id} @{self._where}: {look.ended}/{look.total} ended"]
         if look.running:
             parts.append(f"{look.running} running")
         if look.waiting:
             parts.append(f"{look.waiting} waiting")
         if look.failed:
             parts.append(f"{look.failed} failed")
+        if look.cost:
+            parts.append(f"{money(look.cost, self._currency)} so far")
         line = ", ".join(parts)
         return f"{line} - {'; '.join(look.reasons)}" if look.reasons else line
 
     def _block(self, look: Look) -> list[Text]:
-        elapsed = spoken(self._now() - self._began)
-        lines = [Text.assemble((self._title, "bold"), f"  {look.job_state} {elapsed}")]
-        filled = round(_BAR * look.ended / look.total) if look.total else 0
-        tasks = Text("tasks  ")
-        tasks.append("█" * filled, "green" if not look.failed else "yellow")
-        tasks.append("░" * (_BAR - filled) + f" {look.ended}/{look.total}")
-        tasks.append(f"  run {look.running}  wait {look.waiting}  ok {look.succeeded}")
-        if look.failed:
-            tasks.append(f"  ✘{look.failed}", "red")
-        if rate := self._pace.per_s():
-            tasks.append(f"  {rate:.2g}/s")
-        if left := self._pace.left_s(look.total - look.ended):
-            tasks.append(f"  ETA {spoken(left[0])}-{spoken(left[1])}")
-        lines.append(tasks)
+        lines = [self._title(look), self._tasks(look)]
+        lines.extend(self._stages(look))
         if look.pool is not None:
-            nodes = "  ".join(f"{state} {n}" for state, n in sorted(look.pool.nodes.items()))
-            lines.append(Text(f"nodes  {nodes or 'none'} → target {look.pool.target}"))
+            lines.append(_nodes(look.pool, look.at))
+        if look.cost is not None:
+            lines.append(self._cost(look))
+        if (gap := missing(look.pool)) is not None and look.pool is not None:
+            text = f"! {gap} node{'' if gap == 1 else 's'} missing: {look.pool.missing}"
+            lines.append(Text(text, "yellow"))
         lines.extend(Text(f"! {reason}", "yellow") for reason in look.reasons)
         if look.first_failure is not None:
-            end = look.first_failure
-            what = f"exit {end.exit_code}" if end.exit_code is not None else end.failure
-            lines.append(Text(f"✘ {end.id} {what}", "red"))
+            lines.append(self._failure(look.first_failure))
         for line in lines:
             line.no_wrap, line.overflow = True, "ellipsis"
         return lines
+
+    def _title(self, look: Look) -> Text:
+        elapsed = round(self._now() - self._began)
+        hours, minutes, seconds = elapsed // 3600, elapsed // 60 % 60, elapsed % 60
+        clock = f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+        state = "running" if look.running else look.job_state
+        title = Text.assemble((self._job_id, "bold"), f" @{self._where}  {state} {clock}")
+        if self._results:
+            title.append(f"  → {self._results}", "dim")
+        return title
+
+    def _tasks(self, look: Look) -> Text:
+        rest = f" {look.ended}/{look.total} run {look.running} wait {look.waiting}"
+        rest += f" ok {look.succeeded}"
+        bad = f" ✘{look.failed}" if look.failed else ""
+        again = f" ↻{look.retried}" if look.retried else ""
+        if rate := self._pace.per_s():
+            again += f"  {rate:.2g}/s" if rate >= 0.1 else f"  {rate * 60:.2g}/min"  # noqa: PLR2004 - below, minutes say more
+        if left := self._pace.left_s(look.total - look.ended):
+            again += f"  ETA {range_text(*left)}"
+        room = self._console.width - 7 - len(rest) - len(bad) - len(again)
+        bar = _bar(look.ended, look.total, room, failed=bool(look.failed))
+        return Text.assemble("tasks  ", bar, rest, (bad, "red"), again)
+
+    def _stages(self, look: Look) -> Iterator[Text]:
+        """Stages that have begun and are not over; those that are over share a line."""
+        done = [stage for stage in look.stages if stage.ended >= stage.total]
+        if done:
+            names = ", ".join(f"{stage.name} {stage.total}" for stage in done)
+            yield Text(f"done   {names}", "dim")
+        for stage in look.stages:
+            if 0 < stage.ended < stage.total:
+                yield self._stage(stage)
+
+    def _stage(self, stage: StageLook) -> Text:
+        name = stage.name if len(stage.name) <= 6 else f"{stage.name[:5]}…"  # noqa: PLR2004 - the column's width
+        text = Text(f"{name:<6} ")
+        text.append_text(_bar(stage.ended, stage.total, _BAR, failed=bool(stage.failed)))
+        text.append(f" {stage.ended}/{stage.total} ok {stage.succeeded}")
+        if stage.failed:
+            text.append(f" ✘{stage.failed}", "red")
+        return text
+
+    def _cost(self, look: Look) -> Text:
+        cost = look.cost or 0.0
+        text = f"cost   {money(cost, self._currency)}"
+        left, rate = self._pace.left_s(look.total - look.ended), self._burn.per_s()
+        if left is not None and rate:
+            low, high = (money(cost + rate * seconds, self._currency) for seconds in left)
+            text += f" → {low}" if low == high else f" → {low}-{high}"
+        if self._limit is not None:
+            text += f" (limit {money(self._limit, self._currency)})"
+        return Text(text)
+
+    def _failure(self, end: TaskEnd) -> Text:
+        what = f"exit {end.exit_code}" if end.exit_code is not None else end.failure
+        if self._said[0] != end.id:
+            self._said = (end.id, self._words(end.id))
+        said = f' "{self._said[1][:40]}"' if self._said[1] else ""
+        number = position(end.id)
+        task = end.id if number < 0 else str(number)
+        return Text(f"✘ {end.id} {what}{said} → jobs logs {task}", "red")
+
+
+def missing(pool: PoolView | None) -> int | None:
+    """Nodes that a pool wants and does not get, if the service says why."""
+    if pool is None or not pool.missing:
+        return None
+    there = sum(n for state, n in pool.nodes.items() if _word(state) not in _NOT_COMING)
+    return pool.target - there if pool.target > there else None
+
+
+def look_json(look: Look) -> dict[str, Any]:
+    """A look as a JSON object, without the moment at which it was taken."""
+    failure = look.first_failure
+    return {
+        "state": look.job_state,
+        "total": look.total,
+        "waiting": look.waiting,
+        "running": look.running,
+        "succeeded": look.succeeded,
+        "failed": look.failed,
+        "retried": look.retried,
+        "over": look.over,
+        "reasons": list(look.reasons),
+        "nodes": dict(look.pool.nodes) if look.pool is not None else {},
+        "target_nodes": None if look.pool is None else look.pool.target,
+        "cost": look.cost,
+        "first_failure": None if failure is None else failure.id,
+        "stages": {
+            stage.name: {
+                "total": stage.total,
+                "succeeded": stage.succeeded,
+                "failed": stage.failed,
+            }
+            for stage in look.stages
+        },
+    }
+
+
+def _bar(part: int, whole: int, room: int, *, failed: bool) -> Text:
+    width = max(_LEAST_BAR, min(_BAR, room))
+    filled = width * part // whole if whole else 0
+    color = "yellow" if failed else "green"
+    return Text.assemble(("█" * filled, color), "░" * (width - filled))
+
+
+def _nodes(pool: PoolView, at: float) -> Text:
+    counts: dict[str, int] = {}
+    for state, number in pool.nodes.items():
+        word = _word(state)
+        counts[word] = counts.get(word, 0) + number
+    order = ("run", "idle", "boot", "leaving", "gone", "preempted", "bad")
+    nodes = " ".join(f"{word} {counts[word]}" for word in order if word in counts)
+    text = f"nodes  {nodes or 'none'} → target {pool.target}"
+    if pool.evaluated is not None and at > pool.evaluated:
+        text += f" (evaluated {spoken(at - pool.evaluated)} ago)"
+    return Text(text)
+
+
+def _word(state: str) -> str:
+    return _NODE_WORDS.get(state, "bad")

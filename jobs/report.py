@@ -1,30 +1,34 @@
-"""What a job took and what it cost: arithmetic over its ended tasks, and a table of it.
+"""What a job took and what it cost: arithmetic over its ended tasks.
 
-Node seconds count the time in which a node had at least one of the job's tasks: that is
-what the job keeps a node for, whatever number of its slots it fills. Boot and idle time
-belong to the pool, not to the job, and are left out; so the cost is what this job's use
-of the nodes is worth, at the prices in the stack's outputs.
+The figures are the service's own times; what they are worth is in `jobs.prices`. How they
+are shown is elsewhere: `jobs.report_text`, `jobs.task_table` (CSV), `jobs.reportpage`.
+
+The service does not tell a task's preparation (its files being fetched) from its run:
+the start time that it gives is before it. Nor does it count memory.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from heapq import nlargest
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
-from jobs.durations import spoken
+from jobs.looks import TaskEnd
+from jobs.prices import Shares, node_time, shares, slot_s
 from jobs.results import ResultTree
 from jobs.stack import Pool
-from jobs.watch import TaskEnd
 
 REPORT_VERSION = 1
+REASON_FILE = "reason.txt"
+"""Beside stdout.txt and stderr.txt; a task finds its path in the variable JOBS_REASON."""
+REASON_BYTES = 1024
+SLOWEST = 20
 _LAST_BYTES = 4096
-_SHOWN_GROUPS = 5
-_LEAST_SHOWN = 0.0001
+
+StageOf = Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +38,7 @@ class FailureGroup:
     Attributes:
         exit_code: Of their command, or None.
         failure: The service's code and message.
-        last_line: The last line of stderr of the example.
+        last_line: What the tasks gave as their reason, else the last line of their stderr.
         count: How many.
         example: One of them.
     """
@@ -44,6 +48,58 @@ class FailureGroup:
     last_line: str
     count: int
     example: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """How values are spread, in seconds.
+
+    Attributes:
+        median: Half of them are at most this.
+        p95: 95 of 100 are at most this.
+        longest: All of them are.
+    """
+
+    median: float = 0.0
+    p95: float = 0.0
+    longest: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageUse:
+    """What the tasks of one stage took; a job without stages is one without a name.
+
+    Attributes:
+        name: The stage.
+        ended: Tasks of it that have ended.
+        failed: Of them, those that failed.
+        retries: Attempts beyond the first.
+        waited: From submission to the last attempt's start.
+        ran: Of the last attempts.
+        task_s: Run times together.
+        cost: Its share of the job's cost; None where that is not known.
+    """
+
+    name: str
+    ended: int
+    failed: int
+    retries: int
+    waited: Spread
+    ran: Spread
+    task_s: float
+    cost: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlowTask:
+    """One of the tasks that ran longest."""
+
+    id: str
+    stage: str
+    node_id: str
+    succeeded: bool
+    run_s: float
+    cost: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +129,17 @@ class Report:
         currency: Such as `USD`.
         prices_as_of: Date of the price table.
         failures: Groups of failed tasks, the largest first.
-        version: Of this object.
+        starting_s: From the first submission to the first start: nodes had to come.
+        waited: How long tasks queued.
+        ran: How long they ran.
+        uploading_s: Time in which outputs were uploaded after the commands had ended.
+        slot_efficiency: Slots that tasks took, of those of the nodes while these had a task.
+        cpu_efficiency: Processor time used, of that of the slots taken; None until the
+            service has counted it.
+        requeued_tasks: Tasks that were put back at least once.
+        stages: What each stage took.
+        slowest: The tasks that ran longest.
+        version: Of this object. Members are added without a new version, never changed.
     """
 
     job_id: str
@@ -98,11 +164,25 @@ class Report:
     currency: str
     prices_as_of: str
     failures: tuple[FailureGroup, ...]
+    starting_s: float = 0.0
+    waited: Spread = Spread()
+    ran: Spread = Spread()
+    uploading_s: float = 0.0
+    slot_efficiency: float | None = None
+    cpu_efficiency: float | None = None
+    requeued_tasks: int = 0
+    stages: tuple[StageUse, ...] = ()
+    slowest: tuple[SlowTask, ...] = ()
     version: int = REPORT_VERSION
 
     def as_json(self) -> dict[str, Any]:
         """The report as a JSON object."""
         return asdict(self)
+
+
+def no_stage(_task_id: str) -> str:
+    """The stage of a task of a job without stages."""
+    return ""
 
 
 def make_report(
@@ -114,6 +194,7 @@ def make_report(
     ends: Collection[TaskEnd],
     last_lines: Mapping[str, str] | None = None,
     earlier: Collection[TaskEnd] = (),
+    stage_of: StageOf = no_stage,
 ) -> Report:
     """Computes a report.
 
@@ -125,12 +206,15 @@ def make_report(
         ends: How tasks ended, each once.
         last_lines: Those of failed tasks' stderr, by task.
         earlier: How tasks had ended before they were run again: they took time and money.
+        stage_of: The stage that a task is of, by its id.
     """
-    ran = [end for end in (*ends, *earlier) if end.started is not None]
-    dedicated = busy_s(end for end in ran if not end.on_spot)
-    spot = busy_s(end for end in ran if end.on_spot)
-    slowest = max(ran, key=lambda end: end.run_s, default=None)
+    every = (*ends, *earlier)
+    ran = [end for end in every if end.started is not None]
+    used = node_time(ran)
+    rates = shares(ran, pool)
+    slowest = nlargest(SLOWEST, ran, key=lambda end: end.run_s)
     succeeded = sum(end.succeeded for end in ends)
+    created = min((end.created for end in every), default=0.0)
     return Report(
         job_id=job_id,
         pool=pool_name,
@@ -139,135 +223,85 @@ def make_report(
         succeeded=succeeded,
         failed=len(ends) - succeeded,
         unfinished=max(0, total - len(ends)),
-        retries=sum(end.retries for end in (*ends, *earlier)),
+        retries=sum(end.retries for end in every),
         reruns=len(earlier),
-        requeues=sum(end.requeues for end in (*ends, *earlier)),
-        elapsed_s=(
-            max(end.ended for end in (*ends, *earlier))
-            - min(end.created for end in (*ends, *earlier))
-            if ends or earlier
-            else 0.0
-        ),
-        waited_s=(
-            sum(max(0.0, (end.started or 0.0) - end.created) for end in ran) / len(ran)
-            if ran
-            else 0.0
-        ),
+        requeues=sum(end.requeues for end in every),
+        elapsed_s=max((end.ended for end in every), default=0.0) - created,
+        waited_s=sum(end.wait_s for end in ran) / len(ran) if ran else 0.0,
         task_s=sum(end.run_s for end in ran),
-        slowest_s=slowest.run_s if slowest is not None else 0.0,
-        slowest_task=slowest.id if slowest is not None else "",
+        slowest_s=slowest[0].run_s if slowest else 0.0,
+        slowest_task=slowest[0].id if slowest else "",
         nodes=len({end.node_id for end in ran}),
-        dedicated_node_s=dedicated,
-        spot_node_s=spot,
-        cost=_cost(pool, dedicated, spot),
+        dedicated_node_s=used.dedicated_s,
+        spot_node_s=used.spot_s,
+        cost=used.cost(pool),
         currency=pool.price_currency,
         prices_as_of=pool.prices_as_of,
         failures=grouped(ends, last_lines or {}),
+        starting_s=max(0.0, min(e.started or 0.0 for e in ran) - created) if ran else 0.0,
+        waited=spread([end.wait_s for end in ran]),
+        ran=spread([end.run_s for end in ran]),
+        uploading_s=sum(end.upload_s for end in ran),
+        slot_efficiency=_ratio(
+            sum(map(slot_s, ran)), (used.dedicated_s + used.spot_s) * pool.task_slots_per_node
+        ),
+        cpu_efficiency=_cpu_efficiency(ran, pool),
+        requeued_tasks=sum(end.requeues > 0 for end in every),
+        stages=_stages(every, rates, stage_of),
+        slowest=tuple(
+            SlowTask(
+                id=end.id,
+                stage=stage_of(end.id),
+                node_id=end.node_id,
+                succeeded=end.succeeded,
+                run_s=end.run_s,
+                cost=rates.of(end),
+            )
+            for end in slowest
+        ),
     )
 
 
-def busy_s(ends: Iterable[TaskEnd]) -> float:
-    """Seconds in which nodes had a task, summed over nodes: the union of the tasks' times."""
-    by_node: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for end in ends:
-        if end.started is not None:
-            by_node[end.node_id].append((end.started, max(end.started, end.ended)))
-    total = 0.0
-    for spans in by_node.values():
-        until = float("-inf")
-        for start, stop in sorted(spans):
-            total += max(0.0, stop - max(start, until))
-            until = max(until, stop)
-    return total
+def spread(values: Sequence[float]) -> Spread:
+    """Median, 95th percentile (nearest rank) and maximum; zeros for no values."""
+    if not values:
+        return Spread()
+    ordered = sorted(values)
+
+    def at(percent: int) -> float:
+        return ordered[-(-len(ordered) * percent // 100) - 1]
+
+    return Spread(median=at(50), p95=at(95), longest=ordered[-1])
 
 
 def last_lines(tree: ResultTree, ends: Iterable[TaskEnd]) -> dict[str, str]:
-    """The last line that each failed task wrote to stderr, where its log was collected."""
+    """Why each failed task failed: its own reason, else its last line of stderr.
+
+    Of tasks whose logs were collected.
+    """
     lines: dict[str, str] = {}
     for end in ends:
         if not end.succeeded:
-            line = _last_line(tree.logs / end.id / "stderr.txt")
+            logs = tree.logs / end.id
+            line = reason_in(logs / REASON_FILE) or _last_line(logs / "stderr.txt")
             if line:
                 lines[end.id] = line
     return lines
 
 
-def report_table(report: Report) -> Table:
-    """The report for a person, at most 80 columns."""
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    outcome = f"{report.succeeded} of {report.tasks} succeeded"
-    if report.failed:
-        outcome += f", {report.failed} failed"
-    if report.unfinished:
-        outcome += f", {report.unfinished} not finished"
-    if report.retries or report.requeues:
-        outcome += f"; {report.retries} retries, {report.requeues} requeues"
-    if report.reruns:
-        outcome += f"; {report.reruns} run again"
-    table.add_row("job", report.job_id)
-    table.add_row("tasks", outcome)
-    table.add_row(
-        "time",
-        f"{spoken(report.elapsed_s)} in all; mean wait {spoken(report.waited_s)}, "
-        f"longest run {spoken(report.slowest_s)}, all runs {spoken(report.task_s)}",
-    )
-    node_s = report.dedicated_node_s + report.spot_node_s
-    spot = f", {report.spot_node_s:.1f} of them spot" if report.spot_node_s else ""
-    plural = "" if report.nodes == 1 else "s"
-    table.add_row(
-        "nodes",
-        f"{report.nodes} node{plural} of {report.vm_size}, {node_s:.1f} node seconds{spot}",
-    )
-    table.add_row("cost", cost_text(report))
-    return table
+def reason_in(path: Path) -> str:
+    """What a task wrote as the reason of its failure, in one line; empty if nothing."""
+    try:
+        with path.open("rb") as stream:
+            return one_line(stream.read(REASON_BYTES))
+    except OSError:
+        return ""
 
 
-def cost_text(report: Report) -> str:
-    """The cost in words, with what it leaves out."""
-    if report.cost is None:
-        return f"unknown: no price of {report.vm_size} in this region"
-    return (
-        f"{money(report.cost, report.currency)} on Azure, without boot and idle time "
-        f"(prices of {report.prices_as_of})"
-    )
-
-
-def failure_lines(failures: Sequence[FailureGroup]) -> list[str]:
-    """The failure groups, a line or two each."""
-    lines: list[str] = []
-    for group in failures[:_SHOWN_GROUPS]:
-        code = "" if group.exit_code is None else f"exit code {group.exit_code}"
-        what = code or group.failure or "no reason given"
-        said = f' "{group.last_line}"' if group.last_line else ""
-        times = f"{group.count} tasks" if group.count > 1 else "1 task"
-        lines.append(f"{times}: {what}{said} - such as {group.example}")
-    if len(failures) > _SHOWN_GROUPS:
-        lines.append(f"and {len(failures) - _SHOWN_GROUPS} other kinds of failure")
-    return lines
-
-
-def money(amount: float, currency: str) -> str:
-    """An amount with as many digits as it needs: `$1.84`, `$0.0003`."""
-    sign = "$" if currency == "USD" else f"{currency} "
-    if 0 < amount < _LEAST_SHOWN:
-        return f"less than {sign}{_LEAST_SHOWN}"
-    digits = 2 if amount >= 1 or amount == 0 else 4
-    return f"{sign}{amount:,.{digits}f}"
-
-
-def _cost(pool: Pool, dedicated_s: float, spot_s: float) -> float | None:
-    """None if nodes of a kind were used whose price is not known."""
-    total = 0.0
-    for seconds, price in (
-        (dedicated_s, pool.dedicated_price_per_hour),
-        (spot_s, pool.spot_price_per_hour),
-    ):
-        if seconds and price is None:
-            return None
-        total += seconds / 3600 * (price or 0.0)
-    return total
+def one_line(data: bytes) -> str:
+    """What a task wrote, as one line of at most 200 characters that steer no terminal."""
+    words = " ".join(data.decode("utf-8", "replace").split())
+    return "".join(c for c in words if c.isprintable())[:200]
 
 
 def grouped(ends: Iterable[TaskEnd], lines: Mapping[str, str]) -> tuple[FailureGroup, ...]:
@@ -285,13 +319,50 @@ def grouped(ends: Iterable[TaskEnd], lines: Mapping[str, str]) -> tuple[FailureG
     return tuple(sorted(found, key=lambda group: (-group.count, group.example)))
 
 
+def _stages(ends: Iterable[TaskEnd], rates: Shares, stage_of: StageOf) -> tuple[StageUse, ...]:
+    """Stages in the order in which their first tasks were submitted."""
+    by_stage: dict[str, list[TaskEnd]] = defaultdict(list)
+    for end in ends:
+        by_stage[stage_of(end.id)].append(end)
+    uses = []
+    for name, mine in sorted(by_stage.items(), key=lambda item: min(e.created for e in item[1])):
+        ran = [end for end in mine if end.started is not None]
+        costs = [rates.of(end) for end in ran]
+        known = [cost for cost in costs if cost is not None]
+        uses.append(
+            StageUse(
+                name=name,
+                ended=len(mine),
+                failed=sum(not end.succeeded for end in mine),
+                retries=sum(end.retries for end in mine),
+                waited=spread([end.wait_s for end in ran]),
+                ran=spread([end.run_s for end in ran]),
+                task_s=sum(end.run_s for end in ran),
+                cost=sum(known) if len(known) == len(costs) else None,
+            )
+        )
+    return tuple(uses)
+
+
+def _cpu_efficiency(ran: Iterable[TaskEnd], pool: Pool) -> float | None:
+    """Over the tasks whose processor time is known."""
+    counted = [end for end in ran if end.cpu_s is not None]
+    if pool.vcpus is None or not counted:
+        return None
+    given = sum(map(slot_s, counted)) / pool.task_slots_per_node * pool.vcpus
+    return _ratio(sum(end.cpu_s or 0.0 for end in counted), given)
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return part / whole if whole else None
+
+
 def _last_line(path: Path) -> str:
     try:
         with path.open("rb") as stream:
             stream.seek(0, 2)
             stream.seek(max(0, stream.tell() - _LAST_BYTES))
-            text = stream.read().decode("utf-8", "replace")
+            lines = [line for line in stream.read().splitlines() if line.strip()]
     except OSError:
         return ""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return "".join(c for c in lines[-1] if c.isprintable())[:200] if lines else ""
+    return one_line(lines[-1]) if lines else ""

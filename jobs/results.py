@@ -4,7 +4,8 @@
     outputs/TASKID/…         what tasks left, as their `outputs` name it
     logs/TASKID/stdout.txt   and stderr.txt
     attempts/N/…             outputs and logs of tasks that were run again, from attempt N
-    report.json              the last report
+    report.json              the last report; report.html is it as a page, tasks.csv a row a task
+    history.json             what was seen while somebody watched
     .collected.json          what was downloaded already (name → etag, size)
 
 A manifest holds names and digests; no credential and no environment.
@@ -112,6 +113,21 @@ class ResultTree:
     def report_file(self) -> Path:
         """The last report, as JSON."""
         return self.root / "report.json"
+
+    @property
+    def page_file(self) -> Path:
+        """The last report, as a page."""
+        return self.root / "report.html"
+
+    @property
+    def tasks_file(self) -> Path:
+        """The last report's tasks, a row each."""
+        return self.root / "tasks.csv"
+
+    @property
+    def history_file(self) -> Path:
+        """What was seen while somebody watched."""
+        return self.root / "history.json"
 
     @property
     def collected_file(self) -> Path:

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -84,12 +85,14 @@ class BatchService:
         policy: How long to insist.
         pause: Waits; tests put a clock of their own here. Ends early when `stopped` is set.
         requests_sent: How many requests went out, retries included.
+        date: When the service answered last, by its own clock, seconds since the epoch.
     """
 
     client: BatchClient
     policy: RetryPolicy = RetryPolicy()
     pause: Callable[[float], None] = time.sleep
     requests_sent: int = 0
+    date: float | None = None
     _count_lock: threading.Lock = field(default_factory=threading.Lock)
 
     def get(self, path: str, doing: str, **query: str) -> Any:
@@ -168,6 +171,7 @@ class BatchService:
             try:
                 response = self.client.send_request(request())
                 response.raise_for_status()
+                self.date = _date(response) or self.date
                 return read(response)
             except AzureError as error:
                 retry_after = self._again(error, attempt, began)
@@ -214,6 +218,14 @@ def _request(
     if content is not None:
         headers["Content-Type"] = _JSON
     return HttpRequest(method, path, params=params, headers=headers, content=content)
+
+
+def _date(response: HttpResponse) -> float | None:
+    """When an answer was given, as its Date says; None without one."""
+    try:
+        return parsedate_to_datetime(response.headers["Date"]).timestamp()
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _maybe_done(error: AzureError) -> bool:

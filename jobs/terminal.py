@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console, RenderableType
 
 from jobs.errors import InputError
+from jobs.progress import Style
 
 
 class Terminal:
@@ -20,16 +21,23 @@ class Terminal:
         err: Notes, progress, errors.
         json: Whether stdout gets one JSON object and nothing else.
         quiet: Whether notes and progress are left out.
+        progress: How a job that runs is shown.
     """
 
     def __init__(
-        self, *, json_output: bool = False, quiet: bool = False, color: bool = True
+        self,
+        *,
+        json_output: bool = False,
+        quiet: bool = False,
+        color: bool = True,
+        progress: Style = "auto",
     ) -> None:
         """Consoles that follow NO_COLOR, and 80 columns where there is no terminal."""
         self.out = _console(stderr=False, color=color)
         self.err = _console(stderr=True, color=color)
         self.json = json_output
         self.quiet = quiet
+        self.progress = progress
 
     def note(self, text: str) -> None:
         """Says what was done."""

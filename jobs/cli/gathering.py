@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from jobs.cli.command import command, known
-from jobs.errors import EXIT_OK, EXIT_TASK_FAILED, InputError
+from jobs.errors import EXIT_OK, EXIT_TASK_FAILED, InputError, shown
 from jobs.logs import SOURCES, LogLine, LogReader, searched
 from jobs.options import (
     ColorOption,
@@ -22,13 +23,16 @@ from jobs.options import (
     TasksArgument,
     VerboseOption,
 )
-from jobs.report import report_table
+from jobs.report_text import report_table, stage_table
+from jobs.reporting import link_to, report_on
+from jobs.reportpage import write_page
 from jobs.results import DEFAULT_ROOT, LAST
 from jobs.selection import ALL, Selection, parse_selection, position
 from jobs.session import Session
+from jobs.task_table import write_csv
 from jobs.terminal import Terminal
 from jobs.watch import Watcher
-from jobs.workflow import bring_home, checked_workload, failed_tasks, note_collected, report_on
+from jobs.workflow import bring_home, checked_workload, failed_tasks, note_collected
 
 
 def collect(
@@ -148,6 +152,16 @@ def _lines_of(
 
 def report(
     job: JobArgument = LAST,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            "--html", help="Write it as one page that needs nothing else.", metavar="FILE"
+        ),
+    ] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option("--csv", help="Write a row a task; the page links to it.", metavar="FILE"),
+    ] = None,
     out: OutOption = DEFAULT_ROOT,
     json_output: JsonOption = False,
     quiet: QuietOption = False,
@@ -156,16 +170,34 @@ def report(
 ) -> None:
     """Report time, tasks and cost so far.
 
-    Exit code 1 if a task failed.
+    Kept in the result tree as report.json, report.html and tasks.csv, too. Exit code 1 if
+    a task failed.
+
+    For example:
+
+      python -m jobs report mc-7f3a --html report.html --csv tasks.csv
     """
     with command(json_output, quiet, verbose, color) as terminal:
         manifest, tree, options = known(job, out)
         checked = checked_workload(options)
         session = Session(stack=checked.stack)
-        watcher = Watcher(service=session.service, job_id=manifest.current)
-        made = report_on(watcher, watcher.look(), checked, tree)
-        terminal.result({"version": 1, "results": str(tree.root), "report": made.as_json()})
-        terminal.show(report_table(made))
+        watcher = Watcher(service=session.service, job_id=manifest.current, statistics=True)
+        reported = report_on(watcher, watcher.look(), checked, tree)
+        if csv is not None:
+            write_csv(csv, reported.rows())
+        if html is not None:
+            write_page(html, reported.page(csv=link_to(csv or tree.tasks_file, html)))
+        made = reported.report
+        terminal.result(
+            {
+                "version": 1,
+                "results": str(tree.root),
+                "page": str(html or tree.page_file),
+                "report": made.as_json(),
+            }
+        )
+        terminal.show(*(part for part in (report_table(made), stage_table(made)) if part))
+        terminal.note(f"page: {shown(html or tree.page_file)}")
         if made.failed:
             terminal.error(str(failed_tasks(made, tree, options)))
     raise typer.Exit(EXIT_TASK_FAILED if made.failed else EXIT_OK)

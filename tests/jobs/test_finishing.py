@@ -20,17 +20,17 @@ from jobs.finishing import (
     limited,
     tell,
 )
+from jobs.looks import Look
 from jobs.notify import SIGNATURE_HEADER, checked_url
 from jobs.report import Report
 from jobs.results import ResultTree
 from jobs.service import BatchService
-from jobs.watch import Look
 
 
-def look(failed: int, *, over: bool = False) -> Look:
+def look(failed: int, *, over: bool = False, cost: float | None = None) -> Look:
     return Look(
         total=9, waiting=2, running=1, succeeded=0, failed=failed, job_state="active", pool=None,
-        first_failure=None, reasons=(), over=over,
+        first_failure=None, reasons=(), over=over, cost=cost,
     )  # fmt: skip
 
 
@@ -51,6 +51,16 @@ def test_a_limit_is_reached_by_so_many_failures_of_a_job_that_goes_on() -> None:
         show(look(2))
     assert [item.failed for item in seen] == [1, 5, 2]
     limited(seen.append, Finishing())(look(9))
+
+
+def test_a_limit_is_reached_by_so_much_cost_of_a_job_that_goes_on() -> None:
+    show = limited(lambda _look: None, Finishing(max_cost=2.0), "EUR")
+    show(look(1, cost=1.99))
+    show(look(1))
+    show(look(1, cost=9.0, over=True))
+    with pytest.raises(LimitReachedError, match=r"it has cost EUR 2\.50 so far") as caught:
+        show(look(1, cost=2.5))
+    assert caught.value.reason == "MaxCost"
 
 
 @pytest.mark.parametrize("text", ["", "  ", "echo 'a"])

@@ -9,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from jobs.report import Report, busy_s, failure_lines, last_lines, make_report, money, report_table
+from jobs.looks import TaskEnd
+from jobs.prices import busy_s, money, shares
+from jobs.report import Report, last_lines, make_report, spread
+from jobs.report_text import failure_lines, report_table
 from jobs.results import ResultTree
 from jobs.stack import Stack
 from jobs.terminal import Terminal
-from jobs.watch import TaskEnd
 
 
 def end(
@@ -127,3 +129,52 @@ def test_a_job_of_which_nothing_ended_has_a_report(stack: Stack) -> None:
 )
 def test_small_amounts_keep_their_digits(amount: float, text: str) -> None:
     assert money(amount, "USD") == text
+
+
+def test_shares_of_tasks_and_stages_add_up_to_the_cost(stack: Stack) -> None:
+    pool = stack.pools["cpu"]
+    ends = [
+        replace(end("a1", 0, 100), slots=2), end("a2", 50, 200), end("b1", 0, 90, node="s_p"),
+        end("b2", None, 5), end("b3", 150, 300, code=1),
+    ]  # fmt: skip
+    report = make_report(
+        job_id="j", pool_name="c", pool=pool, total=9, ends=ends, stage_of=lambda task: task[0]
+    )
+    assert report.cost is not None
+    assert [stage.name for stage in report.stages] == ["a", "b"]
+    assert sum(stage.cost or 0 for stage in report.stages) == pytest.approx(report.cost)
+    rates = shares([e for e in ends if e.started is not None], pool)
+    assert sum(rates.of(e) or 0 for e in ends) == pytest.approx(report.cost)
+    assert [(stage.ended, stage.failed) for stage in report.stages] == [(2, 0), (3, 1)]
+    assert report.slot_efficiency == pytest.approx((200 + 150 + 90 + 150) / (4 * (300 + 90)))
+    assert report.slowest[0].run_s == 150
+    assert report.starting_s == 0
+
+
+def test_processor_time_is_held_against_the_slots_that_were_taken(stack: Stack) -> None:
+    pool = stack.pools["cpu"]
+    known = replace(end("a", 0, 100), slots=2, cpu_s=150.0)
+    report = make_report(job_id="j", pool_name="c", pool=pool, total=2, ends=[known, end("b")])
+    assert report.cpu_efficiency == pytest.approx(0.75)
+    report = make_report(job_id="j", pool_name="c", pool=pool, total=2, ends=[end("b")])
+    assert report.cpu_efficiency is None
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1))
+def test_a_spread_is_of_values_that_are_there(values: list[float]) -> None:
+    made = spread(values)
+    assert {made.median, made.p95, made.longest} <= set(values)
+    assert made.median <= made.p95 <= made.longest == max(values)
+    assert sum(value <= made.median for value in values) * 2 >= len(values)
+    assert sum(value <= made.p95 for value in values) >= 0.95 * len(values)
+
+
+def test_a_reason_that_a_task_gave_comes_before_its_last_line(tmp_path: Path) -> None:
+    tree = ResultTree(tmp_path)
+    logs = tree.logs / "t"
+    logs.mkdir(parents=True)
+    (logs / "stderr.txt").write_text("Traceback\n")
+    (logs / "reason.txt").write_text("mesh 12:\n  cell\x1b[31m 7 is inverted\n" + "x" * 5000)
+    line = last_lines(tree, [end(code=1)])["t"]
+    assert line.startswith("mesh 12: cell[31m 7 is inverted x")
+    assert len(line) == 200

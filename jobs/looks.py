@@ -1,0 +1,247 @@
+"""What the service says of tasks, pools and jobs, read into values; nothing is asked here.
+
+Asking is in `jobs.watch`, what it means in `jobs.report`, `jobs.progress`, `jobs.explain`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from jobs.durations import parse_seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskEnd:
+    """A task that has ended, as the service tells it.
+
+    Attributes:
+        id: The task.
+        succeeded: Whether the service calls its result a success.
+        exit_code: Of the command; None when it never ran or was ended.
+        failure: `code: message` of the service; empty for a success.
+        retries: How often it was run again.
+        requeues: How often it was put back, such as after a preemption.
+        node_id: Where it ran last; empty when it never ran.
+        created: When it was submitted, seconds since the epoch.
+        started: When its last attempt started, or None.
+        ended: When that was over.
+        completed: When its outputs were uploaded, too; None if that is not known.
+        slots: Task slots that it took.
+        cpu_s: Processor time that it used, where the service has counted it.
+    """
+
+    id: str
+    succeeded: bool
+    exit_code: int | None
+    failure: str
+    retries: int
+    requeues: int
+    node_id: str
+    created: float
+    started: float | None
+    ended: float
+    completed: float | None = None
+    slots: int = 1
+    cpu_s: float | None = None
+
+    @property
+    def wait_s(self) -> float:
+        """Seconds from submission to the start of the last attempt."""
+        return 0.0 if self.started is None else max(0.0, self.started - self.created)
+
+    @property
+    def upload_s(self) -> float:
+        """Seconds from the end of the command to the end of the task: what it left goes up."""
+        return 0.0 if self.completed is None else max(0.0, self.completed - self.ended)
+
+    @property
+    def run_s(self) -> float:
+        """Seconds from start to end of the last attempt."""
+        return 0.0 if self.started is None else max(0.0, self.ended - self.started)
+
+    @property
+    def on_spot(self) -> bool:
+        """Whether its node was a spot node."""
+        return self.node_id.endswith("_p")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolView:
+    """What the pool is doing.
+
+    Attributes:
+        nodes: How many nodes are in each state that has any.
+        target: Nodes that it wants, dedicated and spot.
+        allocation: `steady`, `resizing` or `stopping`.
+        reasons: Why it may not give what is wanted, for a person.
+        broken: Whether somebody must do something about that.
+        spot_running: Of the nodes that run tasks, those that are spot nodes.
+        evaluated: When the autoscale formula was evaluated last, seconds since the epoch.
+        missing: In a few words, why it has fewer nodes than it wants; empty if nobody said.
+    """
+
+    nodes: Mapping[str, int]
+    target: int
+    allocation: str
+    reasons: tuple[str, ...]
+    broken: bool = False
+    spot_running: int = 0
+    evaluated: float | None = None
+    missing: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageLook:
+    """How far one stage of a job is.
+
+    Attributes:
+        name: The stage.
+        total: Its tasks.
+        succeeded: Those that ended well.
+        failed: Those that did not.
+    """
+
+    name: str
+    total: int
+    succeeded: int
+    failed: int
+
+    @property
+    def ended(self) -> int:
+        """Tasks that are over."""
+        return self.succeeded + self.failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """A job at a moment.
+
+    Attributes:
+        total: Tasks that it has, or will have when submission is complete.
+        waiting: Tasks that have not begun.
+        running: Tasks that run, or prepare to.
+        succeeded: Tasks that ended well.
+        failed: Tasks that did not.
+        job_state: Such as `active`.
+        pool: The pool, as it last was.
+        first_failure: The earliest known task that failed.
+        reasons: Why nothing moves, if nothing does.
+        over: Whether nothing will change any more.
+        retried: Times that ended tasks had been run again or put back.
+        stages: How far each stage is; empty for a job without stages.
+        cost: Of the job so far, as `jobs.meter` estimates it; None where that is not known.
+        at: When this was, by the service's clock, seconds since the epoch; 0: unknown.
+        blocked: Tasks that wait for one that failed, if no other waits; then it is over, but
+            for ending the job.
+    """
+
+    total: int
+    waiting: int
+    running: int
+    succeeded: int
+    failed: int
+    job_state: str
+    pool: PoolView | None
+    first_failure: TaskEnd | None
+    reasons: tuple[str, ...]
+    over: bool
+    retried: int = 0
+    stages: tuple[StageLook, ...] = ()
+    cost: float | None = None
+    at: float = 0.0
+    blocked: int = 0
+
+    @property
+    def ended(self) -> int:
+        """Tasks that are over."""
+        return self.succeeded + self.failed
+
+
+def task_end(task: Mapping[str, Any]) -> TaskEnd:
+    """Reads a completed task of the service."""
+    info = task.get("executionInfo", {})
+    failure = info.get("failureInfo") or {}
+    exit_code = info.get("exitCode")
+    result = str(info.get("result", "")).lower()
+    succeeded = result == "success" if result else exit_code == 0 and not failure
+    completed = moment_of(task["stateTransitionTime"]).timestamp()
+    ended = moment_of(info["endTime"]).timestamp() if info.get("endTime") else completed
+    started = info.get("startTime")
+    statistics = task.get("stats") or {}
+    words = ": ".join(str(failure[k]) for k in ("code", "message") if failure.get(k))
+    return TaskEnd(
+        id=task["id"],
+        succeeded=succeeded,
+        exit_code=exit_code,
+        failure="" if succeeded else words,
+        retries=info.get("retryCount", 0),
+        requeues=info.get("requeueCount", 0),
+        node_id=(task.get("nodeInfo") or {}).get("nodeId", ""),
+        created=moment_of(task["creationTime"]).timestamp() if "creationTime" in task else ended,
+        started=None if started is None else moment_of(started).timestamp(),
+        ended=ended,
+        completed=completed,
+        slots=task.get("requiredSlots", 1),
+        cpu_s=(
+            parse_seconds(statistics["userCPUTime"]) + parse_seconds(statistics["kernelCPUTime"])
+            if {"userCPUTime", "kernelCPUTime"} <= statistics.keys()
+            else None
+        ),
+    )
+
+
+def pool_view(pool: Mapping[str, Any], counts: Any) -> PoolView:
+    """Reads a pool of the service, and its node counts."""
+    nodes: dict[str, int] = {}
+    spot_running = 0
+    for item in counts:
+        spot_running += item.get("lowPriority", {}).get("running", 0)
+        for kind in ("dedicated", "lowPriority"):
+            for state, number in item.get(kind, {}).items():
+                if state != "total" and number:
+                    nodes[state] = nodes.get(state, 0) + number
+    target = pool.get("targetDedicatedNodes", 0) + pool.get("targetLowPriorityNodes", 0)
+    reasons = [
+        f"resize: {error.get('code')}: {error.get('message')}"
+        for error in pool.get("resizeErrors", ())
+    ]
+    run = pool.get("autoScaleRun") or {}
+    if formula_error := run.get("error"):
+        said = ": ".join(
+            str(formula_error[k]) for k in ("code", "message") if formula_error.get(k)
+        )
+        reasons.append(f"the autoscale formula fails: {said}")
+    if nodes.get("startTaskFailed"):
+        reasons.append(f"the start task failed on {nodes['startTaskFailed']} nodes")
+    if nodes.get("unusable"):
+        reasons.append(f"{nodes['unusable']} nodes are unusable")
+    broken = bool(reasons)
+    if not nodes and target == 0:
+        automatic = pool.get("enableAutoScale")
+        reasons.append(
+            "the pool has no nodes yet: its formula decides at its next evaluation"
+            if automatic
+            else "the pool has no nodes and is not to get any: resize it"
+        )
+    elif not reasons and not nodes.get("running") and not nodes.get("idle"):
+        reasons.append(f"nodes are coming: {target} wanted, none is ready")
+    return PoolView(
+        nodes=nodes,
+        target=target,
+        allocation=str(pool.get("allocationState", "")),
+        reasons=tuple(reasons),
+        broken=broken,
+        spot_running=spot_running,
+        evaluated=moment_of(run["timestamp"]).timestamp() if run.get("timestamp") else None,
+        missing=next((str(e.get("code")) for e in pool.get("resizeErrors", ())), ""),
+    )
+
+
+def moment_of(text: str) -> datetime:
+    """A time of the service, which may have seven digits of a second."""
+    whole, point, fraction = text.removesuffix("Z").partition(".")
+    moment = datetime.fromisoformat(f"{whole}+00:00").astimezone(UTC)
+    return moment + timedelta(microseconds=int(fraction[:6].ljust(6, "0"))) if point else moment

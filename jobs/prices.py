@@ -1,0 +1,121 @@
+"""What a job's use of nodes is worth: node time, its price, and each task's share of it.
+
+Node seconds count the time in which a node had at least one of the job's tasks: that is
+what the job keeps a node for, whatever number of its slots it fills. Boot and idle time
+belong to the pool, not to the job, and are left out. What the nodes cost is divided among
+the tasks by the slot time that each took, so that tasks and stages add up to the job.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from jobs.looks import TaskEnd
+from jobs.stack import Pool
+
+_LEAST_SHOWN = 0.0001
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeTime:
+    """Node seconds, by what a node second costs.
+
+    Attributes:
+        dedicated_s: On dedicated nodes.
+        spot_s: On spot nodes.
+    """
+
+    dedicated_s: float = 0.0
+    spot_s: float = 0.0
+
+    def cost(self, pool: Pool) -> float | None:
+        """In the pool's currency; None if nodes of a kind were used whose price is not known."""
+        total = 0.0
+        for seconds, price in (
+            (self.dedicated_s, pool.dedicated_price_per_hour),
+            (self.spot_s, pool.spot_price_per_hour),
+        ):
+            if seconds and price is None:
+                return None
+            total += seconds / 3600 * (price or 0.0)
+        return total
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shares:
+    """What a second of one slot cost, so that all tasks together cost what the nodes did.
+
+    Attributes:
+        dedicated: On dedicated nodes; None where no price is known.
+        spot: On spot nodes.
+    """
+
+    dedicated: float | None
+    spot: float | None
+
+    def of(self, end: TaskEnd) -> float | None:
+        """A task's share of the cost."""
+        rate = self.spot if end.on_spot else self.dedicated
+        return None if rate is None else rate * slot_s(end)
+
+
+def node_time(ends: Collection[TaskEnd]) -> NodeTime:
+    """Node seconds of tasks."""
+    return NodeTime(
+        dedicated_s=busy_s(end for end in ends if not end.on_spot),
+        spot_s=busy_s(end for end in ends if end.on_spot),
+    )
+
+
+def shares(ends: Collection[TaskEnd], pool: Pool) -> Shares:
+    """Divides what the nodes cost among these tasks, all that the job ran."""
+    rates: list[float | None] = []
+    for on_spot, price in (
+        (False, pool.dedicated_price_per_hour),
+        (True, pool.spot_price_per_hour),
+    ):
+        mine = [end for end in ends if end.on_spot == on_spot]
+        taken = sum(map(slot_s, mine))
+        cost = None if price is None else busy_s(mine) / 3600 * price
+        rates.append(None if cost is None else cost / taken if taken else 0.0)
+    return Shares(dedicated=rates[0], spot=rates[1])
+
+
+def slot_s(end: TaskEnd) -> float:
+    """Slot seconds: run time by the slots that were taken."""
+    return end.run_s * end.slots
+
+
+def busy_spans(ends: Iterable[TaskEnd]) -> dict[str, list[tuple[float, float]]]:
+    """When each node had a task: by node, spans that do not touch, in order."""
+    by_node: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for end in ends:
+        if end.started is not None:
+            by_node[end.node_id].append((end.started, max(end.started, end.ended)))
+    merged: dict[str, list[tuple[float, float]]] = {}
+    for node, spans in by_node.items():
+        spans.sort()
+        kept: list[tuple[float, float]] = []
+        for start, stop in spans:
+            if kept and start <= kept[-1][1]:
+                kept[-1] = (kept[-1][0], max(kept[-1][1], stop))
+            else:
+                kept.append((start, stop))
+        merged[node] = kept
+    return merged
+
+
+def busy_s(ends: Iterable[TaskEnd]) -> float:
+    """Seconds in which nodes had a task, summed over nodes: the union of the tasks' times."""
+    return sum(stop - start for spans in busy_spans(ends).values() for start, stop in spans)
+
+
+def money(amount: float, currency: str) -> str:
+    """An amount with as many digits as it needs: `$1.84`, `$0.0003`."""
+    sign = "$" if currency == "USD" else f"{currency} "
+    if 0 < amount < _LEAST_SHOWN:
+        return f"less than {sign}{_LEAST_SHOWN}"
+    digits = 2 if amount >= 1 or amount == 0 else 4
+    return f"{sign}{amount:,.{digits}f}"

@@ -1,0 +1,107 @@
+"""A report for a person at a terminal: one short table, failures digested."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from jobs.durations import spoken
+from jobs.prices import money
+from jobs.report import FailureGroup, Report
+
+_SHOWN_GROUPS = 5
+
+
+def report_table(report: Report) -> Table:
+    """The report, at most 80 columns."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row("job", report.job_id)
+    table.add_row("tasks", _outcome(report))
+    table.add_row(
+        "time",
+        f"{spoken(report.elapsed_s)} in all; mean wait {spoken(report.waited_s)}, "
+        f"longest run {spoken(report.slowest_s)}, all runs {spoken(report.task_s)}",
+    )
+    node_s = report.dedicated_node_s + report.spot_node_s
+    spot = f", {report.spot_node_s:.1f} of them spot" if report.spot_node_s else ""
+    plural = "" if report.nodes == 1 else "s"
+    table.add_row(
+        "nodes",
+        f"{report.nodes} node{plural} of {report.vm_size}, {node_s:.1f} node seconds{spot}",
+    )
+    if report.slot_efficiency is not None:
+        table.add_row("used", _used(report))
+    table.add_row("cost", cost_text(report))
+    return table
+
+
+def stage_table(report: Report) -> Table | None:
+    """What each stage took; None for a job without stages."""
+    if not any(stage.name for stage in report.stages):
+        return None
+    table = Table(box=None, pad_edge=False)
+    table.add_column("stage", overflow="fold")
+    for title in ("ended", "failed", "wait", "run", "p95", "cost"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for stage in report.stages:
+        table.add_row(
+            Text(stage.name),
+            f"{stage.ended:,}",
+            f"{stage.failed:,}",
+            spoken(stage.waited.median),
+            spoken(stage.ran.median),
+            spoken(stage.ran.p95),
+            "?" if stage.cost is None else money(stage.cost, report.currency),
+        )
+    return table
+
+
+def cost_text(report: Report) -> str:
+    """The cost in words, with what it leaves out."""
+    if report.cost is None:
+        return f"unknown: no price of {report.vm_size} in this region"
+    return (
+        f"{money(report.cost, report.currency)} on Azure, without boot and idle time "
+        f"(prices of {report.prices_as_of})"
+    )
+
+
+def failure_lines(failures: Sequence[FailureGroup]) -> list[str]:
+    """The failure groups, a line or two each."""
+    lines: list[str] = []
+    for group in failures[:_SHOWN_GROUPS]:
+        said = f' "{group.last_line}"' if group.last_line else ""
+        times = f"{group.count} tasks" if group.count > 1 else "1 task"
+        lines.append(f"{times}: {ended_how(group)}{said} - such as {group.example}")
+    if len(failures) > _SHOWN_GROUPS:
+        lines.append(f"and {len(failures) - _SHOWN_GROUPS} other kinds of failure")
+    return lines
+
+
+def ended_how(group: FailureGroup) -> str:
+    """How the tasks of a group ended, in a few words."""
+    code = "" if group.exit_code is None else f"exit code {group.exit_code}"
+    return code or group.failure or "no reason given"
+
+
+def _outcome(report: Report) -> str:
+    outcome = f"{report.succeeded} of {report.tasks} succeeded"
+    if report.failed:
+        outcome += f", {report.failed} failed"
+    if report.unfinished:
+        outcome += f", {report.unfinished} not finished"
+    if report.retries or report.requeues:
+        outcome += f"; {report.retries} retries, {report.requeues} requeues"
+    if report.reruns:
+        outcome += f"; {report.reruns} run again"
+    return outcome
+
+
+def _used(report: Report) -> str:
+    cpu = report.cpu_efficiency
+    slots = f"{report.slot_efficiency or 0:.0%} of the slots of busy nodes"
+    return slots if cpu is None else f"{slots}, {cpu:.0%} of their processors"

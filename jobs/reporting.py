@@ -1,0 +1,188 @@
+"""Makes a job's report and puts it into files: JSON, a row a task, and a page.
+
+Every report of a result tree is kept there in all three forms, so that the page's link to
+the table of all tasks works wherever the directory is copied to.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from jobs.checking import Checked
+from jobs.errors import InputError
+from jobs.history import History
+from jobs.loading import LoadedWorkload
+from jobs.looks import Look
+from jobs.prices import shares
+from jobs.report import Report, StageOf, last_lines, make_report, no_stage
+from jobs.reportpage import Facts, render, write_page
+from jobs.rerun import Ends, all_ends
+from jobs.results import Manifest, ResultTree, write_json
+from jobs.service import API_VERSION
+from jobs.task_table import TaskRows, write_csv
+from jobs.watch import Watcher
+
+KINDS = (".html", ".csv", ".json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """A report with what it was made from.
+
+    Attributes:
+        report: The figures.
+        ends: How tasks ended.
+        reasons: Why failed ones did, by task.
+        checked: The workload and where it ran.
+        tree: Its results.
+        stage_of: The stage that a task is of.
+    """
+
+    report: Report
+    ends: Ends
+    reasons: Mapping[str, str]
+    checked: Checked
+    tree: ResultTree
+    stage_of: StageOf = no_stage
+
+    def page(self, *, csv: str = "", limit: float | None = None) -> str:
+        """The report as HTML; `csv` is the address of the table of all tasks, if there is one."""
+        facts = Facts(
+            facts=tuple(_facts(self.tree.read_manifest(), self.checked)),
+            csv=csv,
+            history=tuple(History.read(self.tree).samples),
+            limit=limit,
+        )
+        return render(
+            self.report, self.ends, self.checked.pool, self.reasons, facts, self.stage_of
+        )
+
+    def rows(self) -> TaskRows:
+        """A row a task."""
+        ran = [end for end in (*self.ends.latest, *self.ends.earlier) if end.started is not None]
+        return TaskRows(
+            ends=self.ends,
+            reasons=self.reasons,
+            rates=shares(ran, self.checked.pool),
+            stage_of=self.stage_of,
+        )
+
+
+def report_on(
+    watcher: Watcher, look: Look, checked: Checked, tree: ResultTree, *, limit: float | None = None
+) -> Reported:
+    """Computes the report over all attempts, and keeps it in the result tree.
+
+    Raises:
+        ServiceError: An earlier attempt's job is gone, or the service refuses.
+        InputError: The result tree cannot be written.
+    """
+    manifest = tree.read_manifest()
+    ends = all_ends(manifest, list(watcher.ends.values()), watcher.service)
+    reasons = last_lines(tree, ends.latest)
+    stage_of = watcher.stage_of or no_stage
+    report = make_report(
+        job_id=manifest.job_id,
+        pool_name=checked.workload.spec.pool,
+        pool=checked.pool,
+        total=manifest.tasks if manifest.attempts else look.total,
+        ends=ends.latest,
+        last_lines=reasons,
+        earlier=ends.earlier,
+        stage_of=stage_of,
+    )
+    made = Reported(
+        report=report, ends=ends, reasons=reasons, checked=checked, tree=tree, stage_of=stage_of
+    )
+    write_json(tree.report_file, report.as_json())
+    write_csv(tree.tasks_file, made.rows())
+    write_page(tree.page_file, made.page(csv=tree.tasks_file.name, limit=limit))
+    return made
+
+
+def checked_report_file(path: Path | None) -> Path | None:
+    """The file of `--report`, whose ending says what it is to hold.
+
+    Raises:
+        InputError: It is none of the kinds of report.
+    """
+    if path is not None and path.suffix.lower() not in KINDS:
+        raise InputError(
+            f"--report {path}: its ending says what it holds: .html (a page), .csv (a row a "
+            "task) or .json"
+        )
+    return path
+
+
+def write_report(made: Reported, path: Path) -> None:
+    """Writes a report to a file of any of `KINDS`.
+
+    Raises:
+        InputError: The file cannot be written.
+    """
+    match path.suffix.lower():
+        case ".csv":
+            write_csv(path, made.rows())
+        case ".json":
+            write_json(path, made.report.as_json())
+        case _:
+            write_page(path, made.page(csv=link_to(made.tree.tasks_file, path)))
+
+
+def link_to(table: Path, page: Path) -> str:
+    """A table's address relative to the page's, or empty where it is not there."""
+    if not table.is_file():
+        return ""
+    try:
+        return quote(Path(os.path.relpath(table.absolute(), page.absolute().parent)).as_posix())
+    except ValueError:
+        return ""
+
+
+def _facts(manifest: Manifest, checked: Checked) -> Iterator[tuple[str, str]]:
+    """What was run, as far as the result tree and the workload say."""
+    spec, stack = checked.workload.spec, checked.stack
+    yield "command", _command(checked.workload)
+    yield "workload", manifest.workload
+    if manifest.overrides:
+        yield "set", " ".join(manifest.overrides)
+    yield "jobs", " ".join(manifest.job_ids)
+    yield "stack", f"{stack.stack} ({stack.location})"
+    yield "pool", f"{spec.pool}: {checked.pool.vm_size}, id {checked.pool.id}"
+    yield "submitted", manifest.created
+    yield "input hash", manifest.plan
+    packages = []
+    for name in ("azure-batch", "obstore"):
+        try:
+            packages.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    yield (
+        "versions",
+        ", ".join((f"Python {platform.python_version()}", *packages, f"Batch API {API_VERSION}")),
+    )
+
+
+def _command(workload: LoadedWorkload) -> str:
+    """What tasks run, as the file has it: of each stage, where it has stages."""
+    values = workload.document.values
+    stages = values.get("stages")
+    if isinstance(stages, dict) and stages:
+        return "\n".join(f"{name}: {_written(stage)}" for name, stage in stages.items())
+    return _written(values)
+
+
+def _written(values: Any) -> str:
+    if not isinstance(values, dict):
+        return ""
+    command = values.get("command") or values.get("script") or ""
+    if isinstance(command, list):
+        return " ".join(str(part) for part in command)
+    return str(command).strip()

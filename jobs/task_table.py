@@ -1,0 +1,126 @@
+"""One row a task: what a report's page links to, and what spreadsheets and programs read.
+
+A task chose its own words: a spreadsheet takes a cell that begins with `=` for a formula,
+so such a cell gets an apostrophe before it (https://owasp.org/www-community/attacks/CSV_Injection).
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from jobs.errors import InputError, shown
+from jobs.looks import TaskEnd
+from jobs.prices import Shares
+from jobs.report import StageOf
+from jobs.rerun import Ends
+
+COLUMNS = (
+    "task",
+    "stage",
+    "attempt",
+    "outcome",
+    "exit_code",
+    "failure",
+    "reason",
+    "retries",
+    "requeues",
+    "node",
+    "kind",
+    "slots",
+    "created",
+    "started",
+    "ended",
+    "waited_s",
+    "ran_s",
+    "uploading_s",
+    "cpu_s",
+    "cost",
+)
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRows:
+    """The rows of a job's tasks.
+
+    Attributes:
+        ends: How they ended.
+        reasons: Why failed ones did, by task.
+        rates: What they cost.
+        stage_of: Their stages.
+    """
+
+    ends: Ends
+    reasons: Mapping[str, str]
+    rates: Shares
+    stage_of: StageOf
+
+    def each(self) -> Iterator[tuple[str, ...]]:
+        """A row for each end, by task; earlier attempts after the latest of all tasks."""
+        for attempt, ends in (("latest", self.ends.latest), ("earlier", self.ends.earlier)):
+            for end in sorted(ends, key=lambda end: end.id):
+                yield self._row(end, attempt)
+
+    def _row(self, end: TaskEnd, attempt: str) -> tuple[str, ...]:
+        cost = self.rates.of(end)
+        return (
+            end.id,
+            _cell(self.stage_of(end.id)),
+            attempt,
+            "succeeded" if end.succeeded else "failed",
+            "" if end.exit_code is None else str(end.exit_code),
+            _cell(end.failure),
+            _cell(self.reasons.get(end.id, "")),
+            str(end.retries),
+            str(end.requeues),
+            end.node_id,
+            "" if not end.node_id else "spot" if end.on_spot else "dedicated",
+            str(end.slots),
+            _moment(end.created),
+            _moment(end.started),
+            _moment(end.ended),
+            f"{end.wait_s:.3f}",
+            f"{end.run_s:.3f}",
+            f"{end.upload_s:.3f}",
+            "" if end.cpu_s is None else f"{end.cpu_s:.3f}",
+            "" if cost is None else f"{cost:.9f}",
+        )
+
+
+def write_csv(path: Path, rows: TaskRows) -> None:
+    """Replaces a file in one step.
+
+    Raises:
+        InputError: It cannot be written.
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        temporary = Path(name)
+        with os.fdopen(handle, "w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(COLUMNS)
+            writer.writerows(rows.each())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        raise InputError(f"{shown(path)} cannot be written: {error.strerror or error}") from error
+
+
+def _cell(text: str) -> str:
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def _moment(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

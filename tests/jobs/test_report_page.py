@@ -1,0 +1,360 @@
+"""The report's page: its series by property, its text, and what a real browser makes of it."""
+
+from __future__ import annotations
+
+import csv
+import os
+import random
+import shutil
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from jobs.history import Sample
+from jobs.looks import TaskEnd
+from jobs.prices import busy_s, shares
+from jobs.report import Report, make_report
+from jobs.reportpage import Facts, render, series
+from jobs.rerun import Ends
+from jobs.stack import Pool, Stack
+from jobs.task_table import COLUMNS, TaskRows, write_csv
+
+HOSTILE = '</td></script><script>window.stolen=1</script><img src=x onerror="window.stolen=2">"\''
+T0 = 1_790_000_000.0
+
+
+def ends_of(number: int, *, nodes: int = 6, slots: int = 4, seed: int = 7) -> list[TaskEnd]:
+    """Tasks dealt to slots as a pool would, some of them failing."""
+    rng = random.Random(seed)  # noqa: S311 - made-up tasks
+    free = [(T0 + 45 + rng.random() * 20, n) for n in range(nodes * slots)]
+    made = []
+    for index in range(number):
+        free.sort()
+        started, lane = free[0]
+        run = rng.lognormvariate(2.3, 0.5)
+        code = 0 if rng.random() > 0.04 else rng.choice((137, 1, 3))
+        kind = "p" if lane % (nodes * slots) >= slots * (nodes // 2) else "d"
+        made.append(
+            TaskEnd(
+                id=f"{index:07d}-{index:012x}", succeeded=code == 0, exit_code=code,
+                failure="FailureExitCode: it failed" if code else "",
+                retries=int(rng.random() < 0.02), requeues=int(rng.random() < 0.01),
+                node_id=f"tvmps_{lane // slots:06d}aabbccddeeff_{kind}", created=T0,
+                started=started, ended=started + run, completed=started + run + 0.4,
+            )
+        )  # fmt: skip
+        free[0] = (started + run + 0.5, lane)
+    return made
+
+
+def page_of(
+    pool: Pool,
+    ends: list[TaskEnd],
+    *,
+    job_id: str = "montecarlo-261121-090000-7f3a",
+    facts: Facts | None = None,
+    reasons: dict[str, str] | None = None,
+    total: int | None = None,
+    stages: bool = False,
+) -> tuple[str, Report]:
+    said = {137: "Killed", 1: "ValueError: volatility must be positive", 3: "licence server away"}
+    words = reasons or {e.id: said[e.exit_code or 1] for e in ends if not e.succeeded}
+
+    def stage_of(task: str) -> str:
+        return "" if not stages else "prepare" if int(task[:7]) < 20 else "simulate"
+
+    report = make_report(
+        job_id=job_id, pool_name="cpu", pool=pool, total=total or len(ends), ends=ends,
+        last_lines=words, stage_of=stage_of,
+    )  # fmt: skip
+    made = Ends(latest=tuple(ends), earlier=())
+    return render(report, made, pool, words, facts or Facts(), stage_of), report
+
+
+def facts_of(ends: list[TaskEnd]) -> Facts:
+    last = max(end.ended for end in ends)
+    moments = [T0 + (last - T0) * n / 60 for n in range(61)]
+    history = tuple(
+        Sample(time=t, nodes=min(6, int((t - T0) / 12)), target=6 if t < last - 30 else 2,
+               waiting=0, running=0, ended=0, cost=None)
+        for t in moments
+    )  # fmt: skip
+    return Facts(
+        facts=(
+            ("command", "./montecarlo --paths {paths} --seed {seed} --out part-{index}.json"),
+            ("workload", "/home/ana/work/montecarlo/job.yaml"),
+            ("set", "paths=1000000"),
+            ("jobs", "montecarlo-261121-090000-7f3a"),
+            ("stack", "dev (westeurope)"),
+            ("input hash", "9d2c" * 16),
+            ("versions", "Python 3.11.9, azure-batch 15.1.0, Batch API 2025-06-01"),
+        ),
+        csv="tasks.csv",
+        history=history,
+        limit=5.0,
+    )
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A Chromium of this machine; without one these tests are skipped, in CI they fail."""
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    found = next((path for name in names if (path := shutil.which(name))), None)
+    if found is None:
+        text = f"no browser: none of {', '.join(names)} is on PATH"
+        if os.environ.get("CI"):
+            pytest.fail(text)
+        pytest.skip(text)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(browser: Browser, tmp_path: Path) -> Iterator[Any]:
+    """Opens a page's text from a file; whatever it says to the console or asks for fails."""
+    complaints: list[str] = []
+    contexts = []
+
+    def show(text: str, **options: Any) -> Page:
+        path = tmp_path / "report.html"
+        path.write_text(text, encoding="utf-8")
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on(
+            "request",
+            lambda request: (
+                complaints.append(request.url) if not request.url.startswith("file:") else None
+            ),
+        )
+        page.goto(path.as_uri())
+        return page
+
+    yield show
+    for context in contexts:
+        context.close()
+    assert not complaints
+
+
+@pytest.fixture
+def pool(stack: Stack) -> Pool:
+    return stack.pools["cpu"]
+
+
+@pytest.mark.slow
+def test_a_browser_shows_the_page_and_sorts_and_filters_its_tables(
+    opened: Any, pool: Pool
+) -> None:
+    ends = ends_of(300)
+    text, report = page_of(pool, ends, facts=facts_of(ends), stages=True)
+    page: Page = opened(text, viewport={"width": 1280, "height": 900})
+    assert page.title().startswith(report.job_id)
+    head = page.locator("#tasks thead th", has_text="Run time")
+    head.locator("button").click()
+    assert head.get_attribute("aria-sort") == "descending"
+    first = page.locator("#tasks tbody tr").first.locator("td").nth(1).inner_text()
+    assert first == report.slowest_task
+    head.locator("button").press("Enter")
+    assert head.get_attribute("aria-sort") == "ascending"
+    order = page.locator("#tasks tbody tr td:nth-child(6)").evaluate_all(
+        "cells => cells.map(cell => Number(cell.dataset.v))"
+    )
+    assert order == sorted(order)
+    page.get_by_label("Show tasks with").fill("licence")
+    wanted = sum(end.exit_code == 3 for end in ends)
+    assert page.locator("#shown").inner_text() == f"{wanted} shown"
+    assert page.locator("#tasks tbody tr:visible").count() == wanted
+    assert page.locator("figure svg[role=img][aria-label]").count() == 6
+    assert page.get_by_role("link", name="All tasks as CSV").get_attribute("href") == "tasks.csv"
+    assert page.pdf()[:4] == b"%PDF", "it prints"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1280])
+def test_the_page_fits_its_window_and_is_legible_in_light_and_dark(
+    opened: Any, pool: Pool, scheme: str, width: int
+) -> None:
+    ends = ends_of(300)
+    text, _ = page_of(pool, ends, facts=facts_of(ends), stages=True, total=310)
+    page: Page = opened(text, viewport={"width": width, "height": 900}, color_scheme=scheme)
+    if directory := os.environ.get("REPORT_SCREENSHOTS"):
+        page.screenshot(path=f"{directory}/{scheme}-{width}.png", full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    faint = page.evaluate(CONTRAST)
+    assert not faint, faint
+
+
+CONTRAST = """() => {
+  const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
+  const light = (c) => c.slice(0, 3).map((v) => v / 255)
+    .map((v) => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, n) => sum + v * [0.2126, 0.7152, 0.0722][n], 0);
+  const behind = (node) => {
+    for (; node; node = node.parentElement) {
+      const c = rgb(getComputedStyle(node).backgroundColor);
+      if (c.length < 4 || c[3] > 0) return c;
+    }
+    return [255, 255, 255];
+  };
+  const bad = [];
+  const kinds = "h1, h2, p, td, th, dt, dd, text, figcaption, li, a";
+  for (const node of document.querySelectorAll(kinds)) {
+    if (!node.textContent.trim()) continue;
+    const style = getComputedStyle(node);
+    const [a, b] = [light(rgb(node.tagName === "text" ? style.fill : style.color)),
+                    light(behind(node))].sort((x, y) => y - x);
+    if ((a + 0.05) / (b + 0.05) < 4.5) bad.push(`${node.tagName} ${node.textContent}`);
+  }
+  return bad;
+}"""
+
+
+@pytest.mark.slow
+def test_what_tasks_and_people_wrote_is_inert(opened: Any, pool: Pool) -> None:
+    ends = [
+        TaskEnd(
+            id=f"{n:07d}-{HOSTILE}", succeeded=n > 3, exit_code=None if n < 2 else 1,
+            failure=HOSTILE, retries=0, requeues=0, node_id=HOSTILE, created=T0, started=T0 + n,
+            ended=T0 + n + 5,
+        )
+        for n in range(8)
+    ]  # fmt: skip
+    facts = Facts(facts=(("command", HOSTILE), (HOSTILE, HOSTILE)), csv=f"{HOSTILE}.csv")
+    reasons = {end.id: HOSTILE for end in ends[:3]}
+    text, _ = page_of(pool, ends, job_id=HOSTILE, facts=facts, reasons=reasons)
+    page: Page = opened(text)
+    page.locator("#tasks thead button").first.click()
+    assert page.evaluate("window.stolen") is None
+    assert page.locator("img, main script").count() == 0
+    assert page.locator(".words").first.inner_text() == HOSTILE
+
+
+@pytest.mark.slow
+def test_markup_that_slipped_through_would_still_not_run(browser: Browser, pool: Pool) -> None:
+    text, _ = page_of(pool, ends_of(5))
+    broken = text.replace("<main>", f"<main>{HOSTILE}", 1)
+    page = browser.new_page()
+    page.set_content(broken)
+    page.wait_for_selector("#tasks")
+    assert page.evaluate("window.stolen") is None, "the policy holds"
+    page.close()
+
+
+def test_the_size_of_the_page_does_not_follow_the_number_of_tasks(pool: Pool) -> None:
+    ends = ends_of(20_000, nodes=40)
+    text, _ = page_of(pool, ends)
+    assert len(text) < 1.5e6
+    assert text.count("<tr") < 2100
+
+
+def test_a_job_of_which_nothing_ended_or_one_task_did_has_a_page(pool: Pool) -> None:
+    text, _ = page_of(pool, [], total=3)
+    assert "3 of 3 not finished" in text
+    text, _ = page_of(pool, ends_of(1))
+    assert "<title>" in text
+    never = TaskEnd(
+        id="0000000-a", succeeded=False, exit_code=None, failure="TaskEnded", retries=0,
+        requeues=0, node_id="", created=T0, started=None, ended=T0,
+    )  # fmt: skip
+    text, _ = page_of(pool, [never], reasons={})
+    assert "TaskEnded" in text
+
+
+tasks = st.lists(
+    st.builds(
+        lambda created, wait, run, node, ok, index: TaskEnd(
+            id=f"{index:07d}-a", succeeded=ok, exit_code=0 if ok else 1, failure="", retries=0,
+            requeues=0, node_id=node, created=T0 + created,
+            started=None if wait is None else T0 + created + wait,
+            ended=T0 + created + (wait or 0) + run,
+        ),
+        st.integers(0, 50), st.one_of(st.none(), st.integers(0, 50)), st.integers(0, 50),
+        st.sampled_from(["a_d", "b_p"]), st.booleans(), st.integers(0, 999),
+    ),
+    min_size=1, max_size=30,
+)  # fmt: skip
+
+
+@given(tasks, st.integers(0, 5))
+def test_at_every_moment_each_task_is_in_one_state(ends: list[TaskEnd], unfinished: int) -> None:
+    made = series.states(ends, unfinished)
+    for n, moment in enumerate(made.times):
+        there = sum(end.created - series.start_of(ends) <= moment for end in ends)
+        states = (made.waiting[n], made.running[n], made.succeeded[n], made.failed[n])
+        assert sum(states) == there + unfinished
+        assert min(states) >= 0
+    assert made.succeeded[-1] + made.failed[-1] == len(ends)
+
+
+@given(tasks)
+def test_the_curve_of_the_cost_ends_at_the_cost(ends: list[TaskEnd]) -> None:
+    pool = Pool(
+        id="p", vm_size="v", vcpus=4, os="linux", task_slots_per_node=4, min_nodes=0, max_nodes=4,
+        max_dedicated_nodes=2, max_spot_nodes=2, inter_node_communication=False, identity_id=None,
+        dedicated_price_per_hour=3600.0, spot_price_per_hour=1800.0, price_currency="USD",
+        prices_as_of="2026-11-01",
+    )  # fmt: skip
+    curve = series.cost(ends, pool)
+    assert curve is not None
+    whole = busy_s(e for e in ends if not e.on_spot) + busy_s(e for e in ends if e.on_spot) / 2
+    assert curve.values[-1] == pytest.approx(whole, abs=1e-3)
+    assert all(b >= a - 1e-6 for a, b in pairwise(curve.values))
+    rates = shares([end for end in ends if end.started is not None], pool)
+    assert sum(rates.of(end) or 0 for end in ends) == pytest.approx(
+        sum(c for c in [whole] if any(end.run_s for end in ends)), abs=1e-3
+    )
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=200))
+def test_a_histogram_has_every_value_once(values: list[float]) -> None:
+    made = series.histogram(values)
+    assert made is not None
+    assert sum(made.counts) == len(values)
+    assert list(made.edges) == sorted(made.edges)
+    assert made.edges[0] <= min(values)
+    assert made.edges[-1] >= max(values)
+
+
+@given(tasks)
+def test_no_two_tasks_of_a_lane_overlap(ends: list[TaskEnd]) -> None:
+    made = series.timeline(ends)
+    for lane in made.lanes:
+        spans = [s for s in lane.segments if s.kind in {"succeeded", "failed"}]
+        assert all(a.stop <= b.start + 1e-6 for a, b in pairwise(spans))
+    drawn = sum(s.tasks for lane in made.lanes for s in lane.segments
+                if s.kind in {"succeeded", "failed"})  # fmt: skip
+    assert drawn == sum(end.run_s > 0 for end in ends)
+
+
+def test_a_spreadsheet_takes_no_cell_for_a_formula(pool: Pool, tmp_path: Path) -> None:
+    ends = ends_of(40)
+    reasons = {ends[0].id: '=HYPERLINK("http://x","y")', ends[1].id: "plain, with\ncomma"}
+    rows = TaskRows(
+        ends=Ends(latest=tuple(ends), earlier=(ends[0],)), reasons=reasons,
+        rates=shares(ends, pool), stage_of=lambda _: "@stage",
+    )  # fmt: skip
+    path = tmp_path / "deep" / "tasks.csv"
+    write_csv(path, rows)
+    with path.open(newline="", encoding="utf-8") as stream:
+        read = list(csv.DictReader(stream))
+    assert tuple(read[0]) == COLUMNS
+    assert len(read) == 41
+    assert read[0]["reason"].startswith("'=")
+    assert read[0]["stage"] == "'@stage"
+    assert read[1]["reason"] == "plain, with\ncomma"
+    assert read[-1]["attempt"] == "earlier"
+    total = sum(float(row["cost"]) for row in read[:-1])
+    both = [busy_s(e for e in ends if e.on_spot == spot) for spot in (False, True)]
+    assert total == pytest.approx(both[0] / 3600 * 0.192 + both[1] / 3600 * 0.04, rel=1e-3)
+    assert [path.name for path in path.parent.iterdir()] == ["tasks.csv"]
