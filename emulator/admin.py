@@ -1,45 +1,66 @@
 """What is not of the Batch API: `/_emulator/…`, without authentication, on loopback only.
 
-GET    /_emulator/health      200 once the emulator serves
-GET    /_emulator/routes      every operation of the service, and whether it is here
-POST   /_emulator/faults      puts a fault in force (`FaultRequest`)
-DELETE /_emulator/faults      puts all faults out of force
+GET    /_emulator/health              200 once the emulator serves
+GET    /_emulator/routes              every operation of the service, and whether it is here
+GET    /_emulator/faults              the faults in force, and how often each struck
+POST   /_emulator/faults              puts a fault in force (`FaultRequest`)
+DELETE /_emulator/faults[/{id}]       puts all of them, or one, out of force
+GET, PUT, DELETE /_emulator/rate      the limit of requests a second (`RateRequest`)
+GET, PUT /_emulator/quotas            quotas of every account: `max_pools`, …
+GET    /_emulator/clock               the time, its speed, and who moves it
+POST   /_emulator/clock/advance       moves a manual clock (`AdvanceRequest`)
+GET    /_emulator/world[?account=A]   everything that there is, as JSON
+POST   /_emulator/reset               deletes all pools and jobs, and ends all of the above
+PUT    /_emulator/accounts/A/capacity/SIZE               `CapacityRequest`
 POST   /_emulator/accounts/A/pools/P/nodes/N/preempt     takes a spot node away
 POST   /_emulator/accounts/A/pools/P/nodes/N/unusable    breaks a node
+POST   /_emulator/accounts/A/pools/P/nodes/N/starttaskfailed     `NodeFaultRequest`
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from emulator import admin_world
+from emulator.admin_bodies import (
+    AdvanceRequest,
+    CapacityRequest,
+    FaultRequest,
+    NodeFaultRequest,
+    RateRequest,
+    findings,
+)
+from emulator.clock import ManualClock
+from emulator.engine import faults as engine_faults
 from emulator.engine import nodes, pools
 from emulator.engine.refusal import Refused
-from emulator.faults import Rule
 from emulator.service.errors import CATALOGUE
 from emulator.service.routes import ROUTES
+from emulator.service.values import instant
 
 if TYPE_CHECKING:
+    from emulator.driver import AccountDriver
     from emulator.server import Server
 
+_B = TypeVar("_B", bound=BaseModel)
 _UNUSABLE = {"code": "NodeUnusable", "message": "The node was made unusable on request"}
-_OPERATIONS = frozenset(route.name for route in ROUTES) | {"*"}
+_NODE_FAULTS = ("preempt", "unusable", "starttaskfailed")
+_MOST = 10_000_000
+"""Of a quota."""
+_Handler = Callable[[Request], Awaitable[Response]]
 
 
-class FaultRequest(BaseModel):
-    """Body of `POST /_emulator/faults`: the next `count` requests are answered so."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    operation: str = "*"
-    status: Literal[429, 500, 503]
-    count: int = Field(default=1, ge=1)
-    retry_after_s: int | None = Field(default=None, ge=0)
-    delay_s: float = Field(default=0.0, ge=0, le=600)
+class _Bad(Exception):  # noqa: N818 - carries an answer
+    def __init__(self, status: int, *errors: str) -> None:
+        super().__init__(*errors)
+        self.answer = _refused(status, *errors)
 
 
 class Admin:
@@ -50,16 +71,28 @@ class Admin:
 
     def routes(self) -> list[Route]:
         """What the module's docstring lists."""
+        handlers: tuple[tuple[str, str, _Handler], ...] = (
+            ("GET", "health", self._health),
+            ("GET", "routes", self._operations),
+            ("GET", "faults", self._list_faults),
+            ("POST", "faults", self._add_fault),
+            ("DELETE", "faults", self._clear_faults),
+            ("DELETE", "faults/{id:int}", self._remove_fault),
+            ("GET", "rate", self._rate),
+            ("PUT", "rate", self._limit),
+            ("DELETE", "rate", self._unlimit),
+            ("GET", "quotas", self._quotas),
+            ("PUT", "quotas", self._set_quotas),
+            ("GET", "clock", self._clock),
+            ("POST", "clock/advance", self._advance),
+            ("GET", "world", self._world),
+            ("POST", "reset", self._reset),
+            ("PUT", "accounts/{account}/capacity/{size}", self._set_capacity),
+            ("POST", "accounts/{account}/pools/{pool}/nodes/{node}/{fault}", self._strike_node),
+        )
         return [
-            Route("/_emulator/health", self._health),
-            Route("/_emulator/routes", self._operations),
-            Route("/_emulator/faults", self._add_fault, methods=["POST"]),
-            Route("/_emulator/faults", self._clear_faults, methods=["DELETE"]),
-            Route(
-                "/_emulator/accounts/{account}/pools/{pool}/nodes/{node}/{fault}",
-                self._strike_node,
-                methods=["POST"],
-            ),
+            Route(f"/_emulator/{path}", _answering(handler), methods=[method])
+            for method, path, handler in handlers
         ]
 
     async def _health(self, _request: Request) -> Response:
@@ -73,43 +106,159 @@ class Admin:
             ]
         )
 
+    # Faults of requests
+
+    async def _list_faults(self, _request: Request) -> Response:
+        return JSONResponse(self._server.faults.listing())
+
     async def _add_fault(self, request: Request) -> Response:
-        try:
-            wanted = FaultRequest.model_validate_json(await request.body())
-        except ValidationError as error:
-            return _refused(
-                400, *(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-            )
-        if wanted.operation not in _OPERATIONS:
-            return _refused(
-                400, f"operation: no operation is named {wanted.operation}; see /_emulator/routes"
-            )
-        self._server.faults.add(Rule(**wanted.model_dump()))
-        return Response(status_code=204)
+        wanted = await _body(request, FaultRequest)
+        return JSONResponse({"id": self._server.faults.add(wanted.rule())}, 201)
 
     async def _clear_faults(self, _request: Request) -> Response:
         self._server.faults.clear()
         return Response(status_code=204)
 
+    async def _remove_fault(self, request: Request) -> Response:
+        number = request.path_params["id"]
+        if not self._server.faults.remove(number):
+            raise _Bad(404, f"no fault {number} is in force")
+        return Response(status_code=204)
+
+    # Limits
+
+    async def _rate(self, _request: Request) -> Response:
+        return JSONResponse(self._server.faults.rate)
+
+    async def _limit(self, request: Request) -> Response:
+        wanted = await _body(request, RateRequest)
+        self._server.faults.limit(wanted.requests_per_second, wanted.burst)
+        return Response(status_code=204)
+
+    async def _unlimit(self, _request: Request) -> Response:
+        self._server.faults.limit(None)
+        return Response(status_code=204)
+
+    async def _quotas(self, _request: Request) -> Response:
+        return JSONResponse(self._present_quotas())
+
+    def _present_quotas(self) -> dict[str, int]:
+        settings = asdict(self._server.settings)
+        return {name: value for name, value in settings.items() if name.startswith("max_")}
+
+    async def _set_quotas(self, request: Request) -> Response:
+        present = self._present_quotas()
+        try:
+            wanted = await request.json()
+        except ValueError as error:
+            raise _Bad(400, f"the body is not JSON: {error}") from None
+        if not isinstance(wanted, dict):
+            raise _Bad(400, "the body must be an object of quotas")
+        wrong = [
+            f"{name}: there is no such quota; there are {', '.join(sorted(present))}"
+            for name in wanted
+            if name not in present
+        ]
+        wrong += [
+            f"{name}: {value!r} is no whole number from 0 to {_MOST}"
+            for name, value in wanted.items()
+            if name in present and (type(value) is not int or not 0 <= value <= _MOST)
+        ]
+        if wrong:
+            raise _Bad(400, *wrong)
+        self._server.set_quotas(wanted)
+        return JSONResponse(self._present_quotas())
+
+    async def _set_capacity(self, request: Request) -> Response:
+        wanted = await _body(request, CapacityRequest)
+        driver = self._driver(request)
+        size = request.path_params["size"].lower()
+        driver.run(engine_faults.set_capacity, size, wanted.dedicated, wanted.spot)
+        return Response(status_code=204)
+
+    # Time
+
+    async def _clock(self, _request: Request) -> Response:
+        clock = self._server.clock
+        return JSONResponse(
+            {
+                "now": instant(clock.now()),
+                "speed": clock.speed,
+                "manual": isinstance(clock, ManualClock),
+            }
+        )
+
+    async def _advance(self, request: Request) -> Response:
+        wanted = await _body(request, AdvanceRequest)
+        clock = self._server.clock
+        if not isinstance(clock, ManualClock):
+            raise _Bad(409, "time passes by itself: start the emulator with --manual-clock")
+        clock.advance(wanted.seconds)
+        await self._server.commit()
+        return JSONResponse({"now": instant(clock.now())})
+
+    # The world
+
+    async def _world(self, request: Request) -> Response:
+        names = list(self._server.accounts())
+        only = request.query_params.get("account")
+        if only is not None:
+            names = [self._known(only)]
+        content = admin_world.export(self._server, names)
+        return Response(content, media_type="application/json")
+
+    async def _reset(self, _request: Request) -> Response:
+        await self._server.reset()
+        return Response(status_code=204)
+
+    # Nodes
+
     async def _strike_node(self, request: Request) -> Response:
         path = request.path_params
-        if path["account"] not in self._server.accounts():
-            return _refused(404, f"there is no account {path['account']}")
-        driver = self._server.host(path["account"])
+        driver = self._driver(request)
+        fault = path["fault"]
+        if fault not in _NODE_FAULTS:
+            raise _Bad(404, f"there is no fault {fault}: {', '.join(_NODE_FAULTS)}")
+        wanted = await _body(request, NodeFaultRequest)
         try:
             node = nodes.get(driver.run(pools.get, path["pool"]), path["node"])
-            match path["fault"]:
+            match fault:
                 case "preempt":
                     driver.run(nodes.preempt, node)
                 case "unusable":
                     driver.run(nodes.make_unusable, node, dict(_UNUSABLE))
-                case unknown:
-                    return _refused(404, f"there is no fault {unknown}: preempt, unusable")
+                case _:
+                    driver.run(engine_faults.fail_start_task, node, wanted.exit_code)
         except Refused as refused:
             entry = CATALOGUE[refused.code]
-            return _refused(entry.status, f"{refused.code}: {entry.message}")
+            raise _Bad(entry.status, f"{refused.code}: {entry.message}") from refused
         await self._server.commit()
         return Response(status_code=204)
+
+    def _driver(self, request: Request) -> AccountDriver:
+        return self._server.host(self._known(request.path_params["account"]))
+
+    def _known(self, account: str) -> str:
+        if account not in self._server.accounts():
+            raise _Bad(404, f"there is no account {account}")
+        return account
+
+
+def _answering(handler: _Handler) -> _Handler:
+    async def answer(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except _Bad as bad:
+            return bad.answer
+
+    return answer
+
+
+async def _body(request: Request, model: type[_B]) -> _B:
+    try:
+        return model.model_validate_json(await request.body() or b"{}")
+    except ValidationError as error:
+        raise _Bad(400, *findings(error)) from None
 
 
 def _refused(status: int, *errors: str) -> Response:

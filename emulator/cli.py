@@ -12,6 +12,7 @@ from typing import NoReturn
 
 import typer
 
+from emulator.admin_cli import clock, fault_app, reset, world
 from emulator.errors import EmulatorError
 from emulator.replay.cli import replay
 from emulator.serve import serve
@@ -30,6 +31,10 @@ app.command()(serve)
 app.command()(env)
 app.command()(replay)
 app.add_typer(stack_app, name="stack")
+app.add_typer(fault_app, name="fault")
+app.command()(clock)
+app.command()(world)
+app.command()(reset)
 
 
 def main() -> None:

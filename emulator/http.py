@@ -10,9 +10,11 @@ from collections.abc import AsyncIterator, Iterator
 
 import uvicorn
 from starlette.applications import Starlette
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from emulator.certificate import Certificate
 from emulator.errors import AlreadyRunningError
+from emulator.service.app import TRANSPORT
 
 LOOPBACK = "127.0.0.1"
 HTTP_STOP_TIMEOUT_S = 3
@@ -34,6 +36,15 @@ def listen(port: int) -> Iterator[socket.socket]:
         ) from None
     with listener:
         yield listener
+
+
+class _Connection(H11Protocol):
+    """A connection that a request can break: a fault that clients must survive."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
+        """Shows the requests what they come by."""
+        super().connection_made(transport)
+        self.app_state = {**self.app_state, TRANSPORT: transport}
 
 
 class _Http(uvicorn.Server):
@@ -61,6 +72,7 @@ async def serving(
     """Serves an application, over TLS if there is a certificate; gives the task that does."""
     config = uvicorn.Config(
         app,
+        http=_Connection,
         log_config=None,
         access_log=False,
         lifespan="off",

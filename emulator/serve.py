@@ -22,6 +22,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -30,7 +31,7 @@ import typer
 from emulator.azurite import Azurite, AzuriteError
 from emulator.backend import EmulatorBackend, StorageAccounts, new_key, read_keys
 from emulator.certificate import Certificate
-from emulator.clock import SystemClock
+from emulator.clock import Clock, ManualClock, SystemClock
 from emulator.errors import AlreadyRunningError, EmulatorError
 from emulator.http import LOOPBACK, listen, serving
 from emulator.identity import PATH as IDENTITY_PATH
@@ -60,6 +61,8 @@ class Options:
         lifeline: Descriptor at whose end it stops.
         tls: Whether it speaks https and takes tokens.
     """
+        manual_clock: Whether time passes only when `/_emulator/clock/advance` says so.
+        requests_per_second: What is more is answered 429; None for no limit.
 
     port: int
     account: str
@@ -71,6 +74,8 @@ class Options:
     lifeline: int | None
     tls: bool = False
 
+    manual_clock: bool = False
+    requests_per_second: float | None = None
 
 def _parse_key(text: str) -> bytes:
     try:
@@ -137,6 +142,22 @@ def serve(
         ),
     ] = False,
     lifeline_fd: Annotated[
+    manual_clock: Annotated[
+        bool,
+        typer.Option(
+            "--manual-clock",
+            help="Let time pass only by POST /_emulator/clock/advance: for tests.",
+        ),
+    ] = False,
+    requests_per_second: Annotated[
+        float | None,
+        typer.Option(
+            metavar="N",
+            min=0.001,
+            show_default=False,
+            help="Answer 429 with Retry-After to what is more.",
+        ),
+    ] = None,
         int | None,
         typer.Option(
             metavar="N", min=0, show_default=False, help="Stop when this descriptor ends."
@@ -177,6 +198,8 @@ def serve(
         lifeline=lifeline_fd,
         tls=tls,
     )
+        manual_clock=manual_clock,
+        requests_per_second=requests_per_second,
     asyncio.run(run(options, local))
 
 
@@ -247,7 +270,8 @@ async def _serve(options: Options, local: LocalDirectory) -> None:
         stack.push_async_callback(end_azurite)  # last: until then, nodes may use it
         server = Server(
             data=options.data,
-            clock=SystemClock(options.service_speed),
+            clock=_clock(options),
+            requests_per_second=options.requests_per_second,
             runner=ProcessRunner(nodes, of_nodes),
             issuer=issuer,
         )
@@ -300,6 +324,12 @@ async def _serve(options: Options, local: LocalDirectory) -> None:
 
 def _certificate(local: LocalDirectory) -> Certificate:
     certificate = Certificate(local.tls)
+def _clock(options: Options) -> Clock:
+    if options.manual_clock:
+        return ManualClock(datetime.now(UTC), speed=options.service_speed)
+    return SystemClock(options.service_speed)
+
+
     certificate.ensure()
     return certificate
 

@@ -29,6 +29,7 @@ from emulator.engine.refusal import Refused
 from emulator.engine.settings import Settings
 from emulator.faults import Faults
 from emulator.identity import IdentityEndpoint, Issuer
+from emulator.engine.faults import set_quotas
 from emulator.nodes.interface import NodeRunner
 from emulator.service import bodies, render
 from emulator.service import pools as pool_handlers
@@ -59,6 +60,7 @@ class Server:
     Attributes:
         base_url: Where tasks reach the service: `AZ_BATCH_ACCOUNT_URL`. To be set when
             the port is known, before `start`.
+        requests_per_second: What is more is answered 429; None for no limit.
         app: The ASGI application.
     """
 
@@ -75,10 +77,14 @@ class Server:
         self.clock = clock
         self.runner = runner
         self.settings = replace(settings or Settings(), speed=clock.speed)
-        self.faults = Faults()
+        self._usual = self.settings
+        self.faults = Faults(clock.now)
+        self._rate = requests_per_second
+        self.faults.limit(self._rate)
         self._store = Store(data)
         self._keys = self._store.accounts()
         self._drivers = {name: self._driver(name) for name in self._keys}
+        requests_per_second: float | None = None,
         self._started = False
         self._flush: asyncio.Future[None] | None = None
         self._unsaved: list[tuple[str, list[Row], list[tuple[Kind, str, str]]]] = []
@@ -174,6 +180,22 @@ class Server:
 
     def _changed(self) -> None:
         if self._flush is None:
+    def set_quotas(self, quotas: Mapping[str, int]) -> None:
+        """Changes quotas of every account, also of those to come, until the next start."""
+        self.settings = replace(self.settings, **quotas)
+        for driver in self._drivers.values():
+            driver.run(set_quotas, quotas)
+
+    async def reset(self) -> None:
+        """Ends and forgets everything but the accounts with their keys."""
+        self.faults.clear()
+        self.faults.limit(self._rate)
+        self.settings = self._usual
+        for name, key in list(self._keys.items()):
+            await self.remove_account(name)
+            self.add_account(name, key)
+        await self.commit()
+
             loop = asyncio.get_running_loop()
             self._flush = loop.create_future()
             loop.call_soon(self._write)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from emulator.engine import nodes
+from emulator.engine import faults, nodes
 from emulator.engine.core import Core
 from emulator.engine.refusal import Refused, invalid
 from emulator.engine.world import Node, Pool
@@ -187,12 +187,15 @@ def _grow(core: Core, pool: Pool, generation: int) -> None:
     room = core.settings.max_nodes - len(pool.nodes)
     for dedicated, target in _targets(pool):
         missing = target - len(staying(pool, dedicated=dedicated))
-        granted = max(0, min(missing, room))
+        left = faults.capacity_left(core, pool, dedicated=dedicated)
+        granted = max(0, min(missing, room, missing if left is None else left))
         room -= granted
         for _ in range(granted):
             ready_s = core.settings.node_ready_s(core.random)
             nodes.create(core, pool, dedicated=dedicated, ready_s=ready_s)
-        if granted < missing:
+        if left is not None and granted < missing and granted == left:
+            pool.resize_errors.append(faults.no_capacity(pool, dedicated=dedicated))
+        elif granted < missing:
             pool.resize_errors.append(
                 {
                     "code": "AccountCoreQuotaReached"

@@ -428,6 +428,8 @@ def _count_task(task: Task, by: int) -> None:
 
 
 def enqueue(task: Task, order: int) -> None:
+    capacity: dict[tuple[str, bool], int] = field(default_factory=dict)
+    """(VM size, whether dedicated) → nodes that there are, where somebody set an end."""
     """Lets a task wait for a slot."""
     task.queued, task.order = "ready", order
     task.job.ready.setdefault(task.slots, deque()).append((order, task))

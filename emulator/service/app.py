@@ -6,6 +6,7 @@ are exact: which answers carry an ETag, a DataServiceId, a length, a content typ
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ from uuid import uuid4
 import orjson
 
 from emulator.engine.refusal import Refused
+from emulator.faults import NOTHING, Strike
 from emulator.service import routes
 from emulator.service.auth import Address, VerifyToken, authenticate
 from emulator.service.call import Call, FileBody, Host, Reply
@@ -58,8 +60,15 @@ class Directory(Protocol):
         ...
 
 
-Fault = Callable[[str, str], Awaitable[Failure | None]]
-"""(operation, account) → an error to answer instead of the operation; it may wait."""
+Strikes = Callable[[str], Strike]
+"""Operation → what happens to the request, on purpose."""
+
+TRANSPORT = "emulator.transport"
+"""Where, in the connection's state, the server puts what can break it."""
+
+
+class ConnectionBroken(Exception):  # noqa: N818 - a fault asked for, no error of ours
+    """A connection that was to break, in a server that cannot break it."""
 
 
 class DataPlane:
@@ -69,7 +78,7 @@ class DataPlane:
         self,
         directory: Directory,
         *,
-        before: Fault | None = None,
+        before: Strikes = lambda _operation: NOTHING,
         verify_token: VerifyToken | None = None,
     ) -> None:
         self._directory = directory
@@ -85,6 +94,8 @@ class DataPlane:
             await self._fail(request, send, failure_of(refused))
         except _Failed as failed:
             await self._fail(request, send, failed.failure)
+        except _Dropped:
+            await _break_off(scope, receive)
         except Exception:
             logger.exception("%s %s failed", request.method, request.raw_path)
             await self._fail(request, send, Failure(code="InternalError"))
@@ -104,10 +115,13 @@ class DataPlane:
         )
         _check_version(request)
         route, path = routes.find(request.method, request.raw_path)
-        if self._before is not None:
-            failure = await self._before(route.name, account)
-            if failure is not None:
-                raise _Failed(failure)
+        strike = self._before(route.name)
+        if strike is not NOTHING:
+            await asyncio.sleep(strike.delay_s)
+            if strike.failure is not None:
+                raise _Failed(strike.failure)
+            if strike.drop == "before":
+                raise _Dropped
         if route.handler is None:
             raise Refused("NotImplemented", {"Operation": route.name})
         reply = route.handler(
@@ -121,9 +135,12 @@ class DataPlane:
                 headers=request.headers,
                 request_id=request.id,
                 content=content,
+                fails_item=strike.fails_item,
             )
         )
         await self._directory.commit()
+        if strike.drop == "after":
+            raise _Dropped
         return reply
 
     async def _send(self, request: _Request, send: Send, reply: Reply) -> None:
@@ -169,6 +186,20 @@ class _Failed(Exception):  # noqa: N818 - carries an answer, is none of the tree
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.code)
         self.failure = failure
+
+
+class _Dropped(Exception):  # noqa: N818 - as above
+    pass
+
+
+async def _break_off(scope: Scope, receive: Receive) -> None:
+    """Breaks the connection without a byte of an answer."""
+    transport = scope.get("state", {}).get(TRANSPORT)
+    if transport is None:
+        raise ConnectionBroken
+    transport.abort()
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 class _Request:

@@ -110,6 +110,7 @@ class Call:
     method: str
     base: str
     raw_path: str
+        fails_item: A fault: whether the next task of a collection is to fail.
     path: Mapping[str, str]
     pairs: list[tuple[str, str]]
     headers: Mapping[str, str]
@@ -121,6 +122,7 @@ class Call:
         self.query = {name.lower(): value for name, value in self.pairs}
 
     def body(self, check: Check) -> Any:
+    fails_item: Callable[[], bool] | None = None
         """The JSON body, checked and normalised; an absent one counts as an empty object.
 
         Raises:

@@ -67,11 +67,14 @@ def add_task_collection(call: Call) -> Reply:
 
 
 def _add_item(call: Call, core: Core, job: Job, item: Any) -> dict[str, Any]:
+    given = str((item.get("id") if isinstance(item, dict) else None) or "")
+    if call.fails_item is not None and call.fails_item():
+        refused = Refused("InternalError")
+        return {**_refused_item(call, core, job, given, refused), "status": "servererror"}
     try:
         task = _add(core, job, bodies.task(item, ""))
     except Refused as refused:
-        given = item.get("id") if isinstance(item, dict) else None
-        return _refused_item(call, core, job, str(given or ""), refused)
+        return _refused_item(call, core, job, given, refused)
     return {
         "status": "Success",
         "taskId": task.id,

@@ -14,7 +14,7 @@ from emulator.server import Server
 from emulator.service.auth import sign, string_to_sign
 from tests.emulator.simulation import ACCOUNT, KEY, SimulatedRunner, manual_server
 
-BASE = "http://batch.local"
+BASE = "http://localhost"
 VERSION = "2025-06-01"
 
 

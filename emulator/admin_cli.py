@@ -1,0 +1,196 @@
+"""`python -m emulator fault | limit | clock | world | reset`: what `/_emulator/` does, by hand.
+
+Each command asks the running emulator of the local directory; what it answers is printed
+as JSON on stdout, or nothing where there is nothing to say.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import httpx
+import typer
+
+from emulator.errors import EmulatorError, NotRunningError
+from emulator.local import LocalDirectory
+
+_TIMEOUT_S = 60.0
+_REFUSED = 400
+
+fault_app = typer.Typer(
+    help="Have requests or nodes of the running emulator fail, to see what your code does.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class RequestRefusedError(EmulatorError):
+    """The running emulator does not do what it was asked to; its text lists all that is wrong."""
+
+
+def ask(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    """Asks the running emulator; answers its JSON, or None.
+
+    Raises:
+        NotRunningError: There is none, or it does not answer.
+        RequestRefusedError: It refuses.
+    """
+    running = LocalDirectory.default().read_running()
+    url = f"{running.batch_endpoint}/_emulator/{path}"
+    verify: Any = running.certificate or True
+    try:
+        # A proxy that the machine is told to use leads away from the machine itself.
+        with httpx.Client(verify=verify, trust_env=False, timeout=_TIMEOUT_S) as client:
+            answer = client.request(method, url, json=body)
+    except httpx.TransportError as error:
+        raise NotRunningError(
+            f"the emulator at {running.batch_endpoint} does not answer: {error}.\n"
+            "Start one in another terminal: python -m emulator serve"
+        ) from error
+    if answer.status_code >= _REFUSED:
+        raise RequestRefusedError("\n".join(_errors(answer)))
+    return answer.json() if answer.content else None
+
+
+def _errors(answer: httpx.Response) -> list[str]:
+    try:
+        return [str(line) for line in answer.json()["errors"]]
+    except (ValueError, KeyError, TypeError):
+        return [f"{answer.status_code}: {answer.text[:200]}"]
+
+
+def _print(value: Any) -> None:
+    if value is not None:
+        typer.echo(json.dumps(value, indent=2))
+
+
+@fault_app.command("add")
+def add(
+    operation: Annotated[
+        str, typer.Argument(help="Its name in `/_emulator/routes`; * is every one.")
+    ] = "*",
+    *,
+    status: Annotated[
+        int | None, typer.Option(help="Answer 429, 500 or 503.", show_default=False)
+    ] = None,
+    retry_after: Annotated[
+        int | None, typer.Option(metavar="S", help="Its Retry-After.", show_default=False)
+    ] = None,
+    drop: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHEN",
+            help="Break the connection `before` or `after` the work is done.",
+            show_default=False,
+        ),
+    ] = None,
+    failed_items: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE", help="Of a task collection, fail so many.", show_default=False
+        ),
+    ] = None,
+    delay: Annotated[
+        float | None, typer.Option(metavar="S", help="Wait first.", show_default=False)
+    ] = None,
+    count: Annotated[
+        int | None, typer.Option(help="The next so many requests.", show_default=False)
+    ] = None,
+    share: Annotated[
+        float | None, typer.Option(help="A share of them, by chance.", show_default=False)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the chance.")] = 0,
+) -> None:
+    """Put a fault in force; prints its number.
+
+    Examples:
+        python -m emulator fault add create_task --status 503 --count 3
+
+        python -m emulator fault add --share 0.1 --status 429 --retry-after 1
+
+        python -m emulator fault add create_task_collection --drop after
+    """
+    given = {
+        "operation": operation,
+        "status": status,
+        "retry_after_s": retry_after,
+        "drop": drop,
+        "failed_items": failed_items,
+        "delay_s": delay,
+        "count": count,
+        "share": share,
+        "seed": seed,
+    }
+    _print(ask("POST", "faults", {n: v for n, v in given.items() if v is not None}))
+
+
+@fault_app.command("list")
+def list_() -> None:
+    """Print the faults in force, and how often each struck.
+
+    Example: python -m emulator fault list
+    """
+    _print(ask("GET", "faults"))
+
+
+@fault_app.command("clear")
+def clear() -> None:
+    """Put all faults out of force.
+
+    Example: python -m emulator fault clear
+    """
+    ask("DELETE", "faults")
+
+
+@fault_app.command("node")
+def node(
+    kind: Annotated[str, typer.Argument(help="preempt, unusable or starttaskfailed")],
+    pool: str,
+    node_id: str,
+    *,
+    account: Annotated[
+        str | None, typer.Option(help="The Batch account; the first one.", show_default=False)
+    ] = None,
+) -> None:
+    """Take a spot node away, break a node, or have its start task fail.
+
+    Example: python -m emulator fault node preempt POOL NODE
+    """
+    name = account or LocalDirectory.default().read_running().account
+    ask("POST", f"accounts/{name}/pools/{pool}/nodes/{node_id}/{kind}")
+
+
+def clock(
+    advance: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="Let so much time pass.", show_default=False),
+    ] = None,
+) -> None:
+    """Print the emulator's time; move it, if it was started with --manual-clock.
+
+    Example: python -m emulator clock --advance 300
+    """
+    if advance is None:
+        _print(ask("GET", "clock"))
+    else:
+        _print(ask("POST", "clock/advance", {"seconds": advance}))
+
+
+def world() -> None:
+    """Print everything in the running emulator as JSON.
+
+    Example: python -m emulator world > world.json
+    """
+    _print(ask("GET", "world"))
+
+
+def reset() -> None:
+    """Delete all pools, jobs and tasks of the running emulator, and end all faults.
+
+    Accounts and their keys stay. What the stack declared is gone, too: to have it again,
+    run `python -m emulator stack refresh`, then `up`.
+
+    Example: python -m emulator reset
+    """
+    ask("POST", "reset")
