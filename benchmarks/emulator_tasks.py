@@ -1,9 +1,10 @@
 """How fast the nodes run short tasks: `python benchmarks/emulator_tasks.py [--tasks N] [--json]`.
 
-The peer is `xargs -P2 -n1 true`, in turn with it in the same run. A task is one of the emulator's
-nodes' whole: its directories made, its environment and files, the program started under a
-supervisor and waited for with all that it left, its use of the machine counted. The rate of the
-node agent alone, without directories, is told beside it.
+The peer is `xargs -P2 -n1 true`, in turn with it in the same run. *emulator* is the whole of
+`python -m emulator serve`: tasks are submitted in collections, stored, scheduled on two nodes,
+run, their ends recorded on disk. *node* is a task on a node alone: its directories made, its
+environment and files, the program started under a supervisor and waited for with all that it
+left, its use of the machine counted. *agent* leaves out the directories, too.
 
 Found on two cores, medians of 5 to 7 rounds of 600 tasks: 0.65 of xargs' rate with the machine
 nearly idle (660 tasks a second; the agent alone 1,800), 0.25 with as much other work as there are
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
 import json
 import os
 import statistics
@@ -29,7 +31,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from emulator.nodes.blobs import LocalStorage  # noqa: E402 - the path comes first
+from benchmarks.batch_client import (  # noqa: E402 - the path comes first
+    ACCOUNT,
+    KEY,
+    all_done,
+    clients,
+    job,
+    pool,
+)
+from emulator.nodes.blobs import LocalStorage  # noqa: E402
 from emulator.nodes.interface import NodeFacts, TaskLaunch  # noqa: E402
 from emulator.nodes.launcher import Launcher  # noqa: E402
 from emulator.nodes.runner import ProcessRunner  # noqa: E402
@@ -104,6 +114,47 @@ async def by_node(tasks: int) -> float:
             await runner.close()
 
 
+def by_emulator(tasks: int) -> float:
+    """Tasks a second through the emulator, from the first's submission to the last's end."""
+    with tempfile.TemporaryDirectory() as directory:
+        command = [sys.executable, "-m", "emulator", "serve", "--no-blob", "--no-provider"]
+        options = ["--account", ACCOUNT, "--service-speed", "1000"]
+        variables = {
+            **os.environ,
+            "HPC_LOCAL_DIR": directory,
+            "EMULATOR_KEY": base64.b64encode(KEY).decode(),
+        }
+        with subprocess.Popen(
+            [*command, *options],
+            cwd=ROOT,
+            env=variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            try:
+                line = process.stdout.readline() if process.stdout else b""
+                endpoint = json.loads(line)["batch_endpoint"]
+                return asyncio.run(_through(int(endpoint.rpartition(":")[2]), tasks))
+            finally:
+                process.terminate()
+
+
+async def _through(port: int, tasks: int) -> float:
+    async with clients(port, 1) as (client,):
+        await pool(client, "p", 2, slots=WIDTH // 2)
+        for name, number in (("warm", 100), ("j", tasks)):
+            await job(client, name, "p")
+            began = time.perf_counter()
+            for first in range(0, number, 100):
+                value = [
+                    {"id": f"t{index:05d}", "commandLine": "/bin/true"}
+                    for index in range(first, min(number, first + 100))
+                ]
+                await client.send("POST", f"/jobs/{name}/addtaskcollection", {"value": value})
+            await all_done(client, name, number)
+        return tasks / (time.perf_counter() - began)
+
+
 def main() -> None:
     """Measures in turn and prints medians."""
     parser = argparse.ArgumentParser(description="Short tasks a second, beside xargs.")
@@ -116,23 +167,27 @@ def main() -> None:
             by_xargs(options.tasks),
             asyncio.run(by_agent(options.tasks)),
             asyncio.run(by_node(options.tasks)),
+            by_emulator(options.tasks),
         )
         for _ in range(options.rounds)
     ]
-    peer, agent, node = (statistics.median(column) for column in zip(*rounds, strict=True))
-    ratio = statistics.median(mine / theirs for theirs, _, mine in rounds)
+    peer, agent, node, whole = (statistics.median(column) for column in zip(*rounds, strict=True))
+    node_ratio = statistics.median(mine / theirs for theirs, _, mine, _ in rounds)
+    ratio = statistics.median(mine / theirs for theirs, _, _, mine in rounds)
     found = {
         "tasks": options.tasks,
         "xargs_per_s": round(peer),
         "agent_per_s": round(agent),
         "node_per_s": round(node),
-        "node_to_xargs": round(ratio, 2),
+        "emulator_per_s": round(whole),
+        "node_to_xargs": round(node_ratio, 2),
+        "emulator_to_xargs": round(ratio, 2),
     }
     if options.json:
         print(json.dumps(found))
         return
     for name, value in found.items():
-        print(f"{name:14} {value}")
+        print(f"{name:18} {value}")
 
 
 if __name__ == "__main__":

@@ -22,14 +22,13 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from email.utils import format_datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, quote
+from urllib.parse import quote
 
 import orjson
 import psutil
@@ -41,14 +40,21 @@ from starlette.routing import Route
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from emulator.clock import SystemClock  # noqa: E402 - the path comes first
+from benchmarks.batch_client import (  # noqa: E402 - the path comes first
+    ACCOUNT,
+    KEY,
+    Client,
+    all_done,
+    clients,
+    job,
+    pool,
+)
+from emulator.clock import SystemClock  # noqa: E402
 from emulator.engine.settings import Settings  # noqa: E402
 from emulator.http import listen, serving  # noqa: E402
 from emulator.nodes.interface import NodeFacts, TaskLaunch, TaskOutcome  # noqa: E402
 from emulator.server import Server  # noqa: E402
-from emulator.service.auth import sign, string_to_sign  # noqa: E402
 
-ACCOUNT, KEY = "bench", b"a key of a benchmark"
 COLLECTION = 100
 CONNECTIONS = 4
 PAGE = 1_000
@@ -56,10 +62,6 @@ SMALL = 2_000
 ROUNDS = 9
 IDLE_S = 60.0
 """Two samples of every pool."""
-IMAGE = {
-    "imageReference": {"publisher": "canonical", "offer": "ubuntu-24_04-lts", "sku": "server"},
-    "nodeAgentSKUId": "batch.node.ubuntu 24.04",
-}
 SETTINGS = Settings(
     node_ready_median_s=0.5,
     node_ready_p95_s=1.0,
@@ -85,6 +87,9 @@ class Instant:
         return self.node_directory(launch.node) / launch.task_id
 
     async def add_node(self, node: NodeFacts) -> None:
+        """Needs nothing."""
+
+    async def deploy(self, node: NodeFacts, packages: object) -> None:
         """Needs nothing."""
 
     async def remove_node(self, node: NodeFacts) -> None:
@@ -176,60 +181,6 @@ def served(role: str) -> Iterator[Served]:
             process.kill()
 
 
-class Client:
-    """Signed requests over one connection."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
-
-    async def send(self, method: str, path: str, body: Any = None, query: str = "") -> bytes:
-        """The body of the answer; every status that is no success ends the benchmark."""
-        content = b"" if body is None else orjson.dumps(body)
-        asked = f"{query}&api-version=2025-06-01".lstrip("&")
-        headers = {
-            "host": "127.0.0.1",
-            "ocp-date": format_datetime(datetime.now(UTC), usegmt=True),
-            "content-length": str(len(content)),
-            "content-type": "application/json; odata=minimalmetadata",
-        }
-        text = string_to_sign(
-            method=method, account=ACCOUNT, raw_path=path, query=parse_qsl(asked), headers=headers
-        )
-        headers["authorization"] = f"SharedKey {ACCOUNT}:{sign(KEY, text)}"
-        lines = [f"{method} {path}?{asked} HTTP/1.1", *(f"{n}: {v}" for n, v in headers.items())]
-        self._writer.write(("\r\n".join(lines) + "\r\n\r\n").encode() + content)
-        head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
-        answer = await self._body(head)
-        if not head.startswith(b"http/1.1 2"):
-            raise SystemExit(f"{method} {path}: {head[:12]!r} {answer[:300]!r}")
-        return answer
-
-    async def _body(self, head: bytes) -> bytes:
-        if b"transfer-encoding: chunked" in head:
-            parts = []
-            while size := int(await self._reader.readline(), 16):
-                parts.append(await self._reader.readexactly(size))
-                await self._reader.readexactly(2)
-            await self._reader.readexactly(2)
-            return b"".join(parts)
-        at = head.find(b"content-length:")
-        size = int(head[at + 15 :].split(b"\r\n")[0]) if at >= 0 else 0
-        return await self._reader.readexactly(size)
-
-
-@asynccontextmanager
-async def clients(port: int, number: int) -> AsyncIterator[list[Client]]:
-    """Connections to a server."""
-    streams = [
-        await asyncio.open_connection("127.0.0.1", port, limit=2**24) for _ in range(number)
-    ]
-    try:
-        yield [Client(*stream) for stream in streams]
-    finally:
-        for _, writer in streams:
-            writer.close()
-
-
 def collection(first: int) -> dict[str, Any]:
     """Tasks as `jobs.run` sends them."""
     return {
@@ -257,21 +208,6 @@ async def submit(connections: list[Client], job: str, tasks: int) -> list[float]
 
     await asyncio.gather(*(work(client) for client in connections))
     return ends
-
-
-async def pool(client: Client, name: str, nodes: int, *, scaled: bool = False) -> None:
-    """Adds a pool."""
-    targets: dict[str, Any] = {"targetDedicatedNodes": nodes}
-    if scaled:
-        formula = f"$TargetDedicatedNodes = {nodes};"
-        targets = {"enableAutoScale": True, "autoScaleFormula": formula}
-    body = {"id": name, "vmSize": "Standard_D2s_v5", "virtualMachineConfiguration": IMAGE}
-    await client.send("POST", "/pools", {**body, **targets})
-
-
-async def job(client: Client, name: str, pool: str = "none") -> None:
-    """Adds a job."""
-    await client.send("POST", "/jobs", {"id": name, "poolInfo": {"poolId": pool}})
 
 
 async def accepted(tasks: int) -> tuple[float, float, float]:
@@ -330,21 +266,13 @@ async def remembered(tasks: int) -> float:
             await pool(client, "p", 8)
             await job(client, "warm", "p")
             await submit(connections, "warm", SMALL)
-            await _all_done(client, "warm", SMALL)
+            await all_done(client, "warm", SMALL)
             before, _ = emulator.measure()
             await job(client, "j", "p")
             await submit(connections, "j", tasks)
-            await _all_done(client, "j", tasks)
+            await all_done(client, "j", tasks)
             after, _ = emulator.measure()
     return (after - before) / tasks
-
-
-async def _all_done(client: Client, job: str, tasks: int) -> None:
-    while True:
-        counts = orjson.loads(await client.send("GET", f"/jobs/{job}/taskcounts"))["taskCounts"]
-        if counts["succeeded"] == tasks:
-            return
-        await asyncio.sleep(0.2)
 
 
 async def idle(nodes: int) -> float:
