@@ -37,19 +37,22 @@ class Built:
     ran: bool
 
 
-def build_program(
+def build_programs(
     workload: LoadedWorkload, cache: ContentCache, *, force: bool = False
-) -> Built | None:
-    """Builds the program of a workload; None when it has no build.
+) -> tuple[Built, ...]:
+    """Builds the programs of a workload, each once; none when it has no build.
 
     Raises:
         BuildError: A source is missing, the command is not found or fails (its output
             is in the text), or it leaves no output.
     """
-    program = workload.spec.program
-    if program is None or program.build is None:
-        return None
-    build = program.build
+    spec = workload.spec
+    programs = (spec.program, *(stage.program for stage in spec.stages.values()))
+    builds = dict.fromkeys(p.build for p in programs if p is not None and p.build is not None)
+    return tuple(_build(workload, build, cache, force=force) for build in builds)
+
+
+def _build(workload: LoadedWorkload, build: Build, cache: ContentCache, *, force: bool) -> Built:
     output = workload.directory / build.output
     record = output.with_name(f"{output.name}.build.json")
     made_from = _made_from(workload, build, cache)

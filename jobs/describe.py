@@ -11,7 +11,7 @@ from jobs.checking import Checked
 from jobs.consent import most_per_hour
 from jobs.errors import EXIT_OK
 from jobs.plan import plan
-from jobs.report import money
+from jobs.prices import money
 from jobs.session import content_cache
 from jobs.stage import contents_of
 from jobs.terminal import Terminal, counted, size_text
@@ -45,9 +45,10 @@ def describe(options: RunOptions, terminal: Terminal) -> int:
             "pool": pool.model_dump(),
         }
     )
+    slots = checked.stages[0].view.spec.resources.slots
     terminal.show(
         f"job      {job.job_id} on pool {pool.id}, stack {checked.stack.stack}",
-        f"tasks    {job.count:,}, each {counted(checked.workload.spec.resources.slots, 'slot')}",
+        f"tasks    {job.count:,}, each {counted(slots, 'slot')}",
         f"files    {len(contents)}, {size_text(sizes)} to stage at most"
         + (f"; {_PLANNED_BUILD}" if job.unbuilt else ""),
         f"nodes    {pool.min_nodes} to {pool.max_nodes} of {pool.vm_size}, {_price(checked)}",

@@ -1,26 +1,36 @@
 """Task factories: from what the workload file says to a row of values for each task.
 
 Rows are generated, never collected: a million tasks cost no more memory than one. The
-number of rows is known beforehand without making them, except for a CSV file, which is
-read once to be checked and counted.
+number of rows is known beforehand without making them, except for a file or a generator
+of rows, which is walked once to be checked and counted.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
+from jobs.draws import Drawn
 from jobs.errors import Finding, WorkloadError
-from jobs.inputs import glob_files, node_file
+from jobs.generators import generated
+from jobs.inputs import RemoteBlob, glob_files, node_file
 from jobs.loading import LoadedWorkload
-from jobs.spec import MAX_TASKS, RESERVED_NAMES, Axis, Factory
+from jobs.spec import RESERVED_NAMES
+from jobs.spec_factories import Axis, Factory
+from jobs.spec_values import MAX_TASKS, relative
+from jobs.stages import StageView
 from jobs.templates import Scalar
 
 Row = tuple[Scalar, ...]
+ListBlobs = Callable[[str, str], Iterable[tuple[str, str]]]
+"""Container and prefix → names and etags of the blobs there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,16 +42,27 @@ class Rows:
         count: How many rows there are.
         each: Makes the rows anew each time it is called.
         file_paths: Of a `files` factory, the files; each is an input of its task.
+        blobs: Of a `blobs` factory, each blob by its task's `{file}`.
+        facts: Digests of what the file does not say and rows depend on: tables, generators.
     """
 
     names: tuple[str, ...]
     count: int
     each: Callable[[], Iterator[Row]]
     file_paths: tuple[Path, ...] = ()
+    blobs: Mapping[str, RemoteBlob] = field(default_factory=dict)
+    facts: tuple[str, ...] = ()
 
 
-def expand(workload: LoadedWorkload) -> Rows:
-    """The rows of all of a workload's factories, every combination of them.
+def expand(
+    workload: LoadedWorkload, stage: StageView, list_blobs: ListBlobs | None = None
+) -> Rows:
+    """The rows of all of a stage's factories, every combination of them.
+
+    Args:
+        workload: The file.
+        stage: Whose tasks.
+        list_blobs: Asks storage, for a `blobs` factory; None: nobody is to be asked.
 
     Raises:
         WorkloadError: A file or column is missing, axes do not fit, names are used
@@ -49,28 +70,29 @@ def expand(workload: LoadedWorkload) -> Rows:
     """
     findings: list[Finding] = []
     parts: list[Rows] = []
-    for number, factory in enumerate(workload.spec.tasks):
-        place = ("tasks", number) if ("tasks", number) in workload.document.lines else ("tasks",)
+    tasks = stage.place("tasks")
+    for number, factory in enumerate(stage.spec.tasks):
+        place = (*tasks, number) if (*tasks, number) in workload.document.lines else tasks
         try:
-            parts.append(_rows(factory, workload.directory))
+            parts.append(_rows(factory, workload, list_blobs))
         except ValueError as error:
             findings.append(workload.finding(str(error), *place))
     names = [name for part in parts for name in part.names]
     findings.extend(
-        workload.finding(f"two factories give {name!r}", "tasks")
+        workload.finding(f"two factories give {name!r}", *tasks)
         for name in sorted({name for name in names if names.count(name) > 1})
     )
     for name in sorted(set(names) & (RESERVED_NAMES | workload.spec.variables.keys())):
         what = (
             "is a variable of the file" if name in workload.spec.variables else "counts the tasks"
         )
-        findings.append(workload.finding(f"no factory can give {name!r}: it {what}", "tasks"))
+        findings.append(workload.finding(f"no factory can give {name!r}: it {what}", *tasks))
     if findings:
         raise WorkloadError(findings)
     rows = _product(parts)
     if not 0 < rows.count <= MAX_TASKS:
         raise WorkloadError(
-            [workload.finding(f"makes {rows.count} tasks; a job has 1 to {MAX_TASKS}", "tasks")]
+            [workload.finding(f"makes {rows.count} tasks; a job has 1 to {MAX_TASKS}", *tasks)]
         )
     return rows
 
@@ -116,7 +138,8 @@ class _Steps(Sequence[Scalar]):
         return int(value) if self._whole else float(value)
 
 
-def _rows(factory: Factory, directory: Path) -> Rows:
+def _rows(factory: Factory, workload: LoadedWorkload, list_blobs: ListBlobs | None) -> Rows:  # noqa: PLR0911 - one for each kind of factory
+    directory = workload.directory
     if factory.repeat is not None:
         count = factory.repeat
         return Rows(names=("repeat",), count=count, each=lambda: ((i,) for i in range(count)))
@@ -135,6 +158,21 @@ def _rows(factory: Factory, directory: Path) -> Rows:
         )
     if factory.csv is not None:
         return _csv(directory / factory.csv)
+    if factory.jsonl is not None:
+        return _jsonl(directory / factory.jsonl)
+    if factory.random is not None:
+        draws = factory.random
+        return _zipped(
+            {
+                name: Drawn(name, distribution, seed=draws.seed, count=draws.count)
+                for name, distribution in draws.parameters.items()
+            }
+        )
+    if factory.generator is not None:
+        made = generated(factory.generator, directory, workload.spec.variables)
+        return Rows(names=made.names, count=made.count, each=made.each, facts=(made.digest,))
+    if factory.blobs is not None:
+        return _blobs(factory.blobs, list_blobs)
     assert factory.files is not None  # noqa: S101 - the model has exactly one
     return _files(factory.files, directory)
 
@@ -174,6 +212,8 @@ def _product(parts: Sequence[Rows]) -> Rows:
         count=count,
         each=each,
         file_paths=tuple(path for part in parts for path in part.file_paths),
+        blobs={file: blob for part in parts for file, blob in part.blobs.items()},
+        facts=tuple(fact for part in parts for fact in part.facts),
     )
 
 
@@ -207,7 +247,60 @@ def _csv(path: Path) -> Rows:
                 if row:
                     yield tuple(_number(text) for text in row)
 
-    return Rows(names=names, count=count, each=each)
+    return Rows(names=names, count=count, each=each, facts=(_digest(path),))
+
+
+def _jsonl(path: Path) -> Rows:
+    """The lines of a file, each a JSON object; empty lines are left out."""
+    names: tuple[str, ...] = ()
+    count = 0
+    try:
+        for number, row in _objects(path):
+            names = names or tuple(row)
+            if row.keys() != set(names):
+                raise ValueError(
+                    f"jsonl: {path.name}:{number}: has {', '.join(row) or 'nothing'}, and the "
+                    f"first line {', '.join(names)}"
+                )
+            count += 1
+    except OSError as error:
+        raise ValueError(f"jsonl: {path.name} cannot be read: {error.strerror}") from error
+    if count == 0:
+        raise ValueError(f"jsonl: {path.name} has no lines")
+    return Rows(
+        names=names,
+        count=count,
+        each=lambda: (tuple(row[name] for name in names) for _, row in _objects(path)),
+        facts=(_digest(path),),
+    )
+
+
+def _objects(path: Path) -> Iterator[tuple[int, dict[str, Scalar]]]:
+    """Line numbers and what the lines say."""
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise ValueError(f"jsonl: {path.name}:{number}: is no JSON: {error}") from error
+            if not isinstance(row, dict) or not row:
+                raise ValueError(f"jsonl: {path.name}:{number}: is no object of names and values")
+            for name, value in row.items():
+                if not (name.isascii() and name.isidentifier()):
+                    raise ValueError(f"jsonl: {path.name}:{number}: {name!r} is no usable name")
+                if not isinstance(value, bool | int | float | str):
+                    raise ValueError(  # noqa: TRY004 - it is the file that is wrong
+                        f"jsonl: {path.name}:{number}: {name} should be text, a number, true "
+                        "or false"
+                    )
+            yield number, row
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _number(text: str) -> Scalar:
@@ -227,12 +320,48 @@ def _files(pattern: str, directory: Path) -> Rows:
     if not paths:
         raise ValueError(f"files: nothing matches {pattern!r}")
     names = tuple(node_file(path, directory, None).node_path for path in paths)
-
-    def each() -> Iterator[Row]:
-        for name in names:
-            path = PurePosixPath(name)
-            yield name, path.name, path.stem
-
     return Rows(
-        names=("file", "file_name", "file_stem"), count=len(paths), each=each, file_paths=paths
+        names=_FILE_NAMES,
+        count=len(paths),
+        each=lambda: map(_file_row, names),
+        file_paths=paths,
+        facts=tuple(os.path.relpath(path, directory) for path in paths),
     )
+
+
+def _blobs(place: str, list_blobs: ListBlobs | None) -> Rows:
+    """A row for each blob of a folder."""
+    container, _, prefix = place.partition("/")
+    if list_blobs is None:
+        raise ValueError(
+            f"blobs: storage must be asked what is in {place}, and there is no stack: --stack"
+        )
+    found: dict[str, RemoteBlob] = {}
+    for name, etag in sorted(list_blobs(container, prefix)):
+        path = name.removeprefix(prefix)
+        try:
+            relative(path)
+        except ValueError as error:
+            raise ValueError(
+                f"blobs: {name!r} in {container} cannot be a file: {error}"
+            ) from error
+        if any(ord(character) < ord(" ") for character in path):
+            raise ValueError(f"blobs: {name!r} in {container} has a control character")
+        found[path] = RemoteBlob(container=container, name=name, etag=etag)
+    if not found:
+        raise ValueError(f"blobs: there is none below {place}")
+    return Rows(
+        names=_FILE_NAMES,
+        count=len(found),
+        each=lambda: map(_file_row, found),
+        blobs=found,
+        facts=tuple(f"{blob.name} {blob.etag}" for blob in found.values()),
+    )
+
+
+_FILE_NAMES = ("file", "file_name", "file_stem")
+
+
+def _file_row(name: str) -> Row:
+    path = PurePosixPath(name)
+    return name, path.name, path.stem

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
 
+from jobs.document import Location
 from jobs.errors import Finding
 from jobs.loading import LoadedWorkload
-from jobs.spec import Input
+from jobs.spec_tasks import Input
+from jobs.spec_values import http_url
+from jobs.stages import StageView
 from jobs.templates import Scalar, Template, parse_template
 
 
@@ -52,18 +56,20 @@ def glob_files(pattern: str, directory: Path) -> Iterator[Path]:
             yield path
 
 
-def program_files(workload: LoadedWorkload) -> tuple[list[NodeFile], list[Finding]]:
+def program_files(
+    workload: LoadedWorkload, stage: StageView
+) -> tuple[list[NodeFile], list[Finding]]:
     """The program's files, its build's output last, and what is wrong with them.
 
     The build's output need not exist yet.
     """
-    program = workload.spec.program
+    program = stage.spec.program
     files: list[NodeFile] = []
     findings: list[Finding] = []
     if program is None:
         return files, findings
     for number, pattern in enumerate(program.files):
-        here = ("program", "files", number)
+        here = stage.place("program", "files", number)
         found, wrong = _located(workload, pattern, None, here)
         files.extend(found)
         findings.extend(wrong)
@@ -74,19 +80,38 @@ def program_files(workload: LoadedWorkload) -> tuple[list[NodeFile], list[Findin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InputFiles:
-    """The inputs of a workload.
+class RemoteBlob:
+    """A blob of the data account that is there already.
 
     Attributes:
-        common: Files that every task gets.
-        by_task: Templates of inputs that name files by a task's values.
+        container: Its container.
+        name: Its name.
+        etag: Changes with its contents.
     """
 
-    common: tuple[NodeFile, ...]
-    by_task: tuple[tuple[Input, Template], ...]
+    container: str
+    name: str
+    etag: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputFiles:
+    """The inputs of a stage.
+
+    Attributes:
+        common: Local files that every task gets.
+        by_task: Local files that a task's values name.
+        remote: Addresses and blobs, which nodes fetch from where they are.
+        stages: Inputs that are another stage's outputs.
+    """
+
+    common: tuple[NodeFile, ...] = ()
+    by_task: tuple[tuple[Input, Template], ...] = ()
+    remote: tuple[tuple[Input, Template], ...] = ()
+    stages: tuple[Input, ...] = ()
 
     def for_task(self, workload: LoadedWorkload, values: Mapping[str, Scalar]) -> list[NodeFile]:
-        """The files of one task besides the common ones.
+        """The local files of one task besides the common ones.
 
         Raises:
             ValueError: A file is missing, or its name leaves the working directory.
@@ -103,22 +128,60 @@ class InputFiles:
         return files
 
 
-def input_files(workload: LoadedWorkload) -> tuple[InputFiles, list[Finding]]:
-    """The inputs, and what is wrong with those that do not depend on a task."""
+def input_files(
+    workload: LoadedWorkload, inputs: Sequence[Input], place: Location
+) -> tuple[InputFiles, list[Finding]]:
+    """Inputs, and what is wrong with those that do not depend on a task.
+
+    Args:
+        workload: The file.
+        inputs: The entries of one `inputs`.
+        place: Where that stands in the file.
+    """
     common: list[NodeFile] = []
     by_task: list[tuple[Input, Template]] = []
+    remote: list[tuple[Input, Template]] = []
     findings: list[Finding] = []
     fixed = workload.spec.variables
-    for number, entry in enumerate(workload.spec.inputs):
-        template = parse_template(entry.path)
-        if template.names - fixed.keys():
-            by_task.append((entry, template))
+    for number, entry in enumerate(inputs):
+        here = (*place, number)
+        text = entry.path or entry.url or entry.blobs
+        if text is None:
             continue
-        pattern = template.render(fixed)
-        found, wrong = _located(workload, pattern, entry.to, ("inputs", number))
-        common.extend(found)
-        findings.extend(wrong)
-    return InputFiles(common=tuple(common), by_task=tuple(by_task)), findings
+        template = parse_template(text)
+        own = bool(template.names - fixed.keys())
+        if entry.path is None:
+            remote.append((entry, template))
+            if not own and entry.url is not None:
+                try:
+                    url_file(template.render(fixed), entry.to)
+                except ValueError as error:
+                    findings.append(workload.finding(str(error), *here))
+        elif own:
+            by_task.append((entry, template))
+        else:
+            found, wrong = _located(workload, template.render(fixed), entry.to, here)
+            common.extend(found)
+            findings.extend(wrong)
+    made = InputFiles(
+        common=tuple(common),
+        by_task=tuple(by_task),
+        remote=tuple(remote),
+        stages=tuple(entry for entry in inputs if entry.stage is not None),
+    )
+    return made, findings
+
+
+def url_file(url: str, to: str | None) -> str:
+    """Where on the node the file of an address belongs.
+
+    Raises:
+        ValueError: The address names no file.
+    """
+    name = unquote(urlsplit(http_url(url)).path.rpartition("/")[2])
+    if name in {"", ".", ".."} or not set("/\\\0").isdisjoint(name):
+        raise ValueError(f"{url!r} does not end with the name of a file")
+    return str(PurePosixPath(to or ".") / name)
 
 
 def node_file(path: Path, directory: Path, to: str | None) -> NodeFile:

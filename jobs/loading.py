@@ -21,9 +21,9 @@ from jobs.errors import Finding, WorkloadError
 from jobs.spec import MODELS, Workload, keys_of
 
 _WHOLE_PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_SHORT_FORMS: dict[Location, str] = {
-    ("tasks",): "a number, a factory or ",
-    **dict.fromkeys((("command",), ("merge",), ("check",)), "one line of text or "),
+_SHORT_FORMS = {
+    "tasks": "a number, a factory or ",
+    **dict.fromkeys(("command", "merge", "check", "coordination"), "one line of text or "),
 }
 _KEYS = frozenset(key for model in MODELS for key in keys_of(model))
 
@@ -70,9 +70,12 @@ def load_workload(path: Path, overrides: Iterable[str] = ()) -> LoadedWorkload:
     variables, findings = _variables(document, overrides)
     if variables:
         values["variables"] = variables
-    for key in ("tasks", "resources", "priority", "pool"):
-        if key in values:
-            values[key] = _substituted(values[key], variables)
+    _fill_in(values, variables)
+    if isinstance(values.get("stages"), dict):
+        values["stages"] = {
+            name: _fill_in(dict(stage), variables) if isinstance(stage, dict) else stage
+            for name, stage in values["stages"].items()
+        }
     try:
         spec = Workload.model_validate(values)
     except ValidationError as error:
@@ -130,6 +133,14 @@ def _typed(text: str, *, like: object) -> object:
     return text
 
 
+def _fill_in(values: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
+    """Puts variables into the members that take numbers."""
+    for key in ("tasks", "resources", "priority", "pool", "multi_instance", "container"):
+        if key in values:
+            values[key] = _substituted(values[key], variables)
+    return values
+
+
 def _substituted(value: Any, variables: dict[str, Any]) -> Any:
     """Puts a variable where a whole text is its placeholder, so that it keeps its type."""
     if isinstance(value, str):
@@ -166,6 +177,11 @@ def _in_file(location: Location, document: Document, *, missing: bool) -> Locati
 
 def _message(kind: str, message: str, context: dict[str, Any], location: Location) -> str:
     match kind:
+        case "extra_forbidden" if location[:1] == ("stages",) and location[2:] == ("pool",):
+            text = (
+                "a stage has no pool of its own: tasks wait for each other inside one job only, "
+                "and a job has one pool"
+            )
         case "extra_forbidden":
             close = difflib.get_close_matches(str(location[-1]), sorted(_KEYS), n=1)
             text = "is not a known key" + (f"; did you mean {close[0]!r}?" if close else "")
@@ -178,7 +194,7 @@ def _message(kind: str, message: str, context: dict[str, Any], location: Locatio
         case "model_type" | "dict_type":
             text = "should be a mapping of keys to values"
         case "tuple_type":
-            text = f"should be {_SHORT_FORMS.get(location, '')}a list"
+            text = f"should be {_SHORT_FORMS.get(str(location[-1]), '')}a list"
         case "string_pattern_mismatch":
             text = f"must match {context['pattern']}"
         case _:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,6 +79,15 @@ class Session:
                 clients.container(name), name, lambda: clients.container_client(name)
             )
         return self._containers[name]
+
+    def list_blobs(self, container: str, prefix: str) -> Iterator[tuple[str, str]]:
+        """Names and etags of the blobs below a prefix.
+
+        Raises:
+            ServiceError: Storage refused, or there is no such container.
+        """
+        for blob in self.container(container).list(prefix):
+            yield blob.name, blob.etag
 
     def check_pool(self, pool: Pool) -> None:
         """Asks for the pool, so that a wrong key or a missing pool is known at once.

@@ -17,7 +17,7 @@ from jobs.checking import Checked
 from jobs.contents import ContentCache, Contents, unchanged
 from jobs.errors import InputError, shown
 from jobs.inputs import NodeFile
-from jobs.plan import BLOB_PREFIX, blob_name
+from jobs.task_bodies import BLOB_PREFIX, blob_name
 
 SMALL_AT_ONCE = 128
 """Small files wait for the network, not for the processor: benchmarks/staging.py."""

@@ -6,6 +6,8 @@ said so: `Success`, or `TaskExists` for a task that is compared and is the same 
 job is born with `jobs.submission: unfinished` in its metadata and says `complete` only
 in the request that also lets it end with its last task, so that whoever finds it later
 knows whether somebody must go on (`resume`).
+
+Stages are sent one after the other: a task is added when all that it waits for are in.
 """
 
 from __future__ import annotations
@@ -15,13 +17,16 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import orjson
 
 from jobs.errors import InputError, NotFoundError, ServiceError, UnavailableError
-from jobs.plan import META_PLAN, META_SUBMISSION, SUBMITTED, JobPlan, PlannedTask
+from jobs.exits import acts_on_job
+from jobs.plan import META_PLAN, META_SUBMISSION, SUBMITTED, JobPlan
 from jobs.service import BatchService, segment
+from jobs.task_bodies import PlannedTask
 from jobs.translate import from_code
 
 _LOG = logging.getLogger(__name__)
@@ -29,6 +34,15 @@ MAX_COLLECTION_TASKS = 100
 MAX_COLLECTION_BYTES = 1_000_000
 IN_FLIGHT = 8
 _ITEM_ATTEMPTS = 8
+_COMPARED = (
+    "displayName",
+    "commandLine",
+    "resourceFiles",
+    "environmentSettings",
+    "requiredSlots",
+    "dependsOn",
+    "multiInstanceSettings",
+)
 _HEAD, _TAIL = b'{"value":[', b"]}"
 
 Progress = Callable[[int], None]
@@ -41,14 +55,21 @@ class Submitted:
     Attributes:
         added: Tasks that are in because of it.
         present: Tasks that were already in.
+        stopped: Whether the job was ended by a task's failure before all were in.
     """
 
     added: int
     present: int
+    stopped: bool = False
 
 
 def submit(
-    plan: JobPlan, service: BatchService, *, resume: bool = False, progress: Progress | None = None
+    plan: JobPlan,
+    service: BatchService,
+    *,
+    resume: bool = False,
+    first: int | None = None,
+    progress: Progress | None = None,
 ) -> Submitted:
     """Creates the job, adds its tasks, and lets it end when they are done.
 
@@ -56,6 +77,8 @@ def submit(
         plan: What to send.
         service: Where to.
         resume: Whether the job may exist already: then only missing tasks are added.
+        first: Only so many tasks, of the first stage, are added; the job stays open, and its
+            submission unfinished, until it is resumed.
         progress: Called with the number of tasks that are in, as it grows.
 
     Raises:
@@ -68,20 +91,27 @@ def submit(
     existed = existing is not None
     if existing is not None and metadata_of(existing).get(META_SUBMISSION) == SUBMITTED:
         return Submitted(added=0, present=plan.count)
-    present = _present(service, plan, path) if existed else frozenset[str]()
+    present = _present(service, plan, path) if existed else dict[str, str]()
     counter = _Counter(progress)
     counter.add(len(present))
+    stopped = False
     try:
-        missing = (task for task in plan.tasks() if task.id not in present)
-        _add_all(missing, service, path, counter)
+        if first is not None:
+            stage = next(iter(plan.stages()))
+            _add_all(islice(_missing(stage, present), first), service, path, counter)
+            return Submitted(added=counter.total - len(present), present=len(present))
+        for stage in plan.stages():
+            _add_all(_missing(stage, present), service, path, counter)
         _close(plan, service, path)
     except UnavailableError:
         raise
-    except (ServiceError, InputError):
-        if not existed:
-            _withdraw(service, path, plan.job_id)
-        raise
-    return Submitted(added=counter.total - len(present), present=len(present))
+    except (ServiceError, InputError) as error:
+        if not _stopped_by_a_task(error, plan, service, path):
+            if not existed:
+                _withdraw(service, path, plan.job_id)
+            raise
+        stopped = True
+    return Submitted(added=counter.total - len(present), present=len(present), stopped=stopped)
 
 
 def collections(
@@ -177,10 +207,42 @@ def metadata_of(job: Mapping[str, Any]) -> dict[str, str]:
     return {item["name"]: item["value"] for item in job.get("metadata", ())}
 
 
-def _present(service: BatchService, plan: JobPlan, path: str) -> frozenset[str]:
-    """Ids of the tasks that are in: the id holds the hash of what the task does."""
-    listed = service.pages(f"{path}/tasks", f"listing tasks of {plan.job_id}", **{"$select": "id"})
-    return frozenset(task["id"] for task in listed)
+def _present(service: BatchService, plan: JobPlan, path: str) -> dict[str, str]:
+    """Tasks that are in, and their display names: id or name hold the hash of what they do."""
+    fields = "id,displayName" if plan.checked.stage_counts else "id"
+    listed = service.pages(
+        f"{path}/tasks", f"listing tasks of {plan.job_id}", **{"$select": fields}
+    )
+    return {task["id"]: task.get("displayName", "") for task in listed}
+
+
+def _missing(tasks: Iterable[PlannedTask], present: Mapping[str, str]) -> Iterator[PlannedTask]:
+    """Tasks that are not in.
+
+    Raises:
+        ServiceError: One of the same id is, and does something else.
+    """
+    for task in tasks:
+        there = present.get(task.id)
+        if there is None:
+            yield task
+        elif there != task.name:
+            raise _another_task(task.id, "displayName")
+
+
+def _stopped_by_a_task(
+    error: ServiceError | InputError, plan: JobPlan, service: BatchService, path: str
+) -> bool:
+    """Whether the job takes no more because a task failed and `on_failure` says `stop`."""
+    rules = (stage.view.spec.on_failure for stage in plan.checked.stages)
+    if not isinstance(error, ServiceError) or not acts_on_job(rules):
+        return False
+    try:
+        job = service.get(path, f"reading job {plan.job_id}")
+    except ServiceError:
+        return False
+    reason = str(job.get("executionInfo", {}).get("terminateReason", ""))
+    return job.get("state") in {"terminating", "completed"} and reason.lower() == "taskfailed"
 
 
 def _add_all(
@@ -277,13 +339,17 @@ def _same_task(task: PlannedTask, service: BatchService, path: str) -> None:
     """
     wanted = orjson.loads(task.body)
     there = service.get(f"{path}/tasks/{segment(task.id)}", f"reading task {task.id}")
-    for member in ("commandLine", "resourceFiles", "environmentSettings", "requiredSlots"):
+    for member in _COMPARED:
         if member in wanted and not _contains(there.get(member), wanted[member]):
-            raise ServiceError(
-                f"task {task.id} exists in the job and differs in {member}: "
-                "somebody else writes to this job",
-                code="TaskExists",
-            )
+            raise _another_task(task.id, member)
+
+
+def _another_task(task_id: str, member: str) -> ServiceError:
+    return ServiceError(
+        f"task {task_id} exists in the job and differs in {member}: "
+        "somebody else writes to this job",
+        code="TaskExists",
+    )
 
 
 def _contains(have: Any, want: Any) -> bool:

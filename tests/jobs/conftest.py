@@ -33,6 +33,9 @@ def _sibling(name: str) -> Any:
 
 fake_batch = _sibling("fake_batch")
 azurite_fixture = _sibling("azurite_fixture")
+command_line = _sibling("command_line")
+estate = command_line.estate
+directory = command_line.directory
 KEY = base64.b64encode(b"not a secret: a key of a fake account").decode()
 
 MakeWorkload = Callable[..., LoadedWorkload]
@@ -61,7 +64,10 @@ def stack_values(**members: Any) -> dict[str, Any]:
         "stack": "test",
         "location": "eastus",
         "resource_group": "rg",
+        "batch_account_id": "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Batch"
+        "/batchAccounts/account",
         "batch_account_name": "account",
+        "management_endpoint": "http://127.0.0.1:1",
         "batch_endpoint": "http://127.0.0.1:1",
         "authentication": "shared-key",
         "storage_account_name": "data",
@@ -71,6 +77,7 @@ def stack_values(**members: Any) -> dict[str, Any]:
         "outputs_container": "outputs",
         "logs_container": "logs",
         "log_analytics_workspace_id": "/w",
+        "applications": {"tool": {"default_version": None}, "solver": {"default_version": "2.1"}},
         "pools": {"cpu": pool},
         **members,
     }

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.build import Built, build_program
+from jobs.build import Built, build_programs
 from jobs.contents import ContentCache
 from jobs.errors import BuildError
 from jobs.loading import LoadedWorkload
@@ -26,8 +26,7 @@ def make(workload: MakeWorkload, command: str, **files: str) -> LoadedWorkload:
 
 def built(loaded: LoadedWorkload) -> Built:
     with ContentCache(None) as cache:
-        done = build_program(loaded, cache)
-    assert done is not None
+        (done,) = build_programs(loaded, cache)
     return done
 
 
@@ -89,4 +88,4 @@ def test_a_missing_source_is_told(workload: MakeWorkload) -> None:
 def test_a_workload_without_a_build_has_none(workload: MakeWorkload, tmp_path: Path) -> None:
     assert tmp_path.exists()
     with ContentCache(None) as cache:
-        assert build_program(workload("name: n\npool: p\ncommand: x\n"), cache) is None
+        assert build_programs(workload("name: n\npool: p\ncommand: x\n"), cache) == ()

@@ -14,14 +14,17 @@ from hypothesis import strategies as st
 from jobs.errors import WorkloadError
 from jobs.factories import Rows, axis_values, expand
 from jobs.loading import LoadedWorkload
-from jobs.spec import Axis
+from jobs.spec_factories import Axis
+from jobs.stages import stages_of
 
 HEAD = "name: n\npool: cpu\ncommand: x\n"
 MakeWorkload = Callable[..., LoadedWorkload]
 
 
 def rows_of(make: MakeWorkload, tasks: str, **files: str) -> Rows:
-    return expand(make(HEAD + "tasks: " + tasks, **files))
+    loaded = make(HEAD + "tasks: " + tasks, **files)
+    (stage,) = stages_of(loaded)
+    return expand(loaded, stage)
 
 
 @pytest.mark.parametrize(
@@ -117,4 +120,4 @@ def test_file_names_of_any_kind_are_tasks(workload: MakeWorkload, tmp_path: Path
     loaded = workload(HEAD + 'tasks: {files: "in/*"}', in__plain="")
     for name in hostile:
         (tmp_path / "workload" / "in" / name).write_text("")
-    assert {row[1] for row in expand(loaded).each()} == {*hostile, "plain"}
+    assert {row[1] for row in expand(loaded, *stages_of(loaded)).each()} == {*hostile, "plain"}

@@ -85,7 +85,7 @@ def test_all_errors_appear_together_each_with_its_line(tmp_path: Path) -> None:
         (HELLO.replace("3", "0"), "4: tasks: should be greater than or equal to 1"),
         (
             HELLO.replace("3", "{repeat: 2, csv: x}"),
-            "4: tasks: needs exactly one of repeat, sweep, zip, list, csv, files, and has repeat and csv",
+            "4: tasks: needs exactly one of repeat, sweep, zip, list, csv, jsonl, files, blobs, random, generator, and has repeat and csv",
         ),
         (
             HELLO.replace("3", "{list: [{a: 1}, {b: 2}]}"),

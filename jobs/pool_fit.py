@@ -1,0 +1,123 @@
+"""Whether a pool can run a workload's tasks, as far as the stack's outputs say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from jobs.errors import Finding
+from jobs.loading import LoadedWorkload
+from jobs.spec_tasks import MultiInstance
+from jobs.stack import Pool
+from jobs.stages import StageView
+
+LONGEST_RELEASE_S = 15 * 60
+
+
+def pool_findings(
+    workload: LoadedWorkload, stages: Sequence[StageView], pool: Pool
+) -> Iterator[Finding]:
+    """What cannot work."""
+    name = workload.spec.pool
+    if pool.identity_id is None:
+        yield workload.finding(
+            f"pool {name!r} has no identity, so its nodes can neither read "
+            "programs nor leave outputs: give it one in the stack's configuration",
+            "pool",
+        )
+    if pool.max_nodes < 1:
+        yield workload.finding(f"pool {name!r} can have no node (max_nodes is 0)", "pool")
+    seen: set[Finding] = set()
+    for stage in stages:
+        for finding in _stage_findings(workload, stage, pool):
+            if finding not in seen:
+                seen.add(finding)
+                yield finding
+    release = workload.spec.release
+    longest = release.wall_clock if release is not None else None
+    if longest is not None and longest.total_seconds() > LONGEST_RELEASE_S:
+        yield workload.finding(
+            "the service ends a release after 15 minutes", "release", "wall_clock"
+        )
+    for key in ("preparation", "release"):
+        node = getattr(workload.spec, key)
+        if node is not None and node.script is not None and pool.os == "windows":
+            yield workload.finding(_NO_SHELL, key, "script")
+
+
+def pool_warnings(counts: Sequence[tuple[StageView, int]], pool: Pool) -> Iterator[str]:
+    """What will work, and slower than somebody may think."""
+    for stage, count in counts:
+        several = stage.spec.multi_instance
+        if several is not None:
+            needed = several.nodes * count
+            if needed > pool.max_nodes:
+                yield (
+                    f"{stage.title or 'the job'}: {count} tasks of {several.nodes} nodes each are "
+                    f"{needed} nodes, and the pool's formula has {pool.max_nodes} at most: "
+                    f"{pool.max_nodes // several.nodes} run at a time"
+                )
+            continue
+        at_once = pool.max_nodes * (pool.task_slots_per_node // max(1, stage.spec.resources.slots))
+        if count > at_once > 0:
+            rounds = -(-count // at_once)
+            yield (
+                f"{stage.title or 'the job'}: {count:,} tasks, and the pool's formula has "
+                f"{pool.max_nodes} nodes at most, for {at_once:,} of them at a time: "
+                f"{rounds:,} rounds"
+            )
+
+
+_NO_SHELL = "is for /bin/sh, and the pool runs Windows: use `command`"
+
+
+def _stage_findings(workload: LoadedWorkload, stage: StageView, pool: Pool) -> Iterator[Finding]:
+    name = workload.spec.pool
+    slots = stage.spec.resources.slots
+    several = stage.spec.multi_instance
+    if slots > pool.task_slots_per_node:
+        yield workload.finding(
+            f"a task wants {slots} slots and a node of pool {name!r} has "
+            f"{pool.task_slots_per_node}: it would wait for ever",
+            *stage.place("resources", "slots"),
+        )
+    if pool.os == "windows":
+        if stage.spec.script is not None:
+            yield workload.finding(_NO_SHELL, *stage.place("script"))
+        if several is not None and several.mpi is not None:
+            yield workload.finding(
+                "MPI is started by /bin/sh, and the pool runs Windows: leave `mpi` out and start "
+                "it in `command`",
+                *stage.place("multi_instance", "mpi"),
+            )
+        for number, entry in enumerate(stage.spec.inputs):
+            if entry.stage is not None:
+                yield workload.finding(
+                    "another stage's outputs are put in place by /bin/sh, and the pool runs "
+                    "Windows",
+                    *stage.place("inputs", number),
+                )
+    if several is not None:
+        yield from _several_nodes(workload, stage, several, pool)
+
+
+def _several_nodes(
+    workload: LoadedWorkload, stage: StageView, several: MultiInstance, pool: Pool
+) -> Iterator[Finding]:
+    name = workload.spec.pool
+    if several.nodes > pool.max_nodes:
+        yield workload.finding(
+            f"a task takes {several.nodes} nodes and pool {name!r} has {pool.max_nodes} at most: "
+            "it would wait for ever",
+            *stage.place("multi_instance", "nodes"),
+        )
+    if several.nodes > 1 and not pool.inter_node_communication:
+        yield workload.finding(
+            f"the nodes of pool {name!r} cannot reach each other: set "
+            "inter_node_communication for it in the stack's configuration",
+            *stage.place("multi_instance"),
+        )
+    if stage.spec.resources.slots != 1:
+        yield workload.finding(
+            "a multi-instance task takes whole nodes: the service takes no slots for it",
+            *stage.place("resources", "slots"),
+        )

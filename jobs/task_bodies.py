@@ -1,0 +1,471 @@
+"""One task as it is sent: its JSON, its id, and the hash of what it does.
+
+The hash is over what the task does (command, environment, files by content, outputs,
+resources, what it waits for), not over the job it is in: the same workload gives the
+same hashes in every job.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import orjson
+
+from jobs.checking import Checked, CheckedStage, own_files
+from jobs.command_lines import (
+    FETCHED,
+    SHARED,
+    command_line,
+    in_place,
+    in_shared_directory,
+    mpi_arguments,
+    script_arguments,
+)
+from jobs.contents import Contents
+from jobs.dependencies import Span, depends_on, within
+from jobs.durations import iso_duration
+from jobs.errors import WorkloadError
+from jobs.exits import acts_on_job, exit_conditions
+from jobs.inputs import InputFiles, NodeFile, url_file
+from jobs.program_package import ProgramPackage
+from jobs.report import REASON_FILE, REASON_VARIABLE
+from jobs.spec_tasks import Container, Input, NodeCommand, Output
+from jobs.spec_values import relative
+from jobs.stages import STAGE_SPAN
+from jobs.templates import Scalar, parse_template
+
+BLOB_PREFIX = "sha256/"
+_CONDITIONS = {"always": "taskcompletion", "succeeded": "tasksuccess", "failed": "taskfailure"}
+_UNBUILT = "0" * 64
+_LOGS = ("stdout.txt", "stderr.txt")
+
+Ran = Sequence[tuple[str, frozenset[int] | None]]
+"""Jobs and the numbers of the tasks that ran in each (None: all), the latest last."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedTask:
+    """A task as it is sent.
+
+    Attributes:
+        index: Position in its stage, from 0.
+        id: Its id: position and content, or its number.
+        name: Display name of a task of a stage, with the hash of what it does; else empty.
+        body: JSON object for the service.
+    """
+
+    index: int
+    id: str
+    body: bytes
+    name: str = ""
+
+
+def blob_name(sha256: str) -> str:
+    """The blob that holds contents: by hash alone, so that equal files are sent once."""
+    return f"{BLOB_PREFIX}{sha256}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where files are, as nodes find them."""
+
+    checked: Checked
+    contents: Mapping[Path, Contents]
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """With which nodes read and write blobs."""
+        return {"resourceId": self.checked.pool.identity_id}
+
+    def program(self, file: NodeFile) -> dict[str, Any]:
+        """A staged file of the program."""
+        return self._staged(file, self.checked.stack.programs_container)
+
+    def data(self, file: NodeFile) -> dict[str, Any]:
+        """A staged input."""
+        return self._staged(file, self.checked.stack.inputs_container)
+
+    def _staged(self, file: NodeFile, container: str) -> dict[str, Any]:
+        contents = self.contents.get(file.local)
+        name = blob_name(_UNBUILT if contents is None else contents.sha256)
+        return {
+            "httpUrl": f"{self.checked.stack.blob_endpoint}/{container}/{name}",
+            "filePath": file.node_path,
+            "fileMode": "0755" if file.executable else "0644",
+            "identityReference": self.identity,
+        }
+
+    def blob(self, container: str, name: str, path: str) -> dict[str, Any]:
+        """A blob of the data account."""
+        return {
+            "httpUrl": f"{self.checked.stack.blob_endpoint}/{container}/{name}",
+            "filePath": path,
+            "identityReference": self.identity,
+        }
+
+    def below(self, container: str, prefix: str, to: str | None) -> dict[str, Any]:
+        """All blobs of the data account whose names begin so."""
+        return {
+            "storageContainerUrl": f"{self.checked.stack.blob_endpoint}/{container}",
+            **({"blobPrefix": prefix} if prefix else {}),
+            **({"filePath": to} if to else {}),
+            "identityReference": self.identity,
+        }
+
+    def remote(self, entry: Input, text: str) -> dict[str, Any]:
+        """An input that is an address or a folder of blobs, its placeholders filled in.
+
+        Raises:
+            ValueError: It names no file.
+        """
+        if entry.blobs is not None:
+            container, _, prefix = text.partition("/")
+            relative(text)
+            return self.below(container, prefix, entry.to)
+        resource = {"httpUrl": text, "filePath": url_file(text, entry.to)}
+        if text.startswith(f"{self.checked.stack.blob_endpoint}/"):
+            resource |= {"identityReference": self.identity}  # type: ignore[dict-item] # a mapping of its own
+        return resource
+
+
+def node_task(places: Places, spec: NodeCommand, inputs: InputFiles) -> dict[str, Any]:
+    """What job preparation and release have in common.
+
+    Raises:
+        ValueError: An address names no file.
+    """
+    variables = places.checked.workload.spec.variables
+    if spec.script is not None:
+        script = parse_template(spec.script, shell_text=True)
+        arguments = script_arguments(script.render(variables, quote=shlex.quote))
+    else:
+        arguments = [parse_template(part).render(variables) for part in spec.command or ()]
+    body: dict[str, Any] = {
+        "commandLine": command_line(arguments, windows=places.checked.pool.os == "windows")
+    }
+    files = [places.data(file) for file in inputs.common]
+    files += [places.remote(entry, text.render(variables)) for entry, text in inputs.remote]
+    if files:
+        body["resourceFiles"] = files
+    if spec.environment:
+        body["environmentSettings"] = [
+            {"name": name, "value": parse_template(value).render(variables)}
+            for name, value in spec.environment.items()
+        ]
+    return body
+
+
+class TaskMaker:
+    """Serialises the tasks of one stage; what all of them share is serialised once."""
+
+    def __init__(
+        self,
+        places: Places,
+        stage: CheckedStage,
+        *,
+        job_id: str,
+        only: frozenset[int] | None = None,
+        ran: Ran = (),
+    ) -> None:
+        """Takes the stage, and for tasks that run again which they are and what ran before."""
+        self._places = places
+        self._stage = stage
+        self._view = stage.view
+        self._job_id = job_id
+        self._only = only
+        self._ran = (*ran, (job_id, only))
+        self._waits: dict[int, tuple[Span, ...]] = {}
+        checked, spec = places.checked, stage.view.spec
+        self._windows = checked.pool.os == "windows"
+        self._command = tuple(parse_template(part) for part in spec.command or ())
+        self._script = (
+            parse_template(spec.script, shell_text=True) if spec.script is not None else None
+        )
+        self._package = ProgramPackage.of(spec.program)
+        several = spec.multi_instance
+        self._several = several
+        self._coordination = tuple(
+            parse_template(part) for part in (several.coordination or () if several else ())
+        )
+        self._environment = [(name, parse_template(v)) for name, v in spec.environment.items()]
+        self._outputs = [(parse_template(o.pattern), o) for o in spec.outputs]
+        self._files = [
+            *(places.program(file) for file in stage.program),
+            *(places.data(file) for file in stage.inputs.common),
+        ]
+        self._fixed = self._shared_members()
+        self._fixed_hash = hashlib.sha256(
+            orjson.dumps([self._files, self._fixed, checked.pool.os])
+        )
+
+    def _shared_members(self) -> dict[str, Any]:
+        checked, spec = self._places.checked, self._view.spec
+        constraints: dict[str, Any] = {
+            "retentionTime": iso_duration(spec.resources.retention),
+            "maxTaskRetryCount": spec.resources.retries,
+        }
+        if spec.resources.wall_clock is not None:
+            constraints["maxWallClockTime"] = iso_duration(spec.resources.wall_clock)
+        members: dict[str, Any] = {"constraints": constraints}
+        if self._package is not None:
+            members["applicationPackageReferences"] = [self._package.reference]
+        if self._several is None:
+            members["requiredSlots"] = spec.resources.slots
+        if spec.container is not None:
+            members["containerSettings"] = _container(spec.container, self._places.identity)
+        rules = [stage.view.spec.on_failure for stage in checked.stages]
+        conditions = exit_conditions(
+            spec.on_failure,
+            on_job=acts_on_job(rules),
+            dependencies=any(stage.dependencies for stage in checked.stages),
+        )
+        if conditions is not None:
+            members["exitConditions"] = conditions
+        return members
+
+    def tasks(self) -> Iterator[PlannedTask]:
+        """Generates the stage's tasks, anew at each call.
+
+        Raises:
+            WorkloadError: A row's values do not fit a placeholder's format, or a generator
+                gives others than before.
+        """
+        index = 0
+        try:
+            for row in self._stage.rows.each():
+                if self._only is None or self._view.task_number(index) in self._only:
+                    yield self._task(index, row)
+                index += 1
+        except ValueError as error:
+            where = self._view.place("tasks")
+            workload = self._places.checked.workload
+            raise WorkloadError([workload.finding(f"task {index}: {error}", *where)]) from error
+
+    def _task(self, index: int, row: tuple[Scalar, ...]) -> PlannedTask:
+        values: dict[str, Scalar] = {
+            **self._places.checked.workload.spec.variables,
+            **{e.stage: e.to or e.stage for e in self._stage.inputs.stages if e.stage},
+            **dict(zip(self._stage.rows.names, row, strict=True)),
+            "index": index,
+        }
+        arguments = self._arguments(values)
+        environment = [(name, template.render(values)) for name, template in self._environment]
+        outputs = [(template.render(values), output) for template, output in self._outputs]
+        own = self._own_files(values)
+        coordination = [template.render(values) for template in self._coordination]
+        waits = self._dependencies(index)
+        content: list[Any] = [arguments, environment, [(p, o.when, o.to) for p, o in outputs], own]
+        etag = self._blob_etag(values)
+        if coordination or waits or etag or self._several or self._stage.inputs.stages:
+            content += [coordination, waits, etag, self._several and self._several.model_dump(),
+                        [e.model_dump() for e in self._stage.inputs.stages]]  # fmt: skip
+        digest = self._fixed_hash.copy()
+        digest.update(orjson.dumps(content))
+        short = digest.hexdigest()[:12]
+        body: dict[str, Any]
+        if self._view.number:
+            task_id = str(self._view.task_number(index))
+            name = f"{self._view.name}/{index} {short}"
+            body = {"id": task_id, "displayName": name}
+        else:
+            task_id = f"{index:07d}-{short}"
+            name = ""
+            body = {"id": task_id}
+        fetched, placed = self._other_stages(index)
+        files = [*self._files, *own, *fetched]
+        if self._several is None:
+            body["commandLine"] = command_line(arguments, windows=self._windows, first=placed)
+            if files:
+                body["resourceFiles"] = files
+        else:
+            body |= self._on_nodes(arguments, coordination, files, placed)
+        body["outputFiles"] = self._output_files(task_id, outputs)
+        settings = [*environment, (REASON_VARIABLE, f"../{REASON_FILE}")]
+        body["environmentSettings"] = [{"name": n, "value": v} for n, v in settings]
+        if needed := depends_on(waits if self._only is None else within(waits, self._only)):
+            body["dependsOn"] = needed
+        body.update(self._fixed)
+        return PlannedTask(index=index, id=task_id, name=name, body=orjson.dumps(body))
+
+    def _arguments(self, values: Mapping[str, Scalar]) -> list[str]:
+        package = self._package
+        if package is not None:
+            values = {**values, **package.values}
+        if self._script is not None:
+            quote = package.quote if package is not None else shlex.quote
+            return script_arguments(self._script.render(values, quote=quote))
+        arguments = [template.render(values) for template in self._command]
+        return arguments if package is None else package.in_shell(arguments)
+
+    def _on_nodes(
+        self,
+        arguments: list[str],
+        coordination: list[str],
+        files: list[dict[str, Any]],
+        placed: list[str],
+    ) -> dict[str, Any]:
+        """The members of a multi-instance task: its files are on all its nodes."""
+        several = self._several
+        assert several is not None  # noqa: S101 - the caller asked
+        started = arguments
+        if several.mpi is not None:
+            names = [name for name, _ in self._environment]
+            started = mpi_arguments(several, arguments, names)
+        first = [] if self._windows else [in_shared_directory()]
+        settings: dict[str, Any] = {
+            "numberOfInstances": several.nodes,
+            "coordinationCommandLine": command_line(
+                coordination or (["cmd", "/c", "exit"] if self._windows else ["true"]),
+                windows=self._windows,
+                first=[*first, *placed],
+            ),
+        }
+        if files:
+            settings["commonResourceFiles"] = files
+        return {
+            "commandLine": command_line(started, windows=self._windows, first=first),
+            "multiInstanceSettings": settings,
+        }
+
+    def _own_files(self, values: Mapping[str, Scalar]) -> list[dict[str, Any]]:
+        places = self._places
+        own = [
+            places.data(file) for file in own_files(places.checked.workload, self._stage, values)
+        ]
+        if self._stage.rows.blobs:
+            path = str(values["file"])
+            blob = self._stage.rows.blobs[path]
+            own.append(places.blob(blob.container, blob.name, path))
+        own += [
+            places.remote(entry, template.render(values))
+            for entry, template in self._stage.inputs.remote
+        ]
+        return own
+
+    def _blob_etag(self, values: Mapping[str, Scalar]) -> str:
+        blobs = self._stage.rows.blobs
+        return blobs[str(values["file"])].etag if blobs else ""
+
+    def _dependencies(self, index: int) -> list[Span]:
+        """Numbers of the tasks that a task waits for."""
+        return [span for waits in self._stage.dependencies for span in waits.numbers(index)]
+
+    def _other_stages(self, index: int) -> tuple[list[dict[str, Any]], list[str]]:
+        """Resource files with what other stages' tasks left, and shell text for them."""
+        resources: list[dict[str, Any]] = []
+        texts: list[str] = []
+        container = self._places.checked.stack.outputs_container
+        for entry in self._stage.inputs.stages:
+            waits = next(d for d in self._stage.dependencies if d.stage.name == entry.stage)
+            wanted = waits.numbers(index)
+            jobs: list[str] = []
+            for job, numbers in self._ran:
+                these = wanted if numbers is None else within(wanted, numbers)
+                if these:
+                    jobs.append(job)
+                resources += [
+                    self._places.below(
+                        container, f"{job}/{prefix}", f"{FETCHED}/{waits.stage.name}"
+                    )
+                    for span in these
+                    for prefix in id_prefixes(*span, whole=waits.count)
+                ]
+            digits = str(waits.stage.number)
+            to = entry.to or waits.stage.name
+            texts.append(in_place(waits.stage.name, digits, to, jobs))
+        return resources, texts
+
+    def _output_files(
+        self, task_id: str, outputs: Iterable[tuple[str, Output]]
+    ) -> list[dict[str, Any]]:
+        stack = self._places.checked.stack
+        folder = f"{self._job_id}/{task_id}"
+        above = f"{SHARED}/" if self._several is not None and not self._windows else ""
+        return [
+            *(
+                self._output(f"../{name}", stack.logs_container, f"{folder}/{name}", "always")
+                for name in _LOGS
+            ),
+            # a wildcard: most tasks give no reason, and what a pattern does not find is no error
+            self._output(f"../{REASON_FILE}*", stack.logs_container, folder, "always"),
+            *(
+                self._output(
+                    f"{above}{pattern}",
+                    stack.outputs_container,
+                    _destination(folder, pattern, output.to),
+                    output.when,
+                )
+                for pattern, output in outputs
+            ),
+        ]
+
+    def _output(self, pattern: str, container: str, path: str, when: str) -> dict[str, Any]:
+        return {
+            "filePattern": pattern,
+            "destination": {
+                "container": {
+                    "containerUrl": f"{self._places.checked.stack.blob_endpoint}/{container}",
+                    "path": path,
+                    "identityReference": self._places.identity,
+                }
+            },
+            "uploadOptions": {"uploadCondition": _CONDITIONS[when]},
+        }
+
+
+def id_prefixes(first: int, last: int, *, whole: int | None = None) -> Iterator[str]:
+    """Beginnings of names `ID/…` that just the ids of a range have.
+
+    All ids have equally many digits, so that numbers that differ in their last digits
+    only are one beginning: 100000000 to 100000099 are `1000000`.
+
+    Args:
+        first: Of the range.
+        last: Of the range.
+        whole: Tasks of the stage, if known: all of them are the stage's beginning.
+    """
+    if whole is not None and last - first + 1 == whole:
+        yield str(first // STAGE_SPAN)
+        return
+    number = first
+    while number <= last:
+        size = 1
+        while number % (size * 10) == 0 and number + size * 10 - 1 <= last:
+            size *= 10
+        yield f"{number}/" if size == 1 else str(number // size)
+        number += size
+
+
+def _container(spec: Container, identity: dict[str, Any]) -> dict[str, Any]:
+    settings: dict[str, Any] = {"imageName": spec.image}
+    if spec.run_options:
+        settings["containerRunOptions"] = spec.run_options
+    if spec.registry is not None:
+        settings["registry"] = {"registryServer": spec.registry, "identityReference": identity}
+    if spec.working_directory == "image":
+        settings["workingDirectory"] = "containerImageDefault"
+    return settings
+
+
+def _destination(folder: str, pattern: str, to: str | None) -> str:
+    """Where what a pattern matches goes, so that it keeps its path in the task's directory.
+
+    Without a wildcard the service takes it for the blob's name; with one, for the
+    directory to which it appends the path from the first part with a wildcard on.
+    """
+    parts = PurePosixPath(pattern).parts
+    fixed: list[str] = []
+    for part in parts:
+        if glob.has_magic(part):
+            break
+        fixed.append(part)
+    if to is None:
+        return "/".join([folder, *fixed])
+    inside = fixed[-1:] if len(fixed) == len(parts) else []
+    return "/".join([folder, *PurePosixPath(to).parts, *inside])

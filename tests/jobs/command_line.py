@@ -1,0 +1,107 @@
+"""The command line, run against the emulator and Azurite: fixtures for end-to-end tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ESTATE = Path(__file__).with_name("estate.py")
+
+
+@pytest.fixture(scope="module")
+def estate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An emulator with a pool; its local directory."""
+    local = tmp_path_factory.mktemp("estate")
+    log = (local / "log").open("w")
+    process = subprocess.Popen(
+        [sys.executable, ESTATE],
+        cwd=ROOT,
+        env={**os.environ, "HPC_LOCAL_DIR": str(local), "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        if not process.stdout.readline():
+            pytest.fail((local / "log").read_text())
+        yield local
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()
+        process.wait(30)
+        process.stdout.close()  # type: ignore[union-attr] # a pipe was asked for
+        log.close()
+
+
+@dataclass
+class Directory:
+    """A directory with a workload in which commands are run."""
+
+    path: Path
+    environment: dict[str, str]
+
+    def write(self, text: str, **files: str) -> None:
+        (self.path / "job.yaml").write_text(dedent(text), encoding="utf-8")
+        for name, content in files.items():
+            (self.path / name.replace("_DOT_", ".")).write_text(content, encoding="utf-8")
+
+    def start(self, *arguments: str, module: str = "jobs") -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            cwd=self.path,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def jobs(self, *arguments: str, code: int = 0, module: str = "jobs") -> tuple[str, str]:
+        """Runs a command and demands its exit code; stdout and stderr."""
+        with self.start(*arguments, module=module) as process:
+            try:
+                out, err = process.communicate(timeout=60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                out, err = process.communicate()
+        assert process.returncode == code, f"{out}\n{err}"
+        assert "Traceback" not in err
+        return out, err
+
+    def json(self, *arguments: str, code: int = 0) -> dict[str, Any]:
+        value = json.loads(self.jobs(*arguments, "--json", code=code)[0])
+        assert isinstance(value, dict)
+        return value
+
+
+@pytest.fixture
+def directory(estate: Path, tmp_path: Path) -> Directory:
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("JOBS_", "AZURE_"))
+    }
+    path = tmp_path / 'it\'s a "work" dir'
+    path.mkdir()
+    return Directory(
+        path,
+        {
+            **environment,
+            "HPC_LOCAL_DIR": str(estate),
+            "PYTHONPATH": str(ROOT),
+            "JOBS_STACK": "local",
+            "COLUMNS": "80",
+        },
+    )

@@ -1,0 +1,162 @@
+"""Files with stages, through the real command line, the emulator and Azurite."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Directory = Any  # the fixture of command_line.py, which importlib mode cannot name
+pytestmark = pytest.mark.slow
+
+FAN = """\
+    name: fan
+    pool: cpu
+    stages:
+      total:
+        after: square
+        inputs: [{from: square}]
+        script: cat {square}/*/n.txt | awk '{ s += $1 } END { print s }' > total.txt
+        outputs: [total.txt]
+      square:
+        script: echo $(({x} * {x})) > n.txt; test -e skip || true
+        outputs: [n.txt]
+        tasks: {sweep: {x: [1, 2, 3]}}
+    check: [sh, -c, 'test "$(cat outputs/*/total.txt)" = 14']
+    """
+
+
+def results_of(directory: Directory) -> Path:
+    return max((directory.path / "results").iterdir(), key=lambda path: path.stat().st_mtime)
+
+
+def test_what_many_tasks_write_one_task_adds_up(directory: Directory) -> None:
+    directory.write(FAN)
+    out, _ = directory.jobs("job.yaml", module="jobs.run")
+    assert "4 of 4 succeeded" in out
+    names = {path.name for path in (results_of(directory) / "outputs").iterdir()}
+    assert names == {"100000000", "100000001", "100000002", "110000000"}
+
+
+PAIRS = """\
+    name: pairs
+    pool: cpu
+    stages:
+      first:
+        script: echo {index} > out; exit {code}
+        outputs: [out]
+        tasks: {list: [{code: 0}, {code: 3}, {code: 4}, {code: 0}]}
+        on_failure: {3: continue}
+      second:
+        after: {first: each}
+        inputs: [{from: first, to: in/put}]
+        script: cat in/put/*/out
+        tasks: 4
+      halves:
+        after: {first: {groups: 2}}
+        command: echo {index}
+        tasks: 2
+      last:
+        after: {second: {tasks: "0-1,3"}, last: previous}
+        command: echo {index}
+        tasks: 3
+    """
+
+
+def test_dependencies_and_exit_conditions_decide_what_runs(directory: Directory) -> None:
+    directory.write(PAIRS)
+    _, err = directory.jobs("job.yaml", module="jobs.run", code=1)
+    assert "2 tasks cannot run: what they wait for failed; the job is ended" in err
+    results = results_of(directory)
+    logs = {
+        path.name: (path / "stdout.txt").read_text().strip()
+        for path in (results / "logs").iterdir()
+        if path.name[:2] != "10"
+    }
+    assert logs == {
+        "110000000": "0", "110000001": "1", "110000003": "3",
+        "120000000": "0",
+        "130000000": "0", "130000001": "1", "130000002": "2",
+    }  # fmt: skip
+    report = json.loads((results / "report.json").read_text())
+    assert (report["succeeded"], report["tasks"]) == (9, 13)
+
+
+FLAKY = """\
+    name: flaky
+    pool: cpu
+    variables: {broken: 1}
+    stages:
+      part:
+        script: echo {x} > n.txt; test {x} != {broken}
+        outputs: [n.txt]
+        tasks: {sweep: {x: [1, 2, 3]}}
+      sum:
+        after: part
+        inputs: [{from: part}]
+        script: cat part/*/n.txt | xargs
+        tasks: 1
+    """
+
+
+def test_a_rerun_takes_what_succeeded_before_and_what_succeeds_now(directory: Directory) -> None:
+    directory.write(FLAKY)
+    directory.jobs("job.yaml", module="jobs.run", code=1)
+    directory.write(FLAKY.replace("broken: 1", "broken: 0").replace("echo {x}", "echo 7"))
+    directory.jobs("rerun", "last")
+    logs = results_of(directory) / "logs"
+    assert (logs / "110000000" / "stdout.txt").read_text().split() == ["7", "2", "3"]
+
+
+def test_a_task_may_end_the_job(directory: Directory) -> None:
+    directory.write(
+        """\
+        name: stop
+        pool: cpu
+        script: test {x} = 0 || exit 9; sleep 60
+        tasks: {sweep: {x: [0, 1]}}
+        on_failure: {9: stop}
+        """
+    )
+    value = directory.json("run", "job.yaml", code=1)
+    assert value["report"]["elapsed_s"] < 50
+
+
+def test_nodes_are_prepared_once_and_released(directory: Directory, tmp_path: Path) -> None:
+    released = tmp_path / "released"
+    directory.write(
+        f"""\
+        name: prepared
+        pool: cpu
+        preparation:
+          script: cat data.txt > ready.txt
+          inputs: [data.txt]
+        release: sh -c "echo done >> {released}"
+        script: cat "${{AZ_BATCH_JOB_PREP_WORKING_DIR}}/ready.txt"
+        tasks: 3
+        check: [sh, -c, 'test "$(cat logs/*/stdout.txt | xargs)" = "42 42 42"']
+        """,
+        data_DOT_txt="42\n",
+    )
+    directory.jobs("job.yaml", module="jobs.run")
+    assert set(released.read_text().split()) == {"done"}
+
+
+def test_a_generator_and_draws_make_tasks(directory: Directory) -> None:
+    directory.write(
+        """\
+        name: made
+        pool: cpu
+        variables: {n: 3}
+        command: echo {side} {area} {x}
+        tasks: [{generator: "cases:squares"}, {random: {count: 1, seed: 5, parameters: {x: {integers: [3, 3]}}}}]
+        """,
+        cases_DOT_py="def squares(n):\n    for side in range(n):\n"
+        "        yield {'side': side, 'area': side * side}\n",
+    )
+    directory.jobs("job.yaml", module="jobs.run")
+    logs = results_of(directory) / "logs"
+    lines = sorted(path.read_text().strip() for path in logs.glob("*/stdout.txt"))
+    assert lines == ["0 0 3", "1 1 3", "2 4 3"]
