@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import obstore
 import obstore.exceptions as blob_errors
@@ -20,7 +20,11 @@ from azure.storage.blob import ContainerClient
 from obstore.store import AzureStore
 
 from jobs.errors import NotFoundError
+from jobs.large_blobs import LARGE_BYTES, get_in_ranges, put_in_blocks
 from jobs.translate import blob_errors_translated
+
+if TYPE_CHECKING:
+    from obstore import GetResult
 
 _LIST_CHUNK = 5000
 _PART_BYTES = 8 << 20
@@ -103,12 +107,17 @@ class ObstoreContainer:
 
     def put(self, name: str, path: Path) -> None:
         """Sends a file."""
+        size = path.stat().st_size
         with blob_errors_translated(f"uploading {path.name} to container {self._name}"):
+            if size >= LARGE_BYTES:
+                with self._fallback() as client:
+                    put_in_blocks(client.get_blob_client(name), path)
+                return
             obstore.put(
                 self._store,
                 name,
                 path,
-                use_multipart=path.stat().st_size > _PART_BYTES,
+                use_multipart=size > _PART_BYTES,
                 chunk_size=_PART_BYTES,
                 max_concurrency=_PARTS_AT_ONCE,
             )
@@ -116,21 +125,14 @@ class ObstoreContainer:
     def get(self, name: str, path: Path) -> int:
         """Fetches a blob."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".part-")
-        size = 0
-        try:
-            with (
-                blob_errors_translated(f"downloading {name} from container {self._name}"),
-                os.fdopen(handle, "wb") as stream,
-            ):
-                for chunk in obstore.get(self._store, name).stream(min_chunk_size=1 << 20):
-                    stream.write(chunk)
-                    size += len(chunk)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-        return size
+        with blob_errors_translated(f"downloading {name} from container {self._name}"):
+            got = obstore.get(self._store, name)
+            size, etag = got.meta["size"], got.meta["e_tag"]
+            if size >= LARGE_BYTES and etag:
+                del got  # its stream would be read to the end for nothing
+                get_in_ranges(self._store, name, path, size=size, etag=etag)
+                return size
+            return _written(got, path)
 
     def delete(self, name: str) -> None:
         """Removes a blob."""
@@ -139,3 +141,19 @@ class ObstoreContainer:
             blob_errors_translated(f"deleting {name} from container {self._name}"),
         ):
             obstore.delete(self._store, name)
+
+
+def _written(got: GetResult, path: Path) -> int:
+    """Writes what comes to a file that appears when it is whole; its size."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".part-")
+    size = 0
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            for chunk in got.stream(min_chunk_size=1 << 20):
+                stream.write(chunk)
+                size += len(chunk)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return size

@@ -93,13 +93,23 @@ def from_code(
 
 @contextmanager
 def blob_errors_translated(doing: str) -> Iterator[None]:
-    """Turns what obstore raises into `ServiceError`s that say what was being done."""
+    """Turns what obstore and storage's SDK raise into `ServiceError`s that say what was done."""
     try:
         yield
     except (blob_errors.BaseError, FileNotFoundError, PermissionError) as error:
         # obstore raises Python's own errors for 404, which a local file may raise too
         if isinstance(error, OSError) and "Debug source" not in str(error):
             raise
+        raise _from_blobs(error, doing) from error
+    except (ServiceRequestError, ServiceResponseError) as error:
+        raise UnavailableError(f"{doing}: storage does not answer: {_first(error)}") from error
+    except ClientAuthenticationError as error:
+        if error.status_code is not None:
+            raise _from_blobs(error, doing) from error
+        raise CredentialError(
+            f"{doing}: no credential: {_first(error)}. Azure: az login"
+        ) from error
+    except HttpResponseError as error:
         raise _from_blobs(error, doing) from error
     except AzureError as error:
         raise CredentialError(
@@ -112,6 +122,8 @@ def _from_blobs(error: Exception, doing: str) -> ServiceError:
     text = str(error)
     status = int(found[1]) if (found := _STATUS.search(text)) else None
     code = found[1] if (found := _CODE.search(text)) else ""
+    if isinstance(error, HttpResponseError):
+        status, code = error.status_code, getattr(error, "error_code", None) or code
     said = f"{code}: {found[1]}" if (found := _MESSAGE.search(text)) else _first(error)
     refused = (blob_errors.PermissionDeniedError, blob_errors.UnauthenticatedError)
     if status in {401, 403} or isinstance(error, refused):
