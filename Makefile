@@ -5,10 +5,10 @@ BIN := .venv/bin
 SETUP := @$(PYTHON) -m bootstrap
 PYTEST := $(BIN)/python -m pytest --quiet --numprocesses logical --dist worksteal
 
-.PHONY: help setup demo test test-fast lint format lock clean
+.PHONY: help setup demo test test-fast test-clients lint format lock clean
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Check the prerequisites, install what is pinned; nothing to do takes under a second
 	$(SETUP)
@@ -23,7 +23,12 @@ test: ## Run all tests, the real engine among them, and measure branch coverage
 
 test-fast: ## Run the tests that take no engine and no time
 	$(SETUP)
-	@$(PYTEST) -m "not slow and not engine"
+	@$(PYTEST) -m "not slow and not engine and not clients"
+
+test-clients: ## Install other clients (az, azure-batch 14, JavaScript) and test with them
+	$(SETUP)
+	@$(BIN)/python -m tests.clients.install
+	@$(BIN)/python -m pytest --quiet -m clients tests/clients
 
 lint: ## Check format, style and types
 	$(SETUP)

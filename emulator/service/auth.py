@@ -2,8 +2,9 @@
 
 The string to sign is documented under "Authenticate requests to the Azure Batch
 service": verb, eleven headers, the `ocp-` headers, account with the path as it was
-sent, and the query. Clients differ in whether they lower the query's names; both are
-taken. A wrong signature is logged with the string that was signed, never with a key.
+sent, and the query. Clients differ in whether they lower the query's names, and in what
+they sign for the length of no body; each is taken. A wrong signature is logged with the
+string that was signed, never with a key.
 
 A token says who asks, not which account is meant. Azure knows that by the host, whose
 first label is the account; here it is the first of these that names one: the path's
@@ -69,6 +70,7 @@ def string_to_sign(
     raw_path: str,
     query: Iterable[tuple[str, str]],
     headers: Mapping[str, str],
+    no_length: str = "0",
 ) -> str:
     """What a client signs.
 
@@ -78,10 +80,12 @@ def string_to_sign(
         raw_path: Still percent-encoded.
         query: Decoded names and values, in the request's order.
         headers: Lower-case names.
+        no_length: What stands for the length that a request without a body does not tell;
+            always nothing for GET and HEAD.
     """
     signed = [headers.get(name, "") for name in _SIGNED_HEADERS]
     if method not in _BODYLESS and not signed[2]:
-        signed[2] = "0"
+        signed[2] = no_length
     ocp = sorted((n, v) for n, v in headers.items() if n.startswith("ocp-") and v)
     parameters: dict[str, str] = {}
     for name, value in query:
@@ -160,9 +164,15 @@ def authenticate(
     lowered = [(n.lower(), v) for n, v in query]
     texts = [
         string_to_sign(
-            method=method, account=name, raw_path=raw_path, query=names, headers=headers
+            method=method,
+            account=name,
+            raw_path=raw_path,
+            query=names,
+            headers=headers,
+            no_length=no_length,
         )
         for names in ((query, lowered) if lowered != query else (query,))
+        for no_length in _no_lengths(method, headers)
     ]
     matches = [
         hmac.compare_digest(hmac.digest(key, text.encode(), hashlib.sha256), claimed)
@@ -175,6 +185,11 @@ def authenticate(
             f" signature. Server used following string to sign: {texts[0]!r}."
         )
     return name
+
+
+def _no_lengths(method: str, headers: Mapping[str, str]) -> tuple[str, ...]:
+    """What clients sign for a length that is not told: Python's a zero, JavaScript's nothing."""
+    return ("0",) if method in _BODYLESS or headers.get("content-length") else ("0", "")
 
 
 def _meant(accounts: Mapping[str, bytes], address: Address) -> str:

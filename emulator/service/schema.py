@@ -31,6 +31,7 @@ REQUIRED: Final = object()
 
 _PROTOCOL = "Microsoft.Azure.Batch.Protocol.Entities.Container"
 _INT32 = 2**31 - 1
+_DIGITS = re.compile(r"\s*[+-]?[0-9]{1,10}\s*")
 
 
 def malformed(reason: str) -> Refused:
@@ -61,9 +62,11 @@ def text(*, most: int | None = None, pattern: str | None = None, least: int = 0)
 
 
 def integer(least: int = -_INT32 - 1, most: int = _INT32) -> Check:
-    """A 32-bit integer within bounds."""
+    """A 32-bit integer within bounds; a string of its digits is one, too: `az batch` sends it."""
 
     def check(value: Any, name: str) -> int:
+        if isinstance(value, str) and _DIGITS.fullmatch(value):
+            value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
             raise _literal(value, "Edm.Int32")
         if not least <= value <= most:
@@ -74,7 +77,9 @@ def integer(least: int = -_INT32 - 1, most: int = _INT32) -> Check:
 
 
 def boolean(value: Any, _name: str) -> bool:
-    """True or false."""
+    """True or false; the words in a string are taken, too."""
+    if isinstance(value, str) and value.strip().lower() in {"true", "false"}:
+        return value.strip().lower() == "true"
     if not isinstance(value, bool):
         raise _literal(value, "Edm.Boolean")
     return value
