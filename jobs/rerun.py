@@ -6,14 +6,17 @@ takes no more. They keep their positions, so that of each task the latest attemp
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from jobs.errors import InputError
+from jobs.looks import Look, TaskEnd
 from jobs.results import DEFAULT_ROOT, Attempt, Manifest, ResultTree, tree_of
 from jobs.selection import Selection, position, positions_of
 from jobs.service import BatchService
-from jobs.watch import Look, TaskEnd, Watcher
+from jobs.stages import task_numbers
+from jobs.task_bodies import Ran
+from jobs.watch import Watcher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,10 +26,12 @@ class Ends:
     Attributes:
         latest: Of each task, its latest attempt, if that is over.
         earlier: The attempts before.
+        stages: Tasks of each stage, as the first job had them, if there were several.
     """
 
     latest: tuple[TaskEnd, ...]
     earlier: tuple[TaskEnd, ...]
+    stages: Mapping[str, int] = field(default_factory=dict)
 
 
 def superseded(attempts: Iterable[Attempt]) -> frozenset[int]:
@@ -40,6 +45,19 @@ def earlier_jobs(manifest: Manifest) -> Iterator[tuple[str, frozenset[int]]]:
         yield job_id, superseded(manifest.attempts[number:])
 
 
+def ran_before(tree: ResultTree, job_id: str | None = None) -> Ran:
+    """The jobs of a result tree but `job_id`, with the numbers that each ran; the first: all."""
+    manifest = tree.read_manifest()
+    return (
+        (manifest.job_id, None),
+        *(
+            (attempt.job_id, positions_of(attempt.tasks))
+            for attempt in manifest.attempts
+            if attempt.job_id != job_id
+        ),
+    )
+
+
 def all_ends(manifest: Manifest, current: Collection[TaskEnd], service: BatchService) -> Ends:
     """How the tasks ended, over all attempts; `current` are those of the current job.
 
@@ -48,12 +66,14 @@ def all_ends(manifest: Manifest, current: Collection[TaskEnd], service: BatchSer
     """
     latest = list(current)
     earlier: list[TaskEnd] = []
+    stages: Mapping[str, int] = {}
     for job_id, gone in earlier_jobs(manifest):
         watcher = Watcher(service=service, job_id=job_id)
         watcher.look()
+        stages = stages or watcher.stage_totals
         for end in watcher.ends.values():
             (earlier if position(end.id) in gone else latest).append(end)
-    return Ends(latest=tuple(latest), earlier=tuple(earlier))
+    return Ends(latest=tuple(latest), earlier=tuple(earlier), stages=stages)
 
 
 def chosen(
@@ -62,6 +82,8 @@ def chosen(
     ends: Ends,
     selection: Selection,
     exit_codes: Collection[int] = (),
+    *,
+    canceled: bool = False,
 ) -> frozenset[int]:
     """Positions of the tasks that are to run again.
 
@@ -80,12 +102,26 @@ def chosen(
         for end in ends.latest
         if selection.has(end.id)
         and (not selection.failed or not end.succeeded)
-        and (not exit_codes or end.exit_code in exit_codes)
+        and (
+            not (exit_codes or canceled)
+            or end.exit_code in exit_codes
+            or (canceled and was_canceled(end))
+        )
     }
-    if selection.failed and not exit_codes:
+    if selection.failed and (canceled or not exit_codes):
         known = {position(end.id) for end in ends.latest}
-        found |= {number for number in range(manifest.tasks) if number not in known}
+        counts = ends.stages or {stage.name: stage.total for stage in look.stages}
+        found |= {n for n in task_numbers(counts, manifest.tasks) if n not in known}
     return frozenset(found - {-1})
+
+
+def was_canceled(end: TaskEnd) -> bool:
+    """Whether a task was ended from outside, and not by itself or one of its own limits.
+
+    The service says `TaskEnded` of those that run when their job or they are terminated
+    (TaskFailureInformation of the Batch API).
+    """
+    return not end.succeeded and end.failure.startswith("TaskEnded")
 
 
 def next_job_id(manifest: Manifest) -> str:
