@@ -57,8 +57,11 @@ class Container(Protocol):
         """Sends a file, in parts where it is large."""
         ...
 
-    def get(self, name: str, path: Path) -> int:
-        """Fetches a blob into a file that appears when it is whole; its size."""
+    def get(self, name: str, path: Path, listed: Blob | None = None) -> int:
+        """Fetches a blob into a file that appears when it is whole; its size.
+
+        `listed` is what a listing told of it, so that a large one is fetched in parts.
+        """
         ...
 
     def delete(self, name: str) -> None:
@@ -122,17 +125,15 @@ class ObstoreContainer:
                 max_concurrency=_PARTS_AT_ONCE,
             )
 
-    def get(self, name: str, path: Path) -> int:
+    def get(self, name: str, path: Path, listed: Blob | None = None) -> int:
         """Fetches a blob."""
         path.parent.mkdir(parents=True, exist_ok=True)
         with blob_errors_translated(f"downloading {name} from container {self._name}"):
-            got = obstore.get(self._store, name)
-            size, etag = got.meta["size"], got.meta["e_tag"]
-            if size >= LARGE_BYTES and etag:
-                del got  # its stream would be read to the end for nothing
-                get_in_ranges(self._store, name, path, size=size, etag=etag)
-                return size
-            return _written(got, path)
+            if listed is None or listed.size < LARGE_BYTES:
+                return _written(obstore.get(self._store, name), path)
+            etag = f'"{listed.etag}"'
+            get_in_ranges(self._store, name, path, size=listed.size, etag=etag)
+            return listed.size
 
     def delete(self, name: str) -> None:
         """Removes a blob."""

@@ -142,7 +142,7 @@ def _collect(
 def _fetched(container: Container, wanted: list[tuple[Blob, Path]]) -> Iterator[tuple[Blob, int]]:
     def fetch(item: tuple[Blob, Path]) -> tuple[Blob, int]:
         blob, path = item
-        size = container.get(blob.name, path)
+        size = container.get(blob.name, path, blob)
         if size != blob.size:
             path.unlink(missing_ok=True)
             raise UnavailableError(

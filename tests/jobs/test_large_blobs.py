@@ -232,7 +232,10 @@ def test_staging_and_collecting_take_the_large_way_from_a_size_on(
     monkeypatch.setattr("jobs.blobs.LARGE_BYTES", SIZE)
     found = session.container("inputs")
     found.put("large", file)
-    assert found.get("large", tmp_path / "back") == SIZE
+    (listed,) = [blob for blob in found.list("") if blob.name == "large"]
+    ranges = Counting(monkeypatch)
+    assert found.get("large", tmp_path / "back", listed) == SIZE
+    assert ranges.asked == len(blocks_of(SIZE))
     assert (tmp_path / "back").read_bytes() == file.read_bytes()
     with Clients(session.stack).container_client("inputs") as client:
         committed, _ = client.get_blob_client("large").get_block_list("committed")

@@ -81,7 +81,7 @@ class Changing:
         assert name.startswith("sha256/")
         path.write_bytes(b"something else")
 
-    def get(self, name: str, path: Path) -> int:
+    def get(self, name: str, path: Path, listed: Blob | None = None) -> int:
         raise NotImplementedError
 
     def delete(self, name: str) -> None:
