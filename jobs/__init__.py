@@ -7,4 +7,86 @@ One direction, one module a step:
 `jobs` knows the estate by its stack outputs alone (`jobs.stack`): it imports neither
 Pulumi nor the packages that declare Azure, and cannot tell Azure from the emulator
 except by the values of those outputs.
+
+For programs (docs/python-api.md):
+
+    from jobs import Client
+
+    job = Client(stack="local").submit("job.yaml", variables={"n": 100})
+    job.wait()
+
+The names below are loaded when they are asked for: the command line starts without them.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jobs.checking import Checked
+    from jobs.client import Client, Job, open_job
+    from jobs.collect import Collected
+    from jobs.errors import (
+        CredentialError,
+        InputError,
+        JobsError,
+        ServiceError,
+        TaskFailureError,
+        UnfinishedError,
+    )
+    from jobs.explain import Explanation
+    from jobs.finishing import LimitReachedError
+    from jobs.listing import JobRow
+    from jobs.logs import LogLine
+    from jobs.looks import Look, TaskEnd
+    from jobs.plan import JobPlan
+    from jobs.report import Report
+    from jobs.reporting import Reported
+
+__all__ = [
+    "Checked",
+    "Client",
+    "Collected",
+    "CredentialError",
+    "Explanation",
+    "InputError",
+    "Job",
+    "JobPlan",
+    "JobRow",
+    "JobsError",
+    "LimitReachedError",
+    "LogLine",
+    "Look",
+    "Report",
+    "Reported",
+    "ServiceError",
+    "TaskEnd",
+    "TaskFailureError",
+    "UnfinishedError",
+    "open_job",
+]
+
+_PLACES = {
+    "Checked": "checking",
+    "Client": "client",
+    "Job": "client",
+    "open_job": "client",
+    "Collected": "collect",
+    "Explanation": "explain",
+    "LimitReachedError": "finishing",
+    "JobRow": "listing",
+    "LogLine": "logs",
+    "Look": "looks",
+    "TaskEnd": "looks",
+    "JobPlan": "plan",
+    "Report": "report",
+    "Reported": "reporting",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, from the module that has it."""
+    if name not in __all__:
+        raise AttributeError(f"module 'jobs' has no attribute {name!r}")
+    return getattr(import_module(f"jobs.{_PLACES.get(name, 'errors')}"), name)

@@ -72,5 +72,5 @@ def _options(verb: Any) -> Iterator[str]:
 def _takers(verbs: Mapping[str, Any]) -> Iterator[str]:
     """Verbs whose first argument is a job."""
     for name, verb in verbs.items():
-        if any(p.name == "job" and p.param_type_name == "argument" for p in verb.params):
+        if any(p.name in {"job", "jobs"} and p.param_type_name == "argument" for p in verb.params):
             yield name

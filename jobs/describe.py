@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from itertools import islice
+from pathlib import Path
 
 import orjson
 
 from jobs.checking import Checked
 from jobs.consent import most_per_hour
+from jobs.contents import Contents
 from jobs.errors import EXIT_OK
-from jobs.plan import plan
+from jobs.plan import JobPlan, plan
 from jobs.prices import money
 from jobs.session import content_cache
 from jobs.stage import contents_of
@@ -22,10 +24,8 @@ _PLANNED_BUILD = "not built yet: ids are provisional"
 
 def describe(options: RunOptions, terminal: Terminal) -> int:
     """`--dry-run`: the job as it would be sent. Asks no service, builds nothing."""
-    checked = checked_workload(options)
-    with content_cache() as cache:
-        contents = contents_of(checked, cache)
-    job = plan(checked, contents, job_id=options.job_id or new_job_id(checked.workload))
+    job, contents = planned(options)
+    checked = job.checked
     tasks = job.tasks()
     first = list(islice(tasks, 2))
     last = list(deque(tasks, maxlen=1))
@@ -51,6 +51,7 @@ def describe(options: RunOptions, terminal: Terminal) -> int:
         f"tasks    {job.count:,}, each {counted(slots, 'slot')}",
         f"files    {len(contents)}, {size_text(sizes)} to stage at most"
         + (f"; {_PLANNED_BUILD}" if job.unbuilt else ""),
+        *(f"package  {one}" for one in checked.packages),
         f"nodes    {pool.min_nodes} to {pool.max_nodes} of {pool.vm_size}, {_price(checked)}",
     )
     for task in (*first, *last):
@@ -58,6 +59,19 @@ def describe(options: RunOptions, terminal: Terminal) -> int:
         terminal.show(f"task     {task.id}: {line}")
     terminal.show("", "Nothing was sent (--dry-run). The whole of it: --json")
     return EXIT_OK
+
+
+def planned(options: RunOptions) -> tuple[JobPlan, dict[Path, Contents]]:
+    """The job as it would be sent, and what is in its files. Builds and sends nothing.
+
+    Raises:
+        InputError: With every finding.
+    """
+    checked = checked_workload(options)
+    with content_cache() as cache:
+        contents = contents_of(checked, cache)
+    job_id = options.job_id or new_job_id(checked.workload)
+    return plan(checked, contents, job_id=job_id), contents
 
 
 def _price(checked: Checked) -> str:

@@ -11,12 +11,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from jobs.blobs import Container
 from jobs.errors import InputError, NotFoundError, ServiceError
-from jobs.looks import task_end
+from jobs.looks import moment_of, task_end
 from jobs.report import REASON_BYTES, REASON_FILE, one_line
 from jobs.results import ResultTree
 from jobs.selection import Selection
@@ -76,8 +77,13 @@ class LogReader:
     tree: ResultTree
     container: Container
 
-    def tasks(self, selection: Selection) -> Iterator[TaskState]:
-        """The selected tasks, in order; few positions are asked for by name."""
+    def tasks(self, selection: Selection, since: datetime | None = None) -> Iterator[TaskState]:
+        """The selected tasks, in order; few positions are asked for by name.
+
+        Args:
+            selection: Which.
+            since: Only those that started, ended or changed otherwise from then on.
+        """
         query = {"$select": "id,state,stateTransitionTime,executionInfo"}
         if condition := _condition(selection):
             query["$filter"] = condition
@@ -85,6 +91,8 @@ class LogReader:
         for task in self.service.pages(path, f"listing tasks of {self.job_id}", **query):
             ended = task["state"] == "completed"
             failed = ended and not task_end(task).succeeded
+            if since is not None and moment_of(task["stateTransitionTime"]) < since:
+                continue
             if selection.has(task["id"]) and (failed or not selection.failed):
                 yield TaskState(id=task["id"], state=task["state"], failed=failed)
 
@@ -176,6 +184,38 @@ class LogReader:
             except NotFoundError:
                 return
             yield from _file_pieces(path, start)
+
+
+def read_logs(
+    reader: LogReader,
+    selection: Selection,
+    sources: Iterable[str] = SOURCES,
+    *,
+    follow: bool = False,
+    tail: int | None = None,
+    search: str | None = None,
+    since: datetime | None = None,
+) -> Iterator[LogLine]:
+    """What tasks printed so far, task by task; or, with `follow`, as they print it.
+
+    Raises:
+        InputError: `search` is no regular expression; at once.
+    """
+    chosen = tuple(sources)
+    if follow:
+        lines = reader.follow(selection, chosen, tail=tail)
+    else:
+        lines = (
+            line
+            for task in reader.tasks(selection, since)
+            for source in chosen
+            for line in _last(reader.lines(task, source), tail)
+        )
+    return lines if search is None else searched(lines, search)
+
+
+def _last(lines: Iterator[LogLine], number: int | None) -> Iterable[LogLine]:
+    return lines if number is None else deque(lines, maxlen=number)
 
 
 def searched(lines: Iterable[LogLine], pattern: str) -> Iterator[LogLine]:

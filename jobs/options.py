@@ -1,13 +1,38 @@
-"""Options that several verbs have: each with its variable, its help and its type."""
+"""Options that several verbs have, each with its help and its type; and their variables.
+
+Every option of every verb is a variable, too: `VerbCommand` names it after the option's
+longest name (`--max-fails`: `JOBS_MAX_FAILS`). Two names are taken, by what a command of
+`--on-finish` finds in its environment: those options have others.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperOption
 
 from jobs.durations import parse_duration
+
+_TAKEN = {"JOBS_REPORT": "JOBS_REPORT_FILE", "JOBS_FAILED": "JOBS_ONLY_FAILED"}
+
+
+class VerbCommand(TyperCommand):
+    """A verb whose every option is a variable, too."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """As typer's own; then names the variables."""
+        super().__init__(*args, **kwargs)
+        for parameter in self.params:
+            if isinstance(parameter, TyperOption) and parameter.envvar is None:
+                parameter.envvar = variable_of(parameter.opts)
+
+
+def variable_of(names: list[str]) -> str:
+    """The variable of an option: `JOBS_MAX_FAILS` of `--max-fails`."""
+    word = max(names, key=len).lstrip("-").replace("-", "_").upper()
+    return _TAKEN.get(f"JOBS_{word}", f"JOBS_{word}")
 
 
 def _duration(text: str) -> float:
@@ -25,8 +50,13 @@ JobArgument = Annotated[
 ]
 JobOption = Annotated[
     str,
-    typer.Option(
-        "--job", "-j", envvar="JOBS_JOB", help="Job id, its beginning, or `last`.", metavar="JOB"
+    typer.Option("--job", "-j", help="Job id, its beginning, or `last`.", metavar="JOB"),
+]
+JobsArgument = Annotated[
+    str,
+    typer.Argument(
+        help="Job ids or beginnings, `last`, `all`, or numbers counted from the last (`1-3`).",
+        metavar="JOBS",
     ),
 ]
 TasksArgument = Annotated[
@@ -37,17 +67,50 @@ MaxFailsOption = Annotated[
     int | None,
     typer.Option(
         "--max-fails",
-        envvar="JOBS_MAX_FAILS",
         min=1,
         metavar="N",
         help="End the job once N tasks have failed.",
+    ),
+]
+MaxCostOption = Annotated[
+    float | None,
+    typer.Option(
+        "--max-cost",
+        min=0,
+        metavar="AMOUNT",
+        help="End the job once it has cost so much, by the time of nodes that run its tasks.",
+    ),
+]
+FirstOption = Annotated[
+    int | None,
+    typer.Option(
+        "--first",
+        min=1,
+        metavar="N",
+        help="Submit N tasks, wait for them, then ask; --yes goes on if all succeeded.",
+    ),
+]
+ReportOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--report",
+        metavar="FILE",
+        help="Write the report to FILE, too: .html, .csv or .json.",
+    ),
+]
+ProgressOption = Annotated[
+    str,
+    typer.Option(
+        "--progress",
+        metavar="STYLE",
+        help="How the job is shown on stderr: auto, plain (lines), json (an object a change) "
+        "or none.",
     ),
 ]
 CancelOption = Annotated[
     bool,
     typer.Option(
         "--cancel-on-interrupt",
-        envvar="JOBS_CANCEL_ON_INTERRUPT",
         help="Ctrl-C ends the job, too.",
     ),
 ]
@@ -55,7 +118,6 @@ OnFinishOption = Annotated[
     str | None,
     typer.Option(
         "--on-finish",
-        envvar="JOBS_ON_FINISH",
         metavar="COMMAND",
         help="Run when the report is made, with JOBS_ID, JOBS_STATE, JOBS_FAILED, JOBS_COST "
         "and JOBS_REPORT; its failure changes nothing.",
@@ -65,17 +127,22 @@ NotifyOption = Annotated[
     str | None,
     typer.Option(
         "--notify",
-        envvar="JOBS_NOTIFY",
         metavar="URL",
-        help="Told by a POST of JSON when the report is made; signed with JOBS_NOTIFY_SECRET.",
+        help="Told by a POST of JSON when the report is made; signed with JOBS_NOTIFY_SECRET. "
+        "`teams+URL`: a card for a Teams channel.",
     ),
 ]
-YesOption = Annotated[bool, typer.Option("--yes", "-y", envvar="JOBS_YES", help="Do not ask.")]
+SinceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--since", metavar="TIME", help="Not from before: how long ago (2h, 3d), or a date."
+    ),
+]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 ConfirmAboveOption = Annotated[
     float | None,
     typer.Option(
         "--confirm-above",
-        envvar="JOBS_CONFIRM_ABOVE",
         min=0,
         metavar="AMOUNT",
         help="Ask first if the pool's nodes may cost more than this an hour.",
@@ -83,16 +150,15 @@ ConfirmAboveOption = Annotated[
 ]
 NoInputOption = Annotated[
     bool,
-    typer.Option("--no-input", envvar="JOBS_NO_INPUT", help="Never ask: refuse without --yes."),
+    typer.Option("--no-input", help="Never ask: refuse without --yes."),
 ]
 StackOption = Annotated[
     str | None,
-    typer.Option("--stack", "-s", envvar="JOBS_STACK", help="Name of the stack.", metavar="NAME"),
+    typer.Option("--stack", "-s", help="Name of the stack.", metavar="NAME"),
 ]
 OutputsOption = Annotated[
     Path | None,
     typer.Option(
-        envvar="JOBS_OUTPUTS",
         help="File with the stack's outputs, in place of --stack.",
         metavar="FILE",
     ),
@@ -105,27 +171,16 @@ SetOption = Annotated[
 ]
 OutOption = Annotated[
     Path,
-    typer.Option(envvar="JOBS_OUT", help="Where result trees are.", metavar="DIR"),
+    typer.Option(help="Where result trees are.", metavar="DIR"),
 ]
-JsonOption = Annotated[
-    bool, typer.Option("--json", envvar="JOBS_JSON", help="One JSON object on stdout.")
-]
-JsonLinesOption = Annotated[
-    bool, typer.Option("--json", envvar="JOBS_JSON", help="A JSON object a line on stdout.")
-]
-QuietOption = Annotated[
-    bool, typer.Option("--quiet", "-q", envvar="JOBS_QUIET", help="No notes, no progress.")
-]
-VerboseOption = Annotated[
-    bool, typer.Option("--verbose", "-v", envvar="JOBS_VERBOSE", help="Tell about retries too.")
-]
-ColorOption = Annotated[
-    bool, typer.Option("--color/--no-color", envvar="JOBS_COLOR", help="NO_COLOR works too.")
-]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+JsonLinesOption = Annotated[bool, typer.Option("--json", help="A JSON object a line on stdout.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No notes, no progress.")]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Tell about retries too.")]
+ColorOption = Annotated[bool, typer.Option("--color/--no-color", help="NO_COLOR works too.")]
 TimeoutOption = Annotated[
     float | None,
     typer.Option(
-        envvar="JOBS_TIMEOUT",
         parser=_duration,
         metavar="TIME",
         help="Stop waiting after this long (10m, 2h); the job goes on, exit code 4.",

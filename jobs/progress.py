@@ -12,7 +12,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -45,6 +45,7 @@ _NODE_WORDS = {
 _NOT_COMING = frozenset({"bad", "leaving", "gone", "preempted"})
 
 Style = Literal["auto", "plain", "json", "none"]
+STYLES = get_args(Style)
 
 
 class Progress:

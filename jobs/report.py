@@ -23,7 +23,9 @@ from jobs.stack import Pool
 
 REPORT_VERSION = 1
 REASON_FILE = "reason.txt"
-"""Beside stdout.txt and stderr.txt; a task finds its path in the variable JOBS_REASON."""
+"""Beside stdout.txt and stderr.txt: where a task may say why it failed."""
+REASON_VARIABLE = "JOBS_REASON"
+"""In which a task finds that file's path, relative to the directory it starts in."""
 REASON_BYTES = 1024
 SLOWEST = 20
 _LAST_BYTES = 4096

@@ -26,6 +26,8 @@ from jobs.errors import InputError, shown
 MANIFEST_VERSION = 1
 DEFAULT_ROOT = Path("results")
 LAST = "last"
+ALL = "all"
+NUMBERS = re.compile(r"(?P<first>\d{1,9})(?:-(?P<last>\d{1,9})(?::(?P<step>\d{1,9}))?)?")
 _ATTEMPT = re.compile(r"(.+)-r\d+")
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -184,10 +186,7 @@ def find_tree(job: str, root: Path) -> ResultTree:
     Raises:
         InputError: Nothing or more than one job fits.
     """
-    known = sorted(
-        (path.parent for path in root.glob("*/job.json")),
-        key=lambda path: (path / "job.json").stat().st_mtime,
-    )
+    known = _known(root)
     if job == LAST:
         if not known:
             raise InputError(f"no job was submitted from here: {shown(root)} has none")
@@ -195,6 +194,10 @@ def find_tree(job: str, root: Path) -> ResultTree:
     exact = tree_of(job, root)
     if exact.manifest_file.exists():
         return exact
+    if NUMBERS.fullmatch(job) and 1 <= (number := int(job.partition("-")[0])) <= len(known):
+        if "-" not in job:
+            return ResultTree(known[-number])
+        raise InputError(f"{job!r} may be several jobs, and this takes one")
     again = _ATTEMPT.fullmatch(job)
     if again is not None and tree_of(again[1], root).manifest_file.exists():
         return tree_of(again[1], root)
@@ -208,6 +211,45 @@ def find_tree(job: str, root: Path) -> ResultTree:
     raise InputError(
         f"{job!r} was not submitted from here: {shown(root)} does not have it{latest}. "
         "Name another place with --out DIR"
+    )
+
+
+def find_trees(jobs: str, root: Path) -> list[ResultTree]:
+    """The trees that a user means: `all`, ids and beginnings, or numbers, with commas.
+
+    Numbers count from the job that was submitted last: `1` is that one, `1-3` the last
+    three, `1-9:2` every second of the last nine. An id goes before a number.
+
+    Raises:
+        InputError: A part fits nothing or more than one job.
+    """
+    known = _known(root)
+    if jobs == ALL and known:
+        return [ResultTree(path) for path in known]
+    found: dict[Path, ResultTree] = {}
+    for part in jobs.split(","):
+        span = NUMBERS.fullmatch(part)
+        if span is None or tree_of(part, root).manifest_file.exists():
+            tree = find_tree(part, root)
+            found[tree.root] = tree
+            continue
+        first = int(span["first"])
+        last, step = int(span["last"] or first), int(span["step"] or 1)
+        numbers = range(max(first, 1), min(last, len(known)) + 1, step) if step else ()
+        if not numbers:
+            raise InputError(
+                f"{part!r} selects no job: {shown(root)} has {len(known)}, counted from the "
+                "last one, 1"
+            )
+        found |= {known[-n]: ResultTree(known[-n]) for n in numbers}
+    return list(found.values())
+
+
+def _known(root: Path) -> list[Path]:
+    """Every result tree, the latest submitted last."""
+    return sorted(
+        (path.parent for path in root.glob("*/job.json")),
+        key=lambda path: (path / "job.json").stat().st_mtime,
     )
 
 

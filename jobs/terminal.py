@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import sys
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -85,6 +87,14 @@ class Terminal:
             steers = self.out.is_terminal
             shown = "".join(c for c in text if c.isprintable() or c == "\t") if steers else text
             sys.stdout.write(shown + "\n")
+            sys.stdout.flush()
+
+    def table(self, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """Prints rows with commas between their cells; nothing in JSON mode."""
+        if not self.json:
+            writer = csv.writer(sys.stdout, lineterminator="\n")
+            writer.writerow(header)
+            writer.writerows(rows)
             sys.stdout.flush()
 
     def record(self, value: dict[str, Any]) -> None:

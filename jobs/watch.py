@@ -9,113 +9,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 
+from jobs.blocked import blocked_tasks
 from jobs.errors import ServiceError, UnfinishedError
-from jobs.plan import META_TASKS
+from jobs.looks import Look, PoolView, StageLook, TaskEnd, moment_of, pool_view, task_end
+from jobs.meter import Meter
+from jobs.plan import META_STAGES, META_SUBMISSION, META_TASKS, SUBMITTED
 from jobs.service import BatchService, segment
+from jobs.stages import read_stages, stage_of
 from jobs.submit import metadata_of
 
 SHORTEST_S = 0.4
 LONGEST_S = 10.0
 POOL_EVERY_S = 5.0
 _OVERLAP = timedelta(seconds=2)
-_ENDED_FIELDS = "id,creationTime,stateTransitionTime,executionInfo,nodeInfo"
+_ENDED_FIELDS = "id,creationTime,stateTransitionTime,executionInfo,nodeInfo,requiredSlots"
 _OVER = frozenset({"completed", "terminating", "deleting"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskEnd:
-    """A task that has ended, as the service tells it.
-
-    Attributes:
-        id: The task.
-        succeeded: Whether the service calls its result a success.
-        exit_code: Of the command; None when it never ran or was ended.
-        failure: `code: message` of the service; empty for a success.
-        retries: How often it was run again.
-        requeues: How often it was put back, such as after a preemption.
-        node_id: Where it ran last; empty when it never ran.
-        created: When it was submitted, seconds since the epoch.
-        started: When its last attempt started, or None.
-        ended: When that was over.
-    """
-
-    id: str
-    succeeded: bool
-    exit_code: int | None
-    failure: str
-    retries: int
-    requeues: int
-    node_id: str
-    created: float
-    started: float | None
-    ended: float
-
-    @property
-    def run_s(self) -> float:
-        """Seconds from start to end of the last attempt."""
-        return 0.0 if self.started is None else max(0.0, self.ended - self.started)
-
-    @property
-    def on_spot(self) -> bool:
-        """Whether its node was a spot node."""
-        return self.node_id.endswith("_p")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolView:
-    """What the pool is doing.
-
-    Attributes:
-        nodes: How many nodes are in each state that has any.
-        target: Nodes that it wants, dedicated and spot.
-        allocation: `steady`, `resizing` or `stopping`.
-        reasons: Why it may not give what is wanted, for a person.
-        broken: Whether somebody must do something about that.
-    """
-
-    nodes: Mapping[str, int]
-    target: int
-    allocation: str
-    reasons: tuple[str, ...]
-    broken: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """A job at a moment.
-
-    Attributes:
-        total: Tasks that it has, or will have when submission is complete.
-        waiting: Tasks that have not begun.
-        running: Tasks that run, or prepare to.
-        succeeded: Tasks that ended well.
-        failed: Tasks that did not.
-        job_state: Such as `active`.
-        pool: The pool, as it last was.
-        first_failure: The earliest known task that failed.
-        reasons: Why nothing moves, if nothing does.
-        over: Whether nothing will change any more.
-    """
-
-    total: int
-    waiting: int
-    running: int
-    succeeded: int
-    failed: int
-    job_state: str
-    pool: PoolView | None
-    first_failure: TaskEnd | None
-    reasons: tuple[str, ...]
-    over: bool
-
-    @property
-    def ended(self) -> int:
-        """Tasks that are over."""
-        return self.succeeded + self.failed
 
 
 @dataclass(slots=True, kw_only=True)
@@ -127,12 +39,27 @@ class Watcher:
         job_id: Which.
         now: Monotonic seconds; tests put their own clock here.
         ends: Tasks that have ended, by id.
+        statistics: Whether to ask for processor time, too. The service counts it some half an
+            hour later (BatchTaskStatistics of azure-batch), so that only a report wants it.
+        meter: Counts the cost of the job, if somebody wants to know it.
+        total: Tasks after which nothing is waited for any more; None: all of the job.
+        stage_of: The stage that a task is of; known from the first look on.
+        stage_totals: Tasks of each stage, in order; empty for a job without stages.
     """
 
     service: BatchService
     job_id: str
     now: Callable[[], float] = time.monotonic
     ends: dict[str, TaskEnd] = field(default_factory=dict)
+    statistics: bool = False
+    meter: Meter | None = None
+    total: int | None = None
+    stage_of: Callable[[str], str] | None = None
+    stage_totals: Mapping[str, int] = field(default_factory=dict)
+    _retried: int = 0
+    _still: tuple[int, int] = (-1, -1)
+    _blocked: int | None = None
+    _by_stage: dict[str, StageLook] = field(default_factory=dict)
     _job: dict[str, Any] = field(default_factory=dict)
     _pool: PoolView | None = None
     _pool_at: float = float("-inf")
@@ -149,12 +76,15 @@ class Watcher:
         doing = f"watching job {self.job_id}"
         if not self._job:
             self._job = self.service.get(path, doing)
-        counts = self.service.get(f"{path}/taskcounts", doing)["taskCounts"]
+            if not self.stage_totals:
+                self.stage_totals = read_stages(metadata_of(self._job).get(META_STAGES, ""))
+                self.stage_of = stage_of(self.stage_totals)
+        answer = self.service.get(f"{path}/taskcounts", doing)
+        counts = answer["taskCounts"]
         if counts["completed"] > len(self.ends):
             self._learn_ends(path, doing)
-        total = int(metadata_of(self._job).get(META_TASKS, 0)) or sum(
-            counts[state] for state in ("active", "running", "completed")
-        )
+        known = sum(counts[state] for state in ("active", "running", "completed"))
+        total = self.total or int(metadata_of(self._job).get(META_TASKS, 0)) or known
         moving = counts["running"] > 0 or counts["completed"] >= total
         if self.now() - self._pool_at >= POOL_EVERY_S:
             self._pool_at = self.now()
@@ -164,15 +94,21 @@ class Watcher:
         if ending and len(self.ends) < total:
             self._learn_ends(path, doing, everything=True)
         over = len(self.ends) >= total or (
-            self._job["state"] == "completed" and counts["active"] + counts["running"] == 0
+            # tasks that waited when a job was terminated stay active for ever
+            self._job["state"] == "completed" and not counts["running"]
         )
         succeeded = (
             sum(end.succeeded for end in self.ends.values()) if over else counts["succeeded"]
         )
         failed = len(self.ends) - succeeded if over else counts["failed"]
+        blocked = 0 if over else self._find_blocked(counts)
+        over = over or blocked > 0
+        at = self.service.date or time.time()
+        self._read_meter(at, counts["running"], answer.get("taskSlotCounts", {}), over=over)
         return Look(
             total=total,
-            waiting=0 if over else counts["active"],
+            waiting=0 if over and not blocked else counts["active"],
+            blocked=blocked,
             running=0 if over else counts["running"],
             succeeded=succeeded,
             failed=failed,
@@ -181,7 +117,72 @@ class Watcher:
             first_failure=self._first_failure,
             reasons=() if moving else tuple(self._reasons()),
             over=over,
+            retried=self._retried,
+            stages=tuple(
+                self._by_stage.get(name) or self._stage(name) for name in self.stage_totals
+            ),
+            cost=None if self.meter is None else self.meter.cost,
+            at=at,
         )
+
+    def _find_blocked(self, counts: Mapping[str, int]) -> int:
+        """Tasks that can never run; asked once when a job with failures stands still."""
+        still = (counts["completed"], counts["active"])
+        if still != self._still:
+            self._still, self._blocked = still, None
+            return 0
+        if (
+            self._blocked is None
+            and counts["failed"]
+            and counts["active"]
+            and not counts["running"]
+            and self._job["state"] not in _OVER
+            and self._job.get("usesTaskDependencies")
+            and metadata_of(self._job).get(META_SUBMISSION) == SUBMITTED
+        ):
+            self._blocked = blocked_tasks(self.service, self.job_id)
+        return 0 if self._job["state"] in _OVER else self._blocked or 0
+
+    def _read_meter(
+        self, at: float, running: int, slots: Mapping[str, Any], *, over: bool
+    ) -> None:
+        """Counts what the job has cost since the last look."""
+        meter = self.meter
+        if meter is None:
+            return
+        if over:
+            meter.settle(self.ends.values())
+            return
+        if not meter.started:
+            meter.start([*self.ends.values(), *(self._running(at) if running else ())], at)
+        nodes, spot = (
+            (0, 0)
+            if self._pool is None
+            else (self._pool.nodes.get("running", 0), self._pool.spot_running)
+        )
+        taken = slots.get("running", running)
+        meter.read(at, running=running, slots=taken, dedicated=nodes - spot, spot=spot)
+
+    def _running(self, at: float) -> Iterator[TaskEnd]:
+        """Tasks that run, as if they ended now: what there was before somebody watched."""
+        query = {"$filter": "state eq 'running'", "$select": _ENDED_FIELDS, "maxresults": "1000"}
+        path = f"/jobs/{segment(self.job_id)}/tasks"
+        for task in self.service.pages(path, f"watching job {self.job_id}", **query):
+            yield replace(task_end(task), ended=at)
+
+    def _stage(self, name: str) -> StageLook:
+        return StageLook(name=name, total=self.stage_totals[name], succeeded=0, failed=0)
+
+    def _count(self, end: TaskEnd) -> None:
+        """Takes what is summed up of an end."""
+        self._retried += end.retries + end.requeues
+        if self.stage_of is not None and (name := self.stage_of(end.id)) in self.stage_totals:
+            stage = self._by_stage.get(name) or self._stage(name)
+            self._by_stage[name] = replace(
+                stage,
+                succeeded=stage.succeeded + end.succeeded,
+                failed=stage.failed + (not end.succeeded),
+            )
 
     def _learn_ends(self, path: str, doing: str, *, everything: bool = False) -> None:
         """Reads the tasks that ended since the last look, or all that ended."""
@@ -190,13 +191,16 @@ class Watcher:
             since = (self._since - _OVERLAP).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
             condition += f" and stateTransitionTime ge DateTime'{since}'"
         query = {"$filter": condition, "$select": _ENDED_FIELDS, "maxresults": "1000"}
+        if self.statistics:
+            query |= {"$select": f"{_ENDED_FIELDS},stats", "$expand": "stats"}
         for task in self.service.pages(f"{path}/tasks", doing, **query):
-            moment = _time(task["stateTransitionTime"])
+            moment = moment_of(task["stateTransitionTime"])
             self._since = moment if self._since is None else max(self._since, moment)
             if task["id"] in self.ends:
                 continue
             end = task_end(task)
             self.ends[end.id] = end
+            self._count(end)
             first = self._first_failure
             if not end.succeeded and (first is None or end.ended < first.ended):
                 self._first_failure = end
@@ -228,7 +232,24 @@ def watch(
     timeout_s: float | None = None,
     pause: Callable[[float], None] = time.sleep,
 ) -> Look:
-    """Looks until the job is over; the last look.
+    """Looks until the job is over, and shows each look; the last one.
+
+    Raises:
+        UnfinishedError: `timeout_s` passed before.
+        ServiceError: As `Watcher.look`.
+    """
+    for look in looks(watcher, timeout_s=timeout_s, pause=pause):
+        show(look)
+    return look
+
+
+def looks(
+    watcher: Watcher,
+    *,
+    timeout_s: float | None = None,
+    pause: Callable[[float], None] = time.sleep,
+) -> Iterator[Look]:
+    """Looks until the job is over; the last look is the only one that says so.
 
     Waits little while things change and longer while they do not.
 
@@ -241,9 +262,9 @@ def watch(
     before: Look | None = None
     while True:
         look = watcher.look()
-        show(look)
+        yield look
         if look.over:
-            return look
+            return
         passed = watcher.now() - began
         if timeout_s is not None and passed >= timeout_s:
             raise UnfinishedError(
@@ -255,73 +276,3 @@ def watch(
         before = look
         left = interval if timeout_s is None else max(0.0, timeout_s - passed)
         pause(min(interval, left))
-
-
-def task_end(task: Mapping[str, Any]) -> TaskEnd:
-    """Reads a completed task of the service."""
-    info = task.get("executionInfo", {})
-    failure = info.get("failureInfo") or {}
-    exit_code = info.get("exitCode")
-    result = str(info.get("result", "")).lower()
-    succeeded = result == "success" if result else exit_code == 0 and not failure
-    ended = _time(info.get("endTime") or task["stateTransitionTime"]).timestamp()
-    started = info.get("startTime")
-    words = ": ".join(str(failure[k]) for k in ("code", "message") if failure.get(k))
-    return TaskEnd(
-        id=task["id"],
-        succeeded=succeeded,
-        exit_code=exit_code,
-        failure="" if succeeded else words,
-        retries=info.get("retryCount", 0),
-        requeues=info.get("requeueCount", 0),
-        node_id=(task.get("nodeInfo") or {}).get("nodeId", ""),
-        created=_time(task["creationTime"]).timestamp() if "creationTime" in task else ended,
-        started=None if started is None else _time(started).timestamp(),
-        ended=ended,
-    )
-
-
-def pool_view(pool: Mapping[str, Any], counts: Any) -> PoolView:
-    """Reads a pool of the service, and its node counts."""
-    nodes: dict[str, int] = {}
-    for item in counts:
-        for kind in ("dedicated", "lowPriority"):
-            for state, number in item.get(kind, {}).items():
-                if state != "total" and number:
-                    nodes[state] = nodes.get(state, 0) + number
-    target = pool.get("targetDedicatedNodes", 0) + pool.get("targetLowPriorityNodes", 0)
-    reasons = [
-        f"resize: {error.get('code')}: {error.get('message')}"
-        for error in pool.get("resizeErrors", ())
-    ]
-    formula_error = pool.get("autoScaleRun", {}).get("error")
-    if formula_error:
-        reasons.append(f"the autoscale formula fails: {formula_error.get('code')}")
-    if nodes.get("startTaskFailed"):
-        reasons.append(f"the start task failed on {nodes['startTaskFailed']} nodes")
-    if nodes.get("unusable"):
-        reasons.append(f"{nodes['unusable']} nodes are unusable")
-    broken = bool(reasons)
-    if not nodes and target == 0:
-        automatic = pool.get("enableAutoScale")
-        reasons.append(
-            "the pool has no nodes yet: its formula decides at its next evaluation"
-            if automatic
-            else "the pool has no nodes and is not to get any: resize it"
-        )
-    elif not reasons and not nodes.get("running") and not nodes.get("idle"):
-        reasons.append(f"nodes are coming: {target} wanted, none is ready")
-    return PoolView(
-        nodes=nodes,
-        target=target,
-        allocation=str(pool.get("allocationState", "")),
-        reasons=tuple(reasons),
-        broken=broken,
-    )
-
-
-def _time(text: str) -> datetime:
-    """A time of the service, which may have seven digits of a second."""
-    whole, point, fraction = text.removesuffix("Z").partition(".")
-    moment = datetime.fromisoformat(f"{whole}+00:00").astimezone(UTC)
-    return moment + timedelta(microseconds=int(fraction[:6].ljust(6, "0"))) if point else moment

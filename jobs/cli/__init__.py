@@ -16,6 +16,7 @@ from jobs.cli.gathering import collect, logs, report
 from jobs.cli.keeping import clean, doctor
 from jobs.cli.sending import build, run, stage, submit, validate
 from jobs.completion import SHELLS, script
+from jobs.options import VerbCommand
 
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 
@@ -55,7 +56,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "doctor": doctor,
 }
 for name, verb in VERBS.items():
-    app.command(name)(verb)
+    app.command(name, cls=VerbCommand)(verb)
 
 
 @app.command()
@@ -75,8 +76,8 @@ def completion(
     typer.echo(script(app, shell), nl=False)
 
 
-app.command("watch", help="The same as wait.")(wait)
-run_app.command()(run)
+app.command("watch", cls=VerbCommand, help="The same as wait.")(wait)
+run_app.command(cls=VerbCommand)(run)
 
 
 def main() -> None:

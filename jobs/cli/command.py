@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import typer
 
@@ -21,6 +21,8 @@ from jobs.errors import (
 )
 from jobs.finishing import NOTHING_ASKED, Finishing, command_of
 from jobs.notify import checked_url
+from jobs.progress import STYLES, Style
+from jobs.reporting import checked_report_file
 from jobs.results import Manifest, ResultTree, find_tree
 from jobs.session import Target
 from jobs.terminal import Terminal
@@ -30,9 +32,15 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 
 @contextmanager
-def command(json_output: bool, quiet: bool, verbose: bool, color: bool) -> Iterator[Terminal]:
+def command(
+    json_output: bool, quiet: bool, verbose: bool, color: bool, progress: str = "auto"
+) -> Iterator[Terminal]:
     """Runs a command's body: errors are printed here, and only here."""
-    terminal = Terminal(json_output=json_output, quiet=quiet, color=color)
+    if progress not in STYLES:
+        raise typer.BadParameter(f"--progress {progress!r} is not one of {', '.join(STYLES)}")
+    terminal = Terminal(
+        json_output=json_output, quiet=quiet, color=color, progress=cast("Style", progress)
+    )
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(message)s"
     )
@@ -60,18 +68,26 @@ def command(json_output: bool, quiet: bool, verbose: bool, color: bool) -> Itera
 
 
 def finishing_of(
-    max_fails: int | None, cancel_on_interrupt: bool, on_finish: str | None, notify: str | None
+    max_fails: int | None,
+    cancel_on_interrupt: bool,
+    on_finish: str | None,
+    notify: str | None,
+    max_cost: float | None = None,
+    report: Path | None = None,
 ) -> Finishing:
     """What these options ask for.
 
     Raises:
-        InputError: `--on-finish` is no command, or `--notify` no address to send to.
+        InputError: `--on-finish` is no command, `--notify` no address to send to, or
+            `--report` no kind of report.
     """
     return Finishing(
         max_fails=max_fails,
+        max_cost=max_cost,
         cancel_on_interrupt=cancel_on_interrupt,
         on_finish=command_of(on_finish),
         notify=checked_url(notify),
+        report=checked_report_file(report),
     )
 
 

@@ -2,55 +2,62 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from itertools import islice
-from typing import Annotated, Any
+from dataclasses import asdict, replace
+from typing import Annotated
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
 from jobs.cli.command import command, finishing_of, known
+from jobs.client import MOST_EXPLAINED, Client, open_job
 from jobs.errors import InputError
-from jobs.explain import Explanation, explain_job, explain_task
-from jobs.logs import LogReader
+from jobs.explain import Explanation
+from jobs.following import go_on
+from jobs.listing import FIELDS, matching, parse_fields
+from jobs.looks import Look
 from jobs.options import (
     CancelOption,
     ColorOption,
     JobArgument,
     JobOption,
+    JobsArgument,
     JsonOption,
+    MaxCostOption,
     MaxFailsOption,
     NotifyOption,
     OnFinishOption,
     OutOption,
     OutputsOption,
+    ProgressOption,
     QuietOption,
+    ReportOption,
+    SinceOption,
     StackOption,
     TimeoutOption,
     VerboseOption,
 )
-from jobs.plan import META_SUBMISSION, META_TASKS, META_WORKLOAD
-from jobs.rerun import all_ends, chosen, next_job_id
-from jobs.results import DEFAULT_ROOT, LAST
-from jobs.selection import FAILED, parse_selection, written_positions
-from jobs.service import segment
-from jobs.session import Session, Target
-from jobs.submit import metadata_of
+from jobs.progress import look_json
+from jobs.rerun import next_job_id
+from jobs.results import DEFAULT_ROOT, LAST, find_trees
+from jobs.selection import FAILED, written_positions
+from jobs.session import Session
 from jobs.terminal import Terminal, counted
-from jobs.watch import Look, Watcher
 from jobs.workflow import checked_workload, finish, run_workload
 
-MOST_EXPLAINED = 20
+_TITLES = {"job_id": "job", "created": "created (UTC)"}
 
 
 def wait(
     job: JobArgument = LAST,
     timeout: TimeoutOption = None,
     max_fails: MaxFailsOption = None,
+    max_cost: MaxCostOption = None,
     cancel_on_interrupt: CancelOption = False,
     on_finish: OnFinishOption = None,
     notify: NotifyOption = None,
+    report: ReportOption = None,
+    progress: ProgressOption = "auto",
     out: OutOption = DEFAULT_ROOT,
     json_output: JsonOption = False,
     quiet: QuietOption = False,
@@ -61,12 +68,14 @@ def wait(
 
     Then as `run`: collects, merges, checks and reports.
     """
-    with command(json_output, quiet, verbose, color) as terminal:
+    with command(json_output, quiet, verbose, color, progress) as terminal:
         manifest, tree, options = known(
             job,
             out,
             timeout_s=timeout,
-            finishing=finishing_of(max_fails, cancel_on_interrupt, on_finish, notify),
+            finishing=finishing_of(
+                max_fails, cancel_on_interrupt, on_finish, notify, max_cost, report
+            ),
         )
         checked = checked_workload(options)
         session = Session(stack=checked.stack)
@@ -81,9 +90,12 @@ def resume(
     ] = False,
     timeout: TimeoutOption = None,
     max_fails: MaxFailsOption = None,
+    max_cost: MaxCostOption = None,
     cancel_on_interrupt: CancelOption = False,
     on_finish: OnFinishOption = None,
     notify: NotifyOption = None,
+    report: ReportOption = None,
+    progress: ProgressOption = "auto",
     out: OutOption = DEFAULT_ROOT,
     json_output: JsonOption = False,
     quiet: QuietOption = False,
@@ -94,13 +106,15 @@ def resume(
 
     Adds the tasks that are missing, then goes on as `run`.
     """
-    with command(json_output, quiet, verbose, color) as terminal:
+    with command(json_output, quiet, verbose, color, progress) as terminal:
         _, _, options = known(
             job,
             out,
             timeout_s=timeout,
             detach=detach,
-            finishing=finishing_of(max_fails, cancel_on_interrupt, on_finish, notify),
+            finishing=finishing_of(
+                max_fails, cancel_on_interrupt, on_finish, notify, max_cost, report
+            ),
             resume=True,
         )
         code = run_workload(options, terminal)
@@ -111,6 +125,10 @@ def rerun(
     job: JobArgument = LAST,
     failed: Annotated[
         bool, typer.Option("--failed", help="Tasks that failed or never ended (the default).")
+    ] = False,
+    canceled: Annotated[
+        bool,
+        typer.Option("--canceled", help="Tasks that were ended with the job, or never ran."),
     ] = False,
     exit_codes: Annotated[
         list[int] | None,
@@ -127,9 +145,12 @@ def rerun(
     ] = False,
     timeout: TimeoutOption = None,
     max_fails: MaxFailsOption = None,
+    max_cost: MaxCostOption = None,
     cancel_on_interrupt: CancelOption = False,
     on_finish: OnFinishOption = None,
     notify: NotifyOption = None,
+    report: ReportOption = None,
+    progress: ProgressOption = "auto",
     out: OutOption = DEFAULT_ROOT,
     json_output: JsonOption = False,
     quiet: QuietOption = False,
@@ -149,22 +170,23 @@ def rerun(
 
       python -m jobs rerun --tasks 0-9
     """
-    with command(json_output, quiet, verbose, color) as terminal:
-        if tasks is not None and (failed or exit_codes):
-            raise InputError("--tasks says which tasks: leave --failed and --exit-code out")
-        selection = parse_selection(FAILED if tasks is None else tasks)
+    with command(json_output, quiet, verbose, color, progress) as terminal:
+        if tasks is not None and (failed or canceled or exit_codes):
+            raise InputError("--tasks says which tasks: leave the other choices out")
         manifest, tree, options = known(
             job,
             out,
             timeout_s=timeout,
             detach=detach,
-            finishing=finishing_of(max_fails, cancel_on_interrupt, on_finish, notify),
+            finishing=finishing_of(
+                max_fails, cancel_on_interrupt, on_finish, notify, max_cost, report
+            ),
         )
-        session = Session(stack=options.target.load())
-        watcher = Watcher(service=session.service, job_id=manifest.current)
-        look = watcher.look()
-        ends = all_ends(manifest, list(watcher.ends.values()), session.service)
-        again = chosen(manifest, look, ends, selection, exit_codes or ())
+        again = open_job(job, out).again(
+            tasks=FAILED if tasks is None else tasks,
+            exit_codes=exit_codes or (),
+            canceled=canceled and not failed,
+        )
         if not again:
             terminal.note("no task is to be run again")
             terminal.result({"version": 1, "job_id": manifest.job_id, "tasks": 0})
@@ -182,20 +204,30 @@ def rerun(
 
 
 def status(
-    job: JobArgument = LAST,
+    jobs: JobsArgument = LAST,
     out: OutOption = DEFAULT_ROOT,
     json_output: JsonOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
     color: ColorOption = True,
 ) -> None:
-    """Show where a job stands, once."""
+    """Show where jobs stand, once.
+
+    For example:
+
+      python -m jobs status
+
+      python -m jobs status 1-3
+    """
     with command(json_output, quiet, verbose, color) as terminal:
-        manifest, _, options = known(job, out)
-        session = Session(stack=options.target.load())
-        look = Watcher(service=session.service, job_id=manifest.current).look()
-        terminal.result({"version": 1, "job_id": manifest.current, **_look_json(look)})
-        terminal.show(_status_table(manifest.current, look))
+        rows = []
+        for tree in find_trees(jobs, out):
+            found = open_job(tree.root.name, out)
+            look = found.status()
+            rows.append({"job_id": found.manifest.current, **look_json(look)})
+            terminal.show(_status_table(found.manifest.current, look))
+        one = rows[0] if len(rows) == 1 else {"jobs": rows}
+        terminal.result({"version": 1, **one})
 
 
 def explain(
@@ -223,32 +255,16 @@ def explain(
       python -m jobs explain 412
     """
     with command(json_output, quiet, verbose, color) as terminal:
-        selection = None if tasks is None else parse_selection(tasks)
-        manifest, tree, options = known(job, out)
-        session = Session(stack=options.target.load())
-        watcher = Watcher(service=session.service, job_id=manifest.current)
-        reader = LogReader(
-            service=session.service,
-            job_id=manifest.current,
-            tree=tree,
-            container=session.container(session.stack.logs_container),
-        )
-        if selection is None:
-            explained = [explain_job(watcher, reader)]
-        else:
-            look = watcher.look()
-            chosen = list(islice(reader.tasks(selection), MOST_EXPLAINED + 1))
-            explained = [
-                explain_task(task.id, watcher, look, reader) for task in chosen[:MOST_EXPLAINED]
-            ]
-            if len(chosen) > MOST_EXPLAINED:
-                terminal.note(f"only the first {MOST_EXPLAINED} are explained")
-            if not chosen:
-                terminal.note("no task failed" if selection.failed else "no such task")
+        found = open_job(job, out)
+        explained = found.explain(tasks)
+        if len(explained) == MOST_EXPLAINED:
+            terminal.note(f"at most {MOST_EXPLAINED} are explained")
+        if not explained:
+            terminal.note("no task failed" if tasks == FAILED else "no such task")
         terminal.result(
             {
                 "version": 1,
-                "job_id": manifest.current,
+                "job_id": found.manifest.current,
                 "explanations": [explanation.as_json() for explanation in explained],
             }
         )
@@ -269,6 +285,22 @@ def _show_explanation(explanation: Explanation, terminal: Terminal) -> None:
 def list_jobs(
     stack: StackOption = None,
     outputs: OutputsOption = None,
+    fields: Annotated[
+        str | None,
+        typer.Option("--fields", help=f"Which of {', '.join(FIELDS)}.", metavar="A,B"),
+    ] = None,
+    filters: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--filter",
+            help="Only those with TEXT in a field; may be repeated.",
+            metavar="FIELD=TEXT",
+        ),
+    ] = None,
+    since: SinceOption = None,
+    csv: Annotated[
+        bool, typer.Option("--csv", help="A row a job with commas, a header first.")
+    ] = False,
     json_output: JsonOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
@@ -277,74 +309,60 @@ def list_jobs(
     """List the jobs of a stack.
 
     Those that were submitted from workload files.
+
+    For example:
+
+      python -m jobs list --stack dev --since 2d --filter state=active
+
+      python -m jobs list --stack dev --fields job_id,tasks,ended --csv
     """
     with command(json_output, quiet, verbose, color) as terminal:
-        session = Session(stack=Target(stack=stack, outputs=outputs).load())
-        rows = [
-            {
-                "job_id": item["id"],
-                "workload": metadata[META_WORKLOAD],
-                "state": item["state"],
-                "tasks": int(metadata.get(META_TASKS, 0)),
-                "submission": metadata.get(META_SUBMISSION, ""),
-                "created": item["creationTime"],
-            }
-            for item in session.service.pages(
-                "/jobs", "listing jobs", **{"$select": "id,state,creationTime,metadata"}
-            )
-            if META_WORKLOAD in (metadata := metadata_of(item))
-        ]
-        rows.sort(key=lambda row: str(row["created"]))
+        names = parse_fields(fields)
+        found = Client(stack=stack, outputs=outputs).list()
+        rows = [asdict(row) for row in matching(found, filters or (), since)]
         terminal.result({"version": 1, "jobs": rows})
+        if csv:
+            terminal.table(names, ([str(row[name]) for name in names] for row in rows))
+            return
         table = Table(box=None, pad_edge=False)
-        # Other verbs need the whole id, on however narrow a terminal.
-        table.add_column(
-            "job", no_wrap=True, min_width=max((len(r["job_id"]) for r in rows), default=0)
-        )
-        for title in ("state", "tasks", "submission", "created (UTC)"):
-            table.add_column(title)
-        for row in rows:
-            table.add_row(
-                *(Text(str(row[key])) for key in ("job_id", "state", "tasks", "submission")),
-                Text(str(row["created"])[:16].replace("T", " ")),
+        for name in names:
+            # Other verbs need the whole id, on however narrow a terminal.
+            whole = max((len(str(row[name])) for row in rows), default=0)
+            table.add_column(
+                _TITLES.get(name, name),
+                no_wrap=name == "job_id",
+                min_width=whole if name == "job_id" else None,
             )
+        for row in rows:
+            table.add_row(*(Text(_shown_field(name, row[name])) for name in names))
         terminal.show(table if rows else "no jobs")
 
 
+def _shown_field(name: str, value: object) -> str:
+    return str(value)[:16].replace("T", " ") if name == "created" else str(value)
+
+
 def cancel(
-    job: JobArgument = LAST,
+    jobs: JobsArgument = LAST,
     out: OutOption = DEFAULT_ROOT,
     json_output: JsonOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
     color: ColorOption = True,
 ) -> None:
-    """End a job.
+    """End jobs.
 
-    Its running tasks are stopped, its waiting ones never run.
+    Their running tasks are stopped, their waiting ones never run.
     """
     with command(json_output, quiet, verbose, color) as terminal:
-        manifest, _, options = known(job, out)
-        session = Session(stack=options.target.load())
-        path = f"/jobs/{segment(manifest.current)}/terminate"
-        body = {"terminateReason": "CanceledByUser"}
-        session.service.call("POST", path, f"ending job {manifest.current}", body=body)
-        terminal.result({"version": 1, "job_id": manifest.current, "canceled": True})
-        terminal.show(f"{manifest.current}: is being ended; what it left: python -m jobs collect")
-
-
-def _look_json(look: Look) -> dict[str, Any]:
-    return {
-        "state": look.job_state,
-        "total": look.total,
-        "waiting": look.waiting,
-        "running": look.running,
-        "succeeded": look.succeeded,
-        "failed": look.failed,
-        "over": look.over,
-        "reasons": list(look.reasons),
-        "nodes": dict(look.pool.nodes) if look.pool is not None else {},
-    }
+        names = []
+        for tree in find_trees(jobs, out):
+            found = open_job(tree.root.name, out)
+            found.cancel()
+            names.append(found.manifest.current)
+            terminal.show(f"{names[-1]}: is being ended; what it left: {go_on('collect', tree)}")
+        one = {"job_id": names[0]} if len(names) == 1 else {"jobs": names}
+        terminal.result({"version": 1, **one, "canceled": True})
 
 
 def _status_table(job_id: str, look: Look) -> Table:
@@ -358,6 +376,13 @@ def _status_table(job_id: str, look: Look) -> Table:
     if look.pool is not None:
         nodes = ", ".join(f"{n} {state}" for state, n in sorted(look.pool.nodes.items()))
         table.add_row("nodes", f"{nodes or 'none'}; {look.pool.target} wanted")
+    for stage in look.stages:
+        failed = f", {stage.failed} failed" if stage.failed else ""
+        table.add_row("stage", Text(f"{stage.name}: {stage.ended} of {stage.total} ended{failed}"))
     for reason in look.reasons:
         table.add_row("why", Text(reason))
+    if look.first_failure is not None:
+        table.add_row(
+            "failed", Text(f"first {look.first_failure.id}: python -m jobs explain failed")
+        )
     return table

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.build import build_program
+from jobs.build import build_programs
 from jobs.checking import check
 from jobs.cli.command import command, finishing_of
 from jobs.consent import Consent
@@ -17,15 +17,19 @@ from jobs.options import (
     CancelOption,
     ColorOption,
     ConfirmAboveOption,
+    FirstOption,
     JobIdOption,
     JsonOption,
+    MaxCostOption,
     MaxFailsOption,
     NoInputOption,
     NotifyOption,
     OnFinishOption,
     OutOption,
     OutputsOption,
+    ProgressOption,
     QuietOption,
+    ReportOption,
     SetOption,
     StackOption,
     TimeoutOption,
@@ -51,11 +55,15 @@ def run(
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="Leave once everything is submitted.")
     ] = False,
+    first: FirstOption = None,
     timeout: TimeoutOption = None,
     max_fails: MaxFailsOption = None,
+    max_cost: MaxCostOption = None,
     cancel_on_interrupt: CancelOption = False,
     on_finish: OnFinishOption = None,
     notify: NotifyOption = None,
+    report: ReportOption = None,
+    progress: ProgressOption = "auto",
     confirm_above: ConfirmAboveOption = None,
     yes: YesOption = False,
     no_input: NoInputOption = False,
@@ -81,7 +89,7 @@ def run(
 
       python -m jobs run job.yaml --stack dev --detach
     """
-    with command(json_output, quiet, verbose, color) as terminal:
+    with command(json_output, quiet, verbose, color, progress) as terminal:
         options = RunOptions(
             workload=workload,
             target=Target(stack=stack, outputs=outputs),
@@ -90,8 +98,11 @@ def run(
             consent=Consent(above=confirm_above, yes=yes, no_input=no_input),
             job_id=_checked_job_id(job_id),
             detach=detach,
+            first=first,
             timeout_s=timeout,
-            finishing=finishing_of(max_fails, cancel_on_interrupt, on_finish, notify),
+            finishing=finishing_of(
+                max_fails, cancel_on_interrupt, on_finish, notify, max_cost, report
+            ),
         )
         code = describe(options, terminal) if dry_run else run_workload(options, terminal)
     raise typer.Exit(code)
@@ -148,7 +159,13 @@ def validate(
     with command(json_output, quiet, verbose, color) as terminal:
         target = Target(stack=stack, outputs=outputs)
         loaded = load_workload(workload, variables or ())
-        tasks = check(loaded, target.load()).rows.count if target.is_given else None
+        tasks = None
+        if target.is_given:
+            outputs_of = target.load()
+            checked = check(loaded, outputs_of, list_blobs=Session(stack=outputs_of).list_blobs)
+            tasks = checked.count
+            for warning in checked.warnings:
+                terminal.note(f"warning: {warning}")
         terminal.result({"version": 1, "valid": True, "name": loaded.spec.name, "tasks": tasks})
         fits = "" if tasks is None else f", fits the stack with {counted(tasks, 'task')}"
         terminal.show(f"{shown(loaded.path)}: valid{fits}")
@@ -166,17 +183,18 @@ def build(
     """Build the program of a workload, if it is not up to date."""
     with command(json_output, quiet, verbose, color) as terminal:
         with content_cache() as cache:
-            built = build_program(load_workload(workload, variables or ()), cache, force=force)
+            done = build_programs(load_workload(workload, variables or ()), cache, force=force)
         terminal.result(
             {
                 "version": 1,
-                "output": None if built is None else str(built.output),
-                "ran": built is not None and built.ran,
+                "output": str(done[0].output) if done else None,
+                "ran": any(built.ran for built in done),
+                "programs": [{"output": str(b.output), "ran": b.ran} for b in done],
             }
         )
-        if built is None:
+        if not done:
             terminal.show("nothing to build")
-        else:
+        for built in done:
             terminal.show(f"{shown(built.output)}: {'built' if built.ran else 'up to date'}")
 
 
@@ -210,7 +228,7 @@ def stage(
         checked = checked_workload(options)
         with content_cache() as cache:
             if programs or not inputs:
-                build_program(checked.workload, cache)
+                build_programs(checked.workload, cache)
             contents = contents_of(checked, cache)
         both = programs == inputs
         staged = stage_files(

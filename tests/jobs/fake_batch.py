@@ -158,8 +158,8 @@ class FakeBatch:
     def _list(self, job: str, query: dict[str, str]) -> dict[str, Any]:
         tasks = sorted(self.tasks[job].values(), key=lambda task: task["id"])
         wanted = query.get("$filter", "")
-        if "state eq 'completed'" in wanted:
-            tasks = [task for task in tasks if task["state"] == "completed"]
+        if state := re.search(r"state eq '(\w+)'", wanted):
+            tasks = [task for task in tasks if task["state"] == state[1]]
         if since := re.search(r"stateTransitionTime ge DateTime'([^']+)'", wanted):
             tasks = [task for task in tasks if task["stateTransitionTime"] >= since[1]]
         start = int(query.get("$skiptoken", 0))

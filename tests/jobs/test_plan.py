@@ -89,6 +89,21 @@ GOLDEN = """\
       }
     },
     {
+      "filePattern": "../reason.txt*",
+      "destination": {
+        "container": {
+          "containerUrl": "http://127.0.0.1:2/data/logs",
+          "path": "job-1/0000001-TASKHASHTASK",
+          "identityReference": {
+            "resourceId": "/subscriptions/s/resourceGroups/g/providers/identity/nodes"
+          }
+        }
+      },
+      "uploadOptions": {
+        "uploadCondition": "taskcompletion"
+      }
+    },
+    {
       "filePattern": "out-1.txt",
       "destination": {
         "container": {
@@ -123,6 +138,10 @@ GOLDEN = """\
     {
       "name": "OMP_NUM_THREADS",
       "value": "2"
+    },
+    {
+      "name": "JOBS_REASON",
+      "value": "../reason.txt"
     }
   ],
   "constraints": {

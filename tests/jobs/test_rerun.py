@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.errors import InputError
+from jobs.looks import Look, TaskEnd
 from jobs.rerun import Ends, chosen, earlier_jobs, next_job_id, set_aside, superseded
 from jobs.results import Attempt, Manifest, ResultTree
 from jobs.selection import parse_selection, written_positions
-from jobs.watch import Look, TaskEnd
 
 FAILED = parse_selection("failed")
 

@@ -10,12 +10,14 @@ from rich.console import Console
 from jobs.checking import check
 from jobs.errors import NotFoundError, UnfinishedError
 from jobs.loading import LoadedWorkload
+from jobs.looks import Look, PoolView, TaskEnd, task_end
+from jobs.pace import Pace
 from jobs.plan import plan
-from jobs.progress import Pace, Progress
+from jobs.progress import Progress
 from jobs.service import BatchService
 from jobs.stack import Stack
 from jobs.submit import submit
-from jobs.watch import Look, PoolView, TaskEnd, Watcher, task_end, watch
+from jobs.watch import Watcher, watch
 
 MakeWorkload = Callable[..., LoadedWorkload]
 
@@ -230,8 +232,8 @@ def test_on_a_terminal_the_view_fits_its_width() -> None:
         terminal=True,
     )  # fmt: skip
     assert "50/100" in text
-    assert "idle 2  running 16 → target 27" in text
-    assert "✘ 0000004-abc exit 137" in text
+    assert "run 16 idle 2 → target 27" in text
+    assert "✘ 0000004-abc exit 137 → jobs logs 4" in text
     assert "ETA" in text
     last = text.split("\x1b[2K")[-1]
     assert all(len(line) <= 80 for line in last.splitlines())

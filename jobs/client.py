@@ -1,0 +1,386 @@
+"""The verbs for programs: a `Client` of one stack, and the `Job`s that it submits or finds.
+
+The same steps as on the command line, without its words: nothing is printed, nothing asked.
+Whatever goes wrong is a `JobsError` (`jobs.errors`) whose `exit_code` is that of the verb.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+
+from jobs.answer import answer
+from jobs.checking import Checked
+from jobs.collect import Collected
+from jobs.describe import planned
+from jobs.errors import InputError
+from jobs.explain import Explanation, explain_job, explain_task
+from jobs.finishing import Finishing, LimitReachedError, end_job, limited
+from jobs.listing import JobRow, jobs_of, parse_since
+from jobs.logs import SOURCES, LogLine, LogReader, read_logs
+from jobs.looks import Look
+from jobs.meter import Meter
+from jobs.plan import JobPlan
+from jobs.reporting import Reported, report_on
+from jobs.rerun import all_ends, chosen, next_job_id
+from jobs.results import DEFAULT_ROOT, LAST, Manifest, ResultTree, find_tree, tree_of
+from jobs.selection import ALL, FAILED, parse_selection, written_positions
+from jobs.session import Session, Target
+from jobs.terminal import Terminal
+from jobs.watch import Watcher, looks, watch
+from jobs.workflow import RunOptions, bring_home, checked_workload, prepare, require_same, send
+
+MOST_EXPLAINED = 20
+Variables = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """A stack to submit to. Exactly one of `stack` and `outputs` is given, as for every verb.
+
+    Attributes:
+        stack: Name of the stack.
+        outputs: A file of its outputs.
+        out: Where result trees are.
+    """
+
+    stack: str | None = None
+    outputs: Path | None = None
+    out: Path = DEFAULT_ROOT
+
+    def validate(self, workload: Path | str, *, variables: Variables | None = None) -> Checked:
+        """Checks a workload file, and whether it fits the stack.
+
+        Raises:
+            InputError: With every finding.
+        """
+        return checked_workload(self._options(workload, variables))
+
+    def plan(
+        self,
+        workload: Path | str,
+        *,
+        variables: Variables | None = None,
+        job_id: str | None = None,
+    ) -> JobPlan:
+        """The job as it would be sent. Builds and sends nothing; `.tasks()` generates its tasks.
+
+        Raises:
+            InputError: With every finding.
+        """
+        return planned(self._options(workload, variables, job_id))[0]
+
+    def submit(
+        self,
+        workload: Path | str,
+        *,
+        variables: Variables | None = None,
+        job_id: str | None = None,
+    ) -> Job:
+        """Builds, stages and submits.
+
+        Raises:
+            InputError: With every finding; nothing was submitted.
+            ServiceError: Batch or storage refuses.
+        """
+        options = self._options(workload, variables, job_id)
+        checked = checked_workload(options)
+        session = Session(stack=checked.stack)
+        session.check_pool(checked.pool)
+        plan = prepare(checked, session, options, _quiet())
+        tree = tree_of(plan.job_id, self.out)
+        send(plan, session, tree, options, _quiet())
+        return Job(tree=tree, session=session)
+
+    def job(self, job: str = LAST) -> Job:
+        """A job that was submitted from here: its id, its unique beginning, or `last`.
+
+        Raises:
+            InputError: None or several fit.
+        """
+        return open_job(job, self.out)
+
+    def list(self) -> list[JobRow]:
+        """The jobs of the stack that were submitted from workload files, the oldest first."""
+        return jobs_of(Session(stack=self._target().load()).service)
+
+    def _target(self) -> Target:
+        return Target(stack=self.stack, outputs=self.outputs)
+
+    def _options(
+        self, workload: Path | str, variables: Variables | None, job_id: str | None = None
+    ) -> RunOptions:
+        if job_id is not None:
+            tree_of(job_id, self.out)
+        return RunOptions(
+            workload=Path(workload),
+            target=self._target(),
+            overrides=tuple(f"{name}={_text(value)}" for name, value in (variables or {}).items()),
+            out=self.out,
+            job_id=job_id,
+        )
+
+
+@dataclass(slots=True, kw_only=True)
+class Job:
+    """A submitted job, with its later attempts.
+
+    Attributes:
+        tree: Its results.
+        session: The services of its stack.
+    """
+
+    tree: ResultTree
+    session: Session
+    _checked: Checked | None = field(default=None, repr=False)
+
+    @property
+    def id(self) -> str:
+        """The id that it was submitted under."""
+        return self.manifest.job_id
+
+    @property
+    def manifest(self) -> Manifest:
+        """What was submitted, as the result tree has it now."""
+        return self.tree.read_manifest()
+
+    @property
+    def checked(self) -> Checked:
+        """The workload as its file is now.
+
+        Raises:
+            InputError: The file is gone, or no longer fits the stack.
+        """
+        if self._checked is None:
+            self._checked = checked_workload(options_of(self.manifest, self.tree))
+        return self._checked
+
+    def status(self) -> Look:
+        """Where it stands."""
+        return self._watcher().look()
+
+    def watch(self, *, timeout_s: float | None = None) -> Iterator[Look]:
+        """Looks until it is over; only the last look says that it is.
+
+        Raises:
+            UnfinishedError: `timeout_s` passed before; the job goes on.
+        """
+        return looks(self._watcher(meter=Meter(pool=self.checked.pool)), timeout_s=timeout_s)
+
+    def wait(
+        self,
+        *,
+        timeout_s: float | None = None,
+        max_fails: int | None = None,
+        max_cost: float | None = None,
+    ) -> Look:
+        """Waits for its end; at a limit, ends it.
+
+        Raises:
+            UnfinishedError: `timeout_s` passed before; the job goes on.
+            LimitReachedError: So many tasks failed, or it has cost so much: it was ended.
+        """
+        pool = self.checked.pool
+        watcher = self._watcher(meter=Meter(pool=pool))
+        asked = Finishing(max_fails=max_fails, max_cost=max_cost)
+        try:
+            return watch(
+                watcher,
+                limited(lambda _look: None, asked, pool.price_currency),
+                timeout_s=timeout_s,
+            )
+        except LimitReachedError as error:
+            self.cancel(reason=error.reason)
+            raise
+
+    def collect(self, progress: Callable[[int, int], None] | None = None) -> Collected:
+        """Downloads what it has left so far; only what is new.
+
+        Args:
+            progress: Called with files and bytes done, as they grow.
+        """
+        return bring_home(self.manifest, self.session, self.tree, progress)
+
+    def report(self) -> Reported:
+        """Time, tasks and cost so far, kept in the result tree as JSON, CSV and a page, too."""
+        watcher = self._watcher(statistics=True)
+        return report_on(watcher, watcher.look(), self.checked, self.tree)
+
+    def answer(self) -> None:
+        """Runs the workload's `merge` and `check` in the result tree.
+
+        Raises:
+            TaskFailureError: One of them failed.
+        """
+        answer(self.checked.workload, self.tree, self.id, results_to_stderr=True)
+
+    def cancel(self, *, reason: str = "CanceledByUser") -> None:
+        """Ends it; a job that is over stays as it is."""
+        end_job(self.session.service, self.manifest.current, reason)
+
+    def again(
+        self,
+        *,
+        tasks: str = FAILED,
+        exit_codes: Collection[int] = (),
+        canceled: bool = False,
+    ) -> frozenset[int]:
+        """Numbers of the tasks that `rerun` would run.
+
+        Raises:
+            InputError: The job is not over.
+        """
+        watcher = self._watcher()
+        look = watcher.look()
+        manifest = self.manifest
+        ends = all_ends(manifest, list(watcher.ends.values()), self.session.service)
+        return chosen(manifest, look, ends, parse_selection(tasks), exit_codes, canceled=canceled)
+
+    def rerun(
+        self,
+        *,
+        tasks: str = FAILED,
+        exit_codes: Collection[int] = (),
+        canceled: bool = False,
+    ) -> Job | None:
+        """Runs tasks again, as another attempt in the same result tree; None if there are none.
+
+        Args:
+            tasks: Which, as for the verb: positions, ids, `failed` or `all`.
+            exit_codes: Of failed ones, only those of these exit codes.
+            canceled: Of failed ones, those that never ran to their own end, too.
+
+        Raises:
+            InputError: The job is not over, or its workload no longer has these tasks.
+        """
+        numbers = self.again(tasks=tasks, exit_codes=exit_codes, canceled=canceled)
+        if not numbers:
+            return None
+        manifest = self.manifest
+        options = replace(
+            options_of(manifest, self.tree),
+            job_id=next_job_id(manifest),
+            again=self.tree,
+            only=written_positions(numbers),
+        )
+        self._send(options)
+        return self
+
+    def resume(self) -> Job:
+        """Finishes a submission that was cut short: adds the tasks that are missing.
+
+        Raises:
+            InputError: The workload is another one now.
+        """
+        self._send(replace(options_of(self.manifest, self.tree), resume=True))
+        return self
+
+    def explain(self, tasks: str | None = None) -> list[Explanation]:
+        """Why the job, or each of some tasks (20 at most), is where it is."""
+        watcher, reader = self._watcher(), self._reader()
+        if tasks is None:
+            return [explain_job(watcher, reader)]
+        selection = parse_selection(tasks)
+        look = watcher.look()
+        found = islice(reader.tasks(selection), MOST_EXPLAINED)
+        return [explain_task(task.id, watcher, look, reader) for task in found]
+
+    def logs(
+        self,
+        tasks: str = ALL,
+        *,
+        sources: Iterable[str] = SOURCES,
+        follow: bool = False,
+        tail: int | None = None,
+        search: str | None = None,
+        since: str | None = None,
+    ) -> Iterator[LogLine]:
+        """Lines that tasks printed.
+
+        Args:
+            tasks: Positions, ids, `failed` or `all`, as for the verb.
+            sources: `stdout`, `stderr` or both.
+            follow: Whether to go on until the tasks have ended.
+            tail: Only so many last lines of each.
+            search: Only lines in which this regular expression is found.
+            since: Only tasks that started or ended from then on: how long ago, or a date.
+
+        Raises:
+            InputError: `tasks` selects none, or `search` or `since` cannot be read.
+        """
+        earliest = None if since is None else parse_since(since, datetime.now(UTC))
+        return read_logs(
+            self._reader(),
+            parse_selection(tasks),
+            sources,
+            follow=follow,
+            tail=tail,
+            search=search,
+            since=earliest,
+        )
+
+    def has_task(self, tasks: str) -> bool:
+        """Whether there is any task that a selection means."""
+        return next(self._reader().tasks(parse_selection(tasks)), None) is not None
+
+    def _send(self, options: RunOptions) -> None:
+        checked = self.checked
+        plan = prepare(checked, self.session, options, _quiet())
+        if options.resume:
+            require_same(plan, self.tree)
+        send(plan, self.session, self.tree, options, _quiet())
+
+    def _watcher(self, *, meter: Meter | None = None, statistics: bool = False) -> Watcher:
+        return Watcher(
+            service=self.session.service,
+            job_id=self.manifest.current,
+            meter=meter,
+            statistics=statistics,
+        )
+
+    def _reader(self) -> LogReader:
+        return LogReader(
+            service=self.session.service,
+            job_id=self.manifest.current,
+            tree=self.tree,
+            container=self.session.container(self.session.stack.logs_container),
+        )
+
+
+def open_job(job: str, out: Path = DEFAULT_ROOT) -> Job:
+    """A job that was submitted from here, by what a user calls it; with its own stack.
+
+    Raises:
+        InputError: None or several fit, or its stack is gone.
+    """
+    tree = find_tree(job, out)
+    target = Target.of(tree.read_manifest())
+    return Job(tree=tree, session=Session(stack=target.load()))
+
+
+def options_of(manifest: Manifest, tree: ResultTree) -> RunOptions:
+    """How a job was submitted, so that it can be gone on with."""
+    return RunOptions(
+        workload=Path(manifest.workload),
+        target=Target.of(manifest),
+        overrides=manifest.overrides,
+        out=tree.root.parent,
+        job_id=manifest.current,
+        again=tree if manifest.attempts else None,
+        only=manifest.attempts[-1].tasks if manifest.attempts else None,
+    )
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if not isinstance(value, str | int | float):
+        raise InputError(f"a variable is text or a number, and {value!r} is neither")
+    return str(value)
+
+
+def _quiet() -> Terminal:
+    return Terminal(quiet=True)
