@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import secrets
 import shlex
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from jobs.answer import answer, answer_steps
-from jobs.build import build_program
+from jobs.build import build_programs
+from jobs.canary import try_first
 from jobs.checking import Checked, check
 from jobs.collect import Collected, collect
 from jobs.consent import NEVER_ASKED, Consent, agree
@@ -23,7 +23,6 @@ from jobs.contents import Contents
 from jobs.errors import (
     EXIT_OK,
     InputError,
-    InterruptError,
     ServiceError,
     TaskFailureError,
     UnavailableError,
@@ -35,28 +34,30 @@ from jobs.finishing import (
     LimitReachedError,
     end_job,
     ended_on_interrupt,
-    limited,
     tell,
 )
+from jobs.following import follow, go_on, interruptible
 from jobs.loading import LoadedWorkload, load_workload
+from jobs.meter import Meter
 from jobs.plan import JobPlan, plan
-from jobs.progress import Progress
-from jobs.report import Report, failure_lines, last_lines, make_report, report_table
-from jobs.rerun import all_ends, earlier_jobs, set_aside
+from jobs.report import Report
+from jobs.report_text import failure_lines, report_table, stage_table
+from jobs.reporting import report_on, write_report
+from jobs.rerun import earlier_jobs, ran_before, set_aside
 from jobs.results import (
     Attempt,
     Manifest,
     ResultTree,
     require_writable,
     tree_of,
-    write_json,
 )
 from jobs.selection import positions_of
 from jobs.session import Session, Target, content_cache
 from jobs.stage import Staged, contents_of, stage
 from jobs.submit import Submitted, submit
 from jobs.terminal import Terminal, counted, size_text
-from jobs.watch import Look, Watcher, watch
+from jobs.transfer import counting
+from jobs.watch import Watcher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +71,7 @@ class RunOptions:
         out: Where result trees are.
         job_id: The job's id; made up if None.
         detach: Whether to leave once everything is submitted.
+        first: So many tasks are tried before the others are submitted; None: no trial.
         timeout_s: How long to wait for the tasks.
         resume: Whether the job may exist already.
         finishing: What is to happen while the job is watched, and at its end.
@@ -84,6 +86,7 @@ class RunOptions:
     out: Path
     job_id: str | None = None
     detach: bool = False
+    first: int | None = None
     timeout_s: float | None = None
     resume: bool = False
     finishing: Finishing = NOTHING_ASKED
@@ -98,16 +101,30 @@ def run_workload(options: RunOptions, terminal: Terminal) -> int:
     Raises:
         JobsError: Each with its exit code.
     """
-    with _interruptible("nothing was submitted"):
+    with interruptible("nothing was submitted"):
         checked = checked_workload(options)
         require_writable(options.out)
         agree(checked, options.consent, terminal)
+        _require_price(checked, options.finishing)
         session = Session(stack=checked.stack)
         session.check_pool(checked.pool)
         job = prepare(checked, session, options, terminal)
     tree = options.again or tree_of(job.job_id, options.out)
     if options.resume:
-        _require_same(job, tree)
+        require_same(job, tree)
+    if options.first is not None and options.first < job.count:
+        tried = send(job, session, tree, options, terminal)
+        try_first(
+            job,
+            tried.added + tried.present,
+            session,
+            tree,
+            terminal,
+            finishing=options.finishing,
+            consent=options.consent,
+            timeout_s=options.timeout_s,
+        )
+        options = replace(options, resume=True, first=None)
     submitted = send(job, session, tree, options, terminal)
     if options.detach:
         terminal.show(job.job_id)
@@ -125,12 +142,30 @@ def run_workload(options: RunOptions, terminal: Terminal) -> int:
                 "--max-fails, --cancel-on-interrupt, --on-finish and --notify need somebody who "
                 "watches: give them to wait"
             )
-        terminal.note(f"watch it: {_verb('wait', tree.root.name, options)}")
+        terminal.note(f"watch it: {go_on('wait', tree)}")
         return EXIT_OK
     return finish(checked, session, tree, options, terminal, job_id=job.job_id)
 
 
-def _require_same(job: JobPlan, tree: ResultTree) -> None:
+def _require_price(checked: Checked, asked: Finishing) -> None:
+    """Refuses a limit that nobody could hold.
+
+    Raises:
+        InputError: `--max-cost` is given, and what a node of the pool costs is not known.
+    """
+    pool = checked.pool
+    kinds = (
+        (pool.max_dedicated_nodes, pool.dedicated_price_per_hour),
+        (pool.max_spot_nodes, pool.spot_price_per_hour),
+    )
+    if asked.max_cost is not None and any(nodes and price is None for nodes, price in kinds):
+        raise InputError(
+            f"--max-cost cannot be held: no price of {pool.vm_size} is known in this region. "
+            "Limit the job otherwise (--max-fails, --timeout, resources.wall_clock)"
+        )
+
+
+def require_same(job: JobPlan, tree: ResultTree) -> None:
     """Refuses to finish a submission with other tasks than it was begun with.
 
     Raises:
@@ -152,7 +187,8 @@ def checked_workload(options: RunOptions) -> Checked:
         InputError: With every finding.
     """
     workload = load_workload(options.workload, options.overrides)
-    return check(workload, options.target.load())
+    stack = options.target.load()
+    return check(workload, stack, list_blobs=Session(stack=stack).list_blobs)
 
 
 def prepare(
@@ -160,16 +196,18 @@ def prepare(
 ) -> JobPlan:
     """Builds and stages what the job needs, and plans it."""
     with content_cache() as cache:
-        built = build_program(checked.workload, cache)
-        if built is not None:
+        for built in build_programs(checked.workload, cache):
             what = "built" if built.ran else "up to date"
             terminal.note(f"program: {shown(built.output)} {what}")
         contents = contents_of(checked, cache)
+    for warning in checked.warnings:
+        terminal.note(f"warning: {warning}")
     job = plan(
         checked,
         contents,
         job_id=options.job_id or new_job_id(checked.workload),
         only=options.only,
+        ran=() if options.again is None else ran_before(options.again, options.job_id),
     )
     staged = stage_files(checked, contents, session)
     if staged.files:
@@ -203,10 +241,10 @@ def send(
 ) -> Submitted:
     """Submits, with a manifest written before the first request, so that it can be resumed."""
     before = _note_submission(job, tree, options)
-    again = f"finish the submission: {_verb('resume', tree.root.name, options)}"
+    again = f"finish the submission: {go_on('resume', tree)}"
     try:
-        with _interruptible(f"job {job.job_id} is partly submitted; {again}"):
-            submitted = submit(job, session.service, resume=options.resume)
+        with interruptible(f"job {job.job_id} is partly submitted; {again}"):
+            submitted = submit(job, session.service, resume=options.resume, first=options.first)
     except UnavailableError as error:
         error.args = (f"{error}\njob {job.job_id} may be partly submitted; {again}",)
         raise
@@ -257,25 +295,37 @@ def finish(
 ) -> int:
     """Waits, collects, merges, checks and reports."""
     come_back = (
-        f"job {job_id} goes on.\n  watch it again: {_verb('wait', tree.root.name, options)}\n"
-        f"  cancel it: {_verb('cancel', tree.root.name, options)}"
+        f"job {job_id} goes on.\n  watch it again: {go_on('wait', tree)}\n"
+        f"  cancel it: {go_on('cancel', tree)}"
     )
     manifest = tree.read_manifest()
     asked = options.finishing
     limit: LimitReachedError | None = None
-    with _interruptible(come_back):
-        watcher = Watcher(service=session.service, job_id=job_id)
+    with interruptible(come_back):
+        watcher = Watcher(service=session.service, job_id=job_id, meter=Meter(pool=checked.pool))
         with ended_on_interrupt(session.service, job_id, asked):
             try:
-                look = follow(watcher, session, terminal, options.timeout_s, asked)
+                look = follow(watcher, checked, tree, terminal, options.timeout_s, asked)
             except LimitReachedError as error:
                 limit = error
                 terminal.note(str(error))
-                end_job(session.service, job_id, "MaxFails")
-                look = follow(watcher, session, terminal, options.timeout_s, NOTHING_ASKED)
-        collected = bring_home(manifest, session, tree)
+                end_job(session.service, job_id, error.reason)
+                unlimited = replace(asked, max_fails=None, max_cost=None)
+                look = follow(watcher, checked, tree, terminal, options.timeout_s, unlimited)
+            if look.blocked:
+                terminal.note(
+                    f"{counted(look.blocked, 'task')} cannot run: what they wait for failed; "
+                    "the job is ended"
+                )
+                end_job(session.service, job_id, "Blocked")
+                look = follow(watcher, checked, tree, terminal, options.timeout_s, NOTHING_ASKED)
+        with counting(terminal, "collected") as progress:
+            collected = bring_home(manifest, session, tree, progress)
         note_collected(collected, tree, terminal)
-        report = report_on(watcher, look, checked, tree)
+        made = report_on(watcher, look, checked, tree, limit=asked.max_cost)
+        report = made.report
+        if asked.report is not None:
+            write_report(made, asked.report)
         failure: TaskFailureError | None = None
         if report.failed or report.unfinished:
             failure = failed_tasks(report, tree, options, limit)
@@ -288,7 +338,7 @@ def finish(
         terminal.error(problem)
     if answer_steps(checked.workload.spec):
         terminal.show("")
-    terminal.show(report_table(report))
+    terminal.show(*(part for part in (report_table(report), stage_table(report)) if part))
     terminal.result(
         {
             "version": 1,
@@ -305,20 +355,12 @@ def finish(
     return EXIT_OK
 
 
-def follow(
-    watcher: Watcher,
+def bring_home(
+    manifest: Manifest,
     session: Session,
-    terminal: Terminal,
-    timeout_s: float | None,
-    asked: Finishing,
-) -> Look:
-    """Watches with the progress display, within the limits that were asked for."""
-    where = session.stack.stack
-    with Progress(terminal.err, watcher.job_id, where, quiet=terminal.quiet) as progress:
-        return watch(watcher, limited(progress.show, asked), timeout_s=timeout_s)
-
-
-def bring_home(manifest: Manifest, session: Session, tree: ResultTree) -> Collected:
+    tree: ResultTree,
+    progress: Callable[[int, int], None] | None = None,
+) -> Collected:
     """Downloads what the job has left so far: of each task, its latest attempt."""
     stack = session.stack
     total = Collected(files=0, fetched=0, bytes_fetched=0, refused=())
@@ -329,6 +371,7 @@ def bring_home(manifest: Manifest, session: Session, tree: ResultTree) -> Collec
             outputs=session.container(stack.outputs_container),
             logs=session.container(stack.logs_container),
             skip=skip,
+            progress=progress,
         )
     return total
 
@@ -341,23 +384,6 @@ def note_collected(collected: Collected, tree: ResultTree, terminal: Terminal) -
     )
     for refused in collected.refused:
         terminal.note(f"not written: {refused}")
-
-
-def report_on(watcher: Watcher, look: Look, checked: Checked, tree: ResultTree) -> Report:
-    """Computes and keeps the report, over all attempts."""
-    manifest = tree.read_manifest()
-    ends = all_ends(manifest, list(watcher.ends.values()), watcher.service)
-    report = make_report(
-        job_id=manifest.job_id,
-        pool_name=checked.workload.spec.pool,
-        pool=checked.pool,
-        total=manifest.tasks if manifest.attempts else look.total,
-        ends=ends.latest,
-        last_lines=last_lines(tree, ends.latest),
-        earlier=ends.earlier,
-    )
-    write_json(tree.report_file, report.as_json())
-    return report
 
 
 def failed_tasks(
@@ -380,25 +406,10 @@ def failed_tasks(
             lines.append(f"its log: {shown(log)}")
     if answer_steps(load_workload(options.workload, options.overrides).spec):
         lines.append("merge and check were not run")
-    lines.append(f"run them again: {_verb('rerun', tree.root.name, options)}")
+    lines.append(f"run them again: {go_on('rerun', tree)}")
     return TaskFailureError("\n  ".join(lines))
 
 
 def new_job_id(workload: LoadedWorkload) -> str:
     """An id that no other job has: name, UTC time, chance."""
     return f"{workload.spec.name}-{datetime.now(UTC):%y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-
-
-def _verb(verb: str, job_id: str, options: RunOptions) -> str:
-    """A command line that goes on with a job."""
-    out = "" if options.out == Path("results") else f" --out {shlex.quote(str(options.out))}"
-    return f"python -m jobs {verb} {job_id}{out}"
-
-
-@contextmanager
-def _interruptible(consequence: str) -> Iterator[None]:
-    """Turns Ctrl-C into an error that says what goes on."""
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        raise InterruptError(f"interrupted: {consequence}") from error
