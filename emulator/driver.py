@@ -4,24 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from emulator.clock import Clock, Timer, from_datetime
-from emulator.engine import formulas, tasks
+from emulator.applications.catalogue import Catalogue
+from emulator.clock import Clock, Timer, from_datetime, to_datetime
+from emulator.engine import formulas, nodes, tasks
 from emulator.engine.core import Core
-from emulator.engine.effects import AddNode, Cancel, Effect, Launch, RemoveFiles, RemoveNode
+from emulator.engine.effects import (
+    AddNode,
+    Cancel,
+    Deploy,
+    Effect,
+    Launch,
+    RemoveFiles,
+    RemoveNode,
+)
 from emulator.engine.engine import Engine
 from emulator.engine.records import Kind, Row
 from emulator.engine.settings import Settings
 from emulator.engine.world import Attempt, Job, Node, Task, World
+from emulator.nodes import node_log
 from emulator.nodes.interface import (
     FailureInfo,
     NodeFacts,
     NodeRunner,
+    PackageFacts,
+    TaskKind,
     TaskLaunch,
     TaskOutcome,
 )
@@ -40,6 +52,7 @@ class AccountDriver:
         clock: The time.
         runner: Runs the tasks.
         settings: Of the engine.
+        applications: The account's.
         base_url: Tells where tasks reach the service.
         changed: To be called when there is something to store.
     """
@@ -51,10 +64,12 @@ class AccountDriver:
         clock: Clock,
         runner: NodeRunner,
         settings: Settings,
+        applications: Catalogue,
         base_url: Callable[[], str],
         changed: Callable[[], None],
     ) -> None:
         self.name = name
+        self.applications = applications
         self._clock = clock
         self._runner = runner
         self._base_url = base_url
@@ -65,6 +80,8 @@ class AccountDriver:
         self._attempts: dict[int, asyncio.Task[TaskOutcome]] = {}
         self._by_node: dict[str, dict[int, asyncio.Task[TaskOutcome]]] = {}
         self._chores: dict[str, asyncio.Task[None]] = {}
+        self._packages: dict[str, tuple[PackageFacts, ...]] = {}
+        """What each node got at its last boot: an update of the pool waits for the next."""
         self._stopped = True
 
     # Life
@@ -132,6 +149,27 @@ class AccountDriver:
         """The node's root."""
         return self._runner.node_directory(self._facts(node))
 
+    def upload_logs(
+        self,
+        node: Node,
+        container_url: str,
+        identity: Mapping[str, Any] | None,
+        prefix: str,
+        span: tuple[int, int | None],
+    ) -> int:
+        """Begins to upload what a node has logged since an instant; how many files those are.
+
+        A log is one file, so that its end is not cut off where the span ends before now.
+        """
+        since, _ = span
+        found = node_log.files(self.node_directory(node), to_datetime(since).timestamp())
+        blobs = {f"{prefix}/{name}": path for name, path in found.items()}
+        self._chore(
+            node.id,
+            partial(self._runner.upload, self._facts(node), blobs, container_url, identity),
+        )
+        return len(blobs)
+
     # What the server asks of it
 
     def take_changes(self) -> tuple[list[Row], list[tuple[Kind, str, str]]]:
@@ -171,11 +209,12 @@ class AccountDriver:
                     running.cancel()
             case AddNode(node):
                 self._chore(node.id, partial(self._runner.add_node, self._facts(node)))
+            case Deploy(node, boot, references):
+                self._chore(node.id, partial(self._deploy, node, boot, references))
             case RemoveNode(node):
                 self._chore(node.id, partial(self._remove_node, self._facts(node)))
             case RemoveFiles(task):
-                launch = self._launch_of(task)
-                if launch is not None:
+                for launch in self._launches_of(task):
                     self._chore(launch.node.node_id, partial(self._remove_files, launch))
 
     # Chores of a node, one after the other
@@ -198,7 +237,25 @@ class AccountDriver:
         if self._chores.get(node_id) is task:
             del self._chores[node_id]
 
+    async def _deploy(
+        self, node: Node, boot: int, references: Iterable[Mapping[str, Any]]
+    ) -> None:
+        packages = self._resolved(references)
+        failure = await self._runner.deploy(self._facts(node), packages)
+        if self._stopped:
+            return
+        if failure is None:
+            self._packages[node.id] = packages
+        self.run(nodes.deployed, node, boot, None if failure is None else _node_error(failure))
+
+    def _resolved(self, references: Iterable[Mapping[str, Any]]) -> tuple[PackageFacts, ...]:
+        return tuple(
+            self.applications.resolve(one["applicationId"], one.get("version"))
+            for one in references
+        )
+
     async def _remove_node(self, facts: NodeFacts) -> None:
+        self._packages.pop(facts.node_id, None)
         running = [*self._by_node.get(facts.node_id, {}).values()]
         for task in running:
             task.cancel()
@@ -210,7 +267,7 @@ class AccountDriver:
         same = [
             task
             for task in self._by_node.get(launch.node.node_id, {}).values()
-            if task.get_name() == _name(launch)
+            if task.get_name() in {_name(launch), _name(launch, "coordination")}
         ]
         if same:
             await asyncio.wait(same)
@@ -280,7 +337,7 @@ class AccountDriver:
         spec: Mapping[str, Any]
         job, retries = attempt.job, 0
         match attempt.kind:
-            case "task" if attempt.task is not None:
+            case "task" | "coordination" if attempt.task is not None:
                 spec, retries = tasks.spec_of(attempt.task), attempt.task.retry_count
             case "preparation" if job is not None:
                 spec = job.body["jobPreparationTask"]
@@ -296,23 +353,48 @@ class AccountDriver:
             task=spec,
             job_environment=_environment(job),
             retry_count=retries,
-            nodes=(attempt.node.ip,),
+            nodes=_addresses(attempt),
             kind=attempt.kind,
+            packages=(
+                *self._packages.get(attempt.node.id, ()),
+                *self._resolved(spec.get("applicationPackageReferences") or ()),
+            ),
         )
 
     def _launch_of(self, task: Task) -> TaskLaunch | None:
         """The launch of a task that is over, by which the runner knows its directory."""
+        return next(self._launches_of(task, only_primary=True), None)
+
+    def _launches_of(self, task: Task, *, only_primary: bool = False) -> Iterator[TaskLaunch]:
+        """The same for all instances of a multi-instance task whose nodes are still there."""
+        others = () if only_primary else task.subtasks
+        node_ids = [task.node_id or "", *(subtask.node_id for subtask in others)]
         pool = self.world.pools.get(task.pool_id.lower())
-        node = pool.nodes.get(task.node_id or "") if pool else None
-        if node is None:
-            return None
-        return TaskLaunch(
-            node=self._facts(node), job_id=task.job.id, task_id=task.id, task={"id": task.id}
-        )
+        for node_id in node_ids if pool else ():
+            if pool is not None and node_id in pool.nodes:
+                yield TaskLaunch(
+                    node=self._facts(pool.nodes[node_id]),
+                    job_id=task.job.id,
+                    task_id=task.id,
+                    task={"id": task.id},
+                )
 
 
-def _name(launch: TaskLaunch) -> str:
-    return f"{launch.kind}:{launch.job_id}/{launch.task_id}"
+def _name(launch: TaskLaunch, kind: TaskKind | None = None) -> str:
+    return f"{kind or launch.kind}:{launch.job_id}/{launch.task_id}"
+
+
+def _node_error(failure: FailureInfo) -> dict[str, Any]:
+    details = [{"name": name, "value": value} for name, value in failure.details]
+    return {"code": failure.code, "message": failure.message, "errorDetails": details}
+
+
+def _addresses(attempt: Attempt) -> tuple[str, ...]:
+    """Of all nodes of a multi-instance task, its primary's first; else of the one."""
+    gang = attempt.task.gang if attempt.task else None
+    if gang is None:
+        return (attempt.node.ip,)
+    return tuple(gang.instances[number].node.ip for number in sorted(gang.instances))
 
 
 def _environment(job: Job | None) -> dict[str, str]:

@@ -29,6 +29,12 @@ CREATE TABLE records (
     PRIMARY KEY (account, kind, parent, key)
 );
 """
+_APPLICATIONS = """
+CREATE TABLE IF NOT EXISTS applications (
+    account TEXT NOT NULL, key TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (account, key)
+) WITHOUT ROWID;
+"""
+"""Beside the versioned schema: a file of an emulator without applications only lacks it."""
 _FILE = "batch.sqlite3"
 _LOCK = "lock"
 _PUT = "INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?, ?)"
@@ -51,12 +57,13 @@ class Store:
         self._lock: IO[str] | None = None
         if directory is None:
             self._connection = sqlite3.connect(":memory:", isolation_level=None)
-            self._connection.executescript(_SCHEMA)
+            self._connection.executescript(_SCHEMA + _APPLICATIONS)
             return
         directory.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(directory)
         try:
             self._connection = _open(directory / _FILE)
+            self._connection.executescript(_APPLICATIONS)
         except BaseException:
             self._lock.close()
             raise
@@ -74,6 +81,21 @@ class Store:
         with self._transaction():
             self._connection.execute("DELETE FROM accounts WHERE name = ?", (name,))
             self._connection.execute("DELETE FROM records WHERE account = ?", (name,))
+            self._connection.execute("DELETE FROM applications WHERE account = ?", (name,))
+
+    def applications(self, account: str) -> list[str]:
+        """The applications of an account, each as it was kept."""
+        query = "SELECT body FROM applications WHERE account = ? ORDER BY key"
+        return [body for (body,) in self._connection.execute(query, (account,))]
+
+    def put_application(self, account: str, key: str, body: str | None) -> None:
+        """Keeps an application, or forgets it when `body` is None."""
+        if body is None:
+            delete = "DELETE FROM applications WHERE account = ? AND key = ?"
+            self._connection.execute(delete, (account, key))
+        else:
+            put = "INSERT OR REPLACE INTO applications VALUES (?, ?, ?)"
+            self._connection.execute(put, (account, key, body))
 
     def rows(self, account: str) -> Iterator[Row]:
         """The records of an account."""
@@ -148,6 +170,8 @@ def _open(path: Path) -> sqlite3.Connection:
     if verdict != "ok":
         connection.close()
         raise set_aside(path, verdict)
+    if 0 < version < VERSION:  # rows of before are read as they are (`emulator.engine.records`)
+        connection.execute(f"PRAGMA user_version = {VERSION}")
     if version > VERSION:
         connection.close()
         raise LocalStateError(

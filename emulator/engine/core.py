@@ -1,7 +1,7 @@
 """What every transition needs: the world, the present instant, timers, effects.
 
 A transition changes the world and leaves marks: effects for the driver, records to be
-stored, pools whose queues must be looked at, jobs that may be over. The marks are
+stored, pools whose queues must be looked at, jobs and schedules that may be over. The marks are
 worked off at the end of each step (`emulator.engine.engine`), so that no transition
 calls another's consequences, and a hundred completions make one look at the queue.
 """
@@ -17,7 +17,9 @@ from typing import Any
 
 from emulator.engine.effects import Effect
 from emulator.engine.settings import Settings
-from emulator.engine.world import Attempt, Job, Node, Pool, Task, World
+from emulator.engine.world import Attempt, Job, Node, Pool, Schedule, Task, World
+
+Record = Pool | Node | Job | Task | Schedule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +56,11 @@ class Core:
         self.random = Random(f"{settings.seed}/{account}")  # noqa: S311 - waits and ids, no secrets
         self.now = 0
         self.effects: list[Effect] = []
-        self.dirty: dict[Pool | Node | Job | Task, bool] = {}
+        self.dirty: dict[Record, bool] = {}
         self.attempts: dict[int, Attempt] = {}
         self.wake: dict[str, None] = {}
         self.check: dict[Job, None] = {}
+        self.look_at: dict[Schedule, None] = {}
         self.vacated: dict[Node, None] = {}
         self._count = 0
         self._heap: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
@@ -74,11 +77,11 @@ class Core:
 
     # Records to be stored
 
-    def save(self, record: Pool | Node | Job | Task) -> None:
+    def save(self, record: Record) -> None:
         """Marks a record to be stored."""
         self.dirty[record] = True
 
-    def forget(self, record: Pool | Node | Job | Task) -> None:
+    def forget(self, record: Record) -> None:
         """Marks a record to be removed from the store."""
         self.dirty[record] = False
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from emulator.engine.world import Attempt, Node, Task
 
@@ -12,6 +14,15 @@ class AddNode:
     """Make the node's directories. Nothing is reported back; launches come after it."""
 
     node: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Deploy:
+    """Bring the pool's application packages to a node that boots; report `nodes.deployed`."""
+
+    node: Node
+    boot: int
+    references: tuple[Mapping[str, Any], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,4 +53,4 @@ class RemoveFiles:
     task: Task
 
 
-Effect = AddNode | RemoveNode | Launch | Cancel | RemoveFiles
+Effect = AddNode | Deploy | RemoveNode | Launch | Cancel | RemoveFiles

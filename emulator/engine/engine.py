@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Concatenate, ParamSpec, TypeVar
 
-from emulator.engine import jobs, nodes, pools, records, scheduling, tasks
-from emulator.engine.core import Core, Evaluate
+from emulator.engine import jobs, nodes, pools, records, schedules, scheduling, tasks
+from emulator.engine.core import Core, Evaluate, Record
 from emulator.engine.effects import Effect
 from emulator.engine.records import Kind, Row
 from emulator.engine.settings import Settings
-from emulator.engine.world import Job, Node, Pool, Task, World
+from emulator.engine.world import Node, Task, World
 from emulator.nodes.interface import TaskOutcome
 
 P = ParamSpec("P")
@@ -72,11 +72,12 @@ class Engine:
         core.now = max(core.now, now)
 
     def attempt_started(self, now: int, attempt_id: int, at: int) -> None:
-        """The command's process of an attempt exists since `at`."""
+        """The command's process of an attempt exists since `at`; see `NodeRunner.run_task`."""
         self.advance(now)
         attempt = self._core.attempts.get(attempt_id)
         if attempt is not None:
             tasks.started(self._core, attempt, at)
+            self._settle()
 
     def attempt_ended(self, now: int, attempt_id: int, outcome: TaskOutcome | None) -> None:
         """An attempt is over and all its processes are gone; None if it was cancelled."""
@@ -85,7 +86,7 @@ class Engine:
         if attempt is None:
             return
         match attempt.kind:
-            case "task":
+            case "task" | "coordination":
                 tasks.ended(self._core, attempt, outcome)
             case "start":
                 nodes.start_task_ended(self._core, attempt, outcome)
@@ -104,7 +105,7 @@ class Engine:
         rows = [records.row_of(r) for r, kept in dirty.items() if kept and self._belongs(r)]
         return rows, [records.key_of(record) for record, kept in dirty.items() if not kept]
 
-    def _belongs(self, record: Pool | Node | Job | Task) -> bool:
+    def _belongs(self, record: Record) -> bool:
         """Whether what a record is part of is still there."""
         match record:
             case Task():
@@ -117,13 +118,16 @@ class Engine:
     def _settle(self) -> None:
         """Works off the marks that transitions left, and what that marks in turn."""
         core = self._core
-        while core.vacated or core.check or core.wake:
+        while core.vacated or core.check or core.look_at or core.wake:
             vacated, core.vacated = core.vacated, {}
             for node in vacated:
                 nodes.settle(core, node)
             check, core.check = core.check, {}
             for job in check:
                 jobs.settle(core, job)
+            look_at, core.look_at = core.look_at, {}
+            for schedule in look_at:
+                schedules.settle(core, schedule)
             wake, core.wake = core.wake, {}
             for key in wake:
                 pool = core.world.pools.get(key)

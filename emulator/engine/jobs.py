@@ -7,10 +7,11 @@ from typing import Any
 from uuid import UUID
 
 from emulator.clock import MAX_TICKS, from_datetime
-from emulator.engine import effects, pools, tasks
+from emulator.engine import attempts, effects, pools, statistics, tasks
 from emulator.engine.core import Core
+from emulator.engine.failures import wire_failure
 from emulator.engine.refusal import Refused
-from emulator.engine.world import Attempt, Job, Node, Preparation
+from emulator.engine.world import Attempt, Job, Node, Preparation, Schedule, manager_settings
 from emulator.nodes.interface import TaskOutcome
 
 _OPEN = frozenset({"active", "disabled", "disabling", "enabling"})
@@ -34,8 +35,24 @@ def touch(core: Core, job: Job) -> None:
     core.save(job)
 
 
-def add(core: Core, job_id: str, body: dict[str, Any], *, wall_clock: int) -> Job:
-    """Adds a job, with the pool that its specification may ask for.
+def add(
+    core: Core,
+    job_id: str,
+    body: dict[str, Any],
+    *,
+    wall_clock: int,
+    retention: int = MAX_TICKS,
+    schedule: Schedule | None = None,
+) -> Job:
+    """Adds a job, with its manager task, and the pool that its specification may ask for.
+
+    Args:
+        core: The engine's state.
+        job_id: As its client wrote it, or as its schedule names it.
+        body: Normalised, without the id.
+        wall_clock: Its limit, in ticks.
+        retention: Of its manager task's files, in ticks.
+        schedule: Which makes it; None for a client.
 
     Raises:
         Refused: `JobExists`, `JobBeingDeleted`, `ActiveJobAndScheduleQuotaReached`, or
@@ -45,10 +62,9 @@ def add(core: Core, job_id: str, body: dict[str, Any], *, wall_clock: int) -> Jo
     existing = core.world.jobs.get(key)
     if existing is not None:
         raise Refused("JobBeingDeleted" if existing.state == "deleting" else "JobExists")
-    if core.world.active_jobs >= core.settings.max_active_jobs:
-        raise Refused("ActiveJobAndScheduleQuotaReached")
+    check_quota(core)
     auto: Mapping[str, Any] | None = body["poolInfo"].get("autoPoolSpecification")
-    pool_id: str = _auto_pool(core, auto) if auto else body["poolInfo"]["poolId"]
+    pool_id: str = _auto_pool(core, auto, schedule) if auto else body["poolInfo"]["poolId"]
     job = Job(
         id=job_id,
         key=key,
@@ -60,14 +76,47 @@ def add(core: Core, job_id: str, body: dict[str, Any], *, wall_clock: int) -> Jo
         since=core.now,
         seq=core.next_number(),
         started=core.now,
-        auto_pool=auto is not None,
+        auto_pool=auto is not None and not (schedule and schedule.pool_id),
+        schedule=schedule.key if schedule else "",
     )
     core.world.add_job(job)
     limit_wall_clock(core, job, wall_clock)
+    if "jobManagerTask" in body:
+        _add_manager(core, job, retention)
     return job
 
 
-def _auto_pool(core: Core, auto: Mapping[str, Any]) -> str:
+def check_quota(core: Core) -> None:
+    """Refuses what would be one active job or schedule too many.
+
+    Raises:
+        Refused: `ActiveJobAndScheduleQuotaReached`.
+    """
+    if core.world.active_jobs + core.world.active_schedules >= core.settings.max_active_jobs:
+        raise Refused("ActiveJobAndScheduleQuotaReached")
+
+
+_OF_MANAGERS_ONLY = frozenset({"killJobOnCompletion", "runExclusive", "allowLowPriorityNode"})
+
+
+def _add_manager(core: Core, job: Job, retention: int) -> None:
+    settings = manager_settings(job).items()
+    body = {name: value for name, value in settings if name not in _OF_MANAGERS_ONLY}
+    tasks.add(core, job, body, retention, manager=True)
+
+
+def _auto_pool(core: Core, auto: Mapping[str, Any], schedule: Schedule | None) -> str:
+    """The pool of a job that asks for one; those of a schedule may share it."""
+    shares = schedule is not None and auto["poolLifetimeOption"] == "jobschedule"
+    if schedule is not None and shares and schedule.pool_id.lower() in core.world.pools:
+        return schedule.pool_id
+    pool_id = _new_auto_pool(core, auto)
+    if schedule is not None and shares:
+        schedule.pool_id = pool_id
+    return pool_id
+
+
+def _new_auto_pool(core: Core, auto: Mapping[str, Any]) -> str:
     name = str(UUID(int=core.random.getrandbits(128), version=4)).upper()
     prefix = auto.get("autoPoolIdPrefix")
     pool_id = f"{prefix}_{name}" if prefix else name
@@ -155,6 +204,17 @@ def terminate(core: Core, job: Job, reason: str) -> None:
     _terminate(core, job, reason)
 
 
+def end_of_schedule(core: Core, job: Job) -> None:
+    """Ends the job because its schedule ends."""
+    if job.state in _OPEN:
+        _terminate(core, job, "TerminateJobSchedule")
+
+
+def is_open(job: Job) -> bool:
+    """Whether it is still to run, or runs."""
+    return job.state in _OPEN
+
+
 def _terminate(core: Core, job: Job, reason: str) -> None:
     job.terminate_reason = reason
     core.world.set_job_state(job, "terminating", core.now)
@@ -189,6 +249,8 @@ def settle(core: Core, job: Job) -> None:
     action, job.action = job.action, ""
     if job.state in _OPEN and action == "terminate":
         _terminate(core, job, "TaskFailed")
+    elif job.state in _OPEN and action == "complete":
+        _terminate(core, job, "JMComplete")
     elif job.state == "active" and action == "disable":
         disable(core, job, "requeue")
     elif job.state == "active" and _all_done(job):
@@ -230,7 +292,12 @@ def _over(core: Core, job: Job, since: int) -> None:
         core.world.set_job_state(job, "completed", core.now)
         job.ended = core.now
         core.save(job)
+        _tell_schedule(core, job)
     elif job.state == "deleting":
+        schedule = core.world.schedules.get(job.schedule)
+        if schedule is not None:
+            statistics.job_gone(schedule, job, core.now)
+            core.save(schedule)
         for task in list(job.tasks.values()):
             if task.files:
                 core.effects.append(effects.RemoveFiles(task))
@@ -240,6 +307,13 @@ def _over(core: Core, job: Job, since: int) -> None:
                 node.releases.pop(job.key, None)
         core.world.remove_job(job)
         core.forget(job)
+        _tell_schedule(core, job)
+
+
+def _tell_schedule(core: Core, job: Job) -> None:
+    schedule = core.world.schedules.get(job.schedule)
+    if schedule is not None:
+        core.look_at[schedule] = None
 
 
 def _drop_auto_pool(core: Core, job: Job) -> None:
@@ -281,7 +355,7 @@ def barred(job: Job, node: Node) -> bool:
 
 
 def _launch(core: Core, job: Job, node: Node, preparation: Preparation, task_id: str) -> None:
-    attempt = tasks.new_attempt(core, preparation.kind, node, job=job, task_id=task_id)
+    attempt = attempts.new_attempt(core, preparation.kind, node, job=job, task_id=task_id)
     core.effects.append(effects.Launch(attempt))
 
 
@@ -301,7 +375,7 @@ def _released(core: Core, job: Job) -> bool:
 
 def step_ended(core: Core, attempt: Attempt, outcome: TaskOutcome | None) -> None:
     """A preparation or release task is over."""
-    tasks.release(core, attempt)
+    attempts.release(core, attempt)
     node, job = attempt.node, attempt.job
     if job is None:
         return
@@ -317,7 +391,7 @@ def step_ended(core: Core, attempt: Attempt, outcome: TaskOutcome | None) -> Non
     step.start = from_datetime(outcome.start_time)
     step.end = from_datetime(outcome.end_time)
     step.exit_code = outcome.exit_code
-    step.failure = tasks.wire_failure(outcome.failure)
+    step.failure = wire_failure(outcome.failure)
     step.ok = step.failure is None
     if attempt.kind == "preparation" and not step.ok:
         spec = job.body["jobPreparationTask"]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from emulator.clock import from_datetime
-from emulator.engine import effects, tasks
+from emulator.engine import attempts, effects, statistics, tasks
 from emulator.engine.core import Core
+from emulator.engine.failures import wire_failure
 from emulator.engine.refusal import Refused
 from emulator.engine.world import (
+    WORK,
     Attempt,
     Intent,
     Node,
@@ -49,7 +51,7 @@ def create(core: Core, pool: Pool, *, dedicated: bool, ready_s: float) -> Node:
         state="creating",
         since=core.now,
         allocated=core.now,
-        ip=f"10.{host >> 16 & 255}.{host >> 8 & 255}.{host & 255}",
+        ip=address(pool, host),
     )
     add_node(pool, node)
     core.save(node)
@@ -59,6 +61,20 @@ def create(core: Core, pool: Pool, *, dedicated: bool, ready_s: float) -> Node:
     starting_s = ready_s * (rest - core.settings.creating_share)
     core.after(creating_s, _start, node, node.boots, starting_s)
     return node
+
+
+BLOCK_BITS = 14
+BLOCKS = range(4, 1 << 24 - BLOCK_BITS)
+"""Blocks of 16384 addresses in 127.0.0.0/8; the first four hold what the machine itself uses."""
+
+
+def address(pool: Pool, host: int) -> str:
+    """A node's address: of this machine, and the node's own, so that its tasks can listen there.
+
+    The service's nodes have private addresses (10.0.0.4, …), which no program could use here.
+    """
+    number = pool.network << BLOCK_BITS | host % (1 << BLOCK_BITS)
+    return f"127.{number >> 16}.{number >> 8 & 255}.{number & 255}"
 
 
 def _start(core: Core, node: Node, boot: int, starting_s: float) -> None:
@@ -71,6 +87,25 @@ def _start(core: Core, node: Node, boot: int, starting_s: float) -> None:
 def _booted(core: Core, node: Node, boot: int) -> None:
     if node.boots != boot or node.leaving:
         return
+    references = tuple(node.pool.body.get("applicationPackageReferences") or ())
+    if references or node.has_packages:
+        node.has_packages = bool(references)
+        core.effects.append(effects.Deploy(node, boot, references))
+    else:
+        _prepare(core, node)
+
+
+def deployed(core: Core, node: Node, boot: int, error: dict[str, Any] | None) -> None:
+    """The pool's application packages are on a node, or cannot be brought there."""
+    if node.boots != boot or node.leaving:
+        return
+    if error is None:
+        _prepare(core, node)
+    else:
+        make_unusable(core, node, error)
+
+
+def _prepare(core: Core, node: Node) -> None:
     node.booted = core.now
     node.start_task = node.pool.body.get("startTask")
     node.start_info = None
@@ -94,20 +129,20 @@ def _serve(core: Core, node: Node) -> None:
 
 def _launch_start_task(core: Core, node: Node, *, retry_count: int) -> None:
     node.start_info = {"state": "running", "startTime": core.now, "retryCount": retry_count}
-    attempt = tasks.new_attempt(core, "start", node, task_id=START_TASK_ID)
+    attempt = attempts.new_attempt(core, "start", node, task_id=START_TASK_ID)
     core.effects.append(effects.Launch(attempt))
     core.save(node)
 
 
 def start_task_ended(core: Core, attempt: Attempt, outcome: TaskOutcome | None) -> None:
     """A start task is over: the node serves, tries again, or is of no use."""
-    tasks.release(core, attempt)
+    attempts.release(core, attempt)
     node = attempt.node
     start = node.start_task
     if outcome is None or start is None or node.start_info is None or attempt.intent:
         return
     info = node.start_info
-    failure = tasks.wire_failure(outcome.failure)
+    failure = wire_failure(outcome.failure)
     retries, limit = info["retryCount"], start["maxTaskRetryCount"]
     if failure and (limit < 0 or retries < limit):
         _launch_start_task(core, node, retry_count=retries + 1)
@@ -151,7 +186,7 @@ def leave(core: Core, node: Node, option: str) -> None:
 
 
 def _busy(node: Node) -> bool:
-    return any(attempt.kind == "task" for attempt in node.attempts.values())
+    return any(attempt.kind in WORK for attempt in node.attempts.values())
 
 
 def end_attempts(core: Core, node: Node, intent: Intent) -> None:
@@ -177,8 +212,14 @@ def settle(core: Core, node: Node) -> None:
         _operate(core, node, operation)
 
 
+def _leave_figures(core: Core, node: Node) -> None:
+    statistics.node_gone(core.world, node, core.now)
+    core.save(node.pool)
+
+
 def _gone(core: Core, node: Node) -> None:
     if node.pool.nodes.get(node.id) is node:
+        _leave_figures(core, node)
         remove_node(node.pool, node)
         core.effects.append(effects.RemoveNode(node))
         core.forget(node)
@@ -261,6 +302,7 @@ def reboot(core: Core, node: Node) -> None:
 
 def _deallocated(core: Core, node: Node, boot: int) -> None:
     if node.boots == boot and not node.leaving:
+        _leave_figures(core, node)
         set_node_state(node, "deallocated", core.now)
         core.save(node)
 
@@ -275,6 +317,7 @@ def start(core: Core, node: Node) -> None:
         raise Refused("OperationInvalidForCurrentState")
     node.boots += 1
     node.scheduling = "enabled"
+    node.allocated = core.now
     set_node_state(node, "starting", core.now)
     core.save(node)
     reboot(core, node)
@@ -290,7 +333,7 @@ def disable_scheduling(core: Core, node: Node, option: str) -> None:
         raise Refused("NodeAlreadyInTargetSchedulingState")
     node.scheduling = "disabled"
     if option != "taskcompletion":
-        for attempt in [a for a in node.attempts.values() if a.kind == "task"]:
+        for attempt in [a for a in node.attempts.values() if a.kind in WORK]:
             tasks.call_off(core, attempt, "terminate" if option == "terminate" else "requeue")
     set_node_state(node, "offline" if node.state == "idle" else node.state, core.now)
     core.save(node)
@@ -322,6 +365,7 @@ def preempt(core: Core, node: Node) -> None:
     if node.dedicated or node.state not in _UP:
         raise Refused("OperationInvalidForCurrentState")
     node.boots += 1
+    _leave_figures(core, node)
     set_node_state(node, "preempted", core.now)
     end_attempts(core, node, "lost")
     node.preparations.clear()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
+from zlib import crc32
 
 from emulator.engine import faults, nodes
 from emulator.engine.core import Core
+from emulator.engine.cores import cores_of
 from emulator.engine.refusal import Refused, invalid
 from emulator.engine.world import Node, Pool
 
@@ -88,10 +90,22 @@ def add(
         since=core.now,
         identity=identity,
         resize_timeout=resize_timeout,
+        network=free_network(core),
     )
     core.world.add_pool(pool)
     retarget(core, pool, targets, "requeue")
     return pool
+
+
+def free_network(core: Core) -> int:
+    """A block of addresses that no other pool of the account has.
+
+    Accounts begin at different ones: on one machine their nodes should not meet.
+    """
+    taken = {pool.network for pool in core.world.pools.values()}
+    first = crc32(core.world.account.encode()) % len(nodes.BLOCKS)
+    turns = (nodes.BLOCKS[(first + turn) % len(nodes.BLOCKS)] for turn in range(len(nodes.BLOCKS)))
+    return next(block for block in turns if block not in taken)
 
 
 def check_shape(body: Mapping[str, Any]) -> None:
@@ -188,7 +202,8 @@ def _grow(core: Core, pool: Pool, generation: int) -> None:
     for dedicated, target in _targets(pool):
         missing = target - len(staying(pool, dedicated=dedicated))
         left = faults.capacity_left(core, pool, dedicated=dedicated)
-        granted = max(0, min(missing, room, missing if left is None else left))
+        within = min(room, _core_room(core, pool, dedicated=dedicated))
+        granted = max(0, min(missing, within, missing if left is None else left))
         room -= granted
         for _ in range(granted):
             ready_s = core.settings.node_ready_s(core.random)
@@ -206,6 +221,17 @@ def _grow(core: Core, pool: Pool, generation: int) -> None:
                 }
             )
     settle(core, pool)
+
+
+def _core_room(core: Core, pool: Pool, *, dedicated: bool) -> int:
+    """How many more nodes of a pool the account's quota of cores allows."""
+    settings = core.settings
+    quota = settings.max_dedicated_cores if dedicated else settings.max_spot_cores
+    used = sum(
+        cores_of(other.body["vmSize"]) * other.current[dedicated]
+        for other in core.world.pools.values()
+    )
+    return max(0, quota - used) // cores_of(pool.body["vmSize"])
 
 
 def settle(core: Core, pool: Pool) -> None:

@@ -2,7 +2,8 @@
 
 A row is a record's key, what a client wrote, and the service's fields as a JSON list in
 the order of the tables below: append to a table, never reorder it, and count up
-`VERSION`, which the store keeps.
+`VERSION`, which the store keeps. A row of an earlier version is shorter: what it lacks is
+what a new record begins with.
 """
 
 from __future__ import annotations
@@ -14,31 +15,48 @@ from typing import Any, Literal
 import orjson
 
 from emulator.engine import jobs, nodes, pools, scaling, tasks
-from emulator.engine.core import Core
-from emulator.engine.world import Job, Node, Pool, Task, add_node, add_task, set_node_state
+from emulator.engine.core import Core, Record
+from emulator.engine.world import (
+    Job,
+    Node,
+    Pool,
+    Schedule,
+    Subtask,
+    Task,
+    Timing,
+    add_node,
+    add_task,
+    set_node_state,
+)
 
-VERSION = 1
+VERSION = 2
 
-Kind = Literal["pool", "node", "job", "task"]
+Kind = Literal["pool", "node", "job", "task", "schedule"]
 _POOL = (
     "id", "created", "modified", "since", "state", "identity", "allocation", "allocation_since",
     "target_dedicated", "target_spot", "resize_timeout", "deallocation_option", "resize_errors",
     "autoscale", "formula", "interval", "scale_run", "scaled", "next_address",
+    "network", "gone", "gone_time", "peak_memory",
 )  # fmt: skip
 _NODE = (
     "id", "dedicated", "state", "since", "ip", "allocated", "scheduling", "booted", "total_run",
     "total_succeeded", "start_task", "start_info", "errors", "leaving",
+    "used_by_tasks", "peak_memory", "users",
 )  # fmt: skip
 _JOB = (
     "id", "pool_id", "created", "modified", "since", "seq", "state", "previous",
     "previous_since", "started", "ended", "terminate_reason", "scheduling_error", "auto_pool",
-    "wall_clock",
+    "wall_clock", "schedule", "gone",
 )  # fmt: skip
 _TASK = (
     "id", "seq", "slots", "max_retries", "retention", "created", "modified", "since", "state",
     "previous", "previous_since", "start", "end", "exit_code", "failure", "result",
     "retry_count", "last_retry", "requeue_count", "last_requeue", "pool_id", "node_id",
-    "conditional", "affinity", "files",
+    "conditional", "affinity", "files", "instances", "subtasks", "manager", "used",
+)  # fmt: skip
+_SCHEDULE = (
+    "id", "timing", "wall_clock", "retention", "created", "modified", "since", "seq", "state",
+    "previous", "previous_since", "runs", "next_run", "due", "job", "pool_id", "ended", "gone",
 )  # fmt: skip
 
 
@@ -53,7 +71,7 @@ class Row:
     state: bytes
 
 
-def key_of(record: Pool | Node | Job | Task) -> tuple[Kind, str, str]:
+def key_of(record: Record) -> tuple[Kind, str, str]:
     """Where a record is in the store."""
     match record:
         case Task():
@@ -64,9 +82,11 @@ def key_of(record: Pool | Node | Job | Task) -> tuple[Kind, str, str]:
             return "job", "", record.key
         case Pool():
             return "pool", "", record.key
+        case Schedule():
+            return "schedule", "", record.key
 
 
-def row_of(record: Pool | Node | Job | Task) -> Row:
+def row_of(record: Record) -> Row:
     """A record as it is stored."""
     kind, parent, key = key_of(record)
     names: tuple[str, ...]
@@ -79,6 +99,8 @@ def row_of(record: Pool | Node | Job | Task) -> Row:
             body, names = orjson.dumps(record.body), _JOB
         case Pool():
             body, names = orjson.dumps(record.body), _POOL
+        case Schedule():
+            body, names = orjson.dumps(record.body), _SCHEDULE
     return Row(kind, parent, key, body, orjson.dumps([getattr(record, n) for n in names]))
 
 
@@ -95,19 +117,26 @@ def restore(core: Core, rows: Iterable[Row]) -> None:
         "node": [],
         "job": [],
         "task": [],
+        "schedule": [],
     }
     for row in rows:
         by_kind[row.kind].append((row, orjson.loads(row.state)))
     for row, values in by_kind["pool"]:
-        pool = Pool(
-            **dict(zip(_POOL, values, strict=True)), key=row.key, body=orjson.loads(row.body)
-        )
+        pool = Pool(**_fields(_POOL, values), key=row.key, body=orjson.loads(row.body))
+        pool.network = pool.network or pools.free_network(core)
         core.world.add_pool(pool)
     for row, values in by_kind["node"]:
         pool = core.world.pools[row.parent]
-        add_node(pool, Node(**dict(zip(_NODE, values, strict=True)), pool=pool))
+        add_node(pool, Node(**_fields(_NODE, values), pool=pool))
+    for row, values in by_kind["schedule"]:
+        fields = _fields(_SCHEDULE, values)
+        fields["timing"] = Timing(**fields["timing"])
+        schedule = Schedule(**fields, key=row.key, body=orjson.loads(row.body))
+        core.world.schedules[schedule.key] = schedule
+        core.number_at_least(schedule.seq)
+        core.look_at[schedule] = None
     for row, values in sorted(by_kind["job"], key=lambda pair: pair[1][5]):
-        fields = dict(zip(_JOB, values, strict=True))
+        fields = _fields(_JOB, values)
         job = Job(
             **fields, key=row.key, pool_key=fields["pool_id"].lower(), body=orjson.loads(row.body)
         )
@@ -115,12 +144,17 @@ def restore(core: Core, rows: Iterable[Row]) -> None:
         core.number_at_least(job.seq)
     for row, values in sorted(by_kind["task"], key=lambda pair: pair[1][1]):
         job = core.world.jobs[row.parent]
-        fields = dict(zip(_TASK, values, strict=True))
+        fields = _fields(_TASK, values)
+        fields["subtasks"] = [Subtask(**one) for one in fields.get("subtasks", ())] or ()
         key = fields["id"] if fields["id"] == row.key else row.key
         task = Task(**fields, key=key, job=job, spec=row.body)
         add_task(job, task)
         core.number_at_least(task.seq)
     _resume(core)
+
+
+def _fields(table: tuple[str, ...], values: list[Any]) -> dict[str, Any]:
+    return dict(zip(table[: len(values)], values, strict=True))
 
 
 def _resume(core: Core) -> None:

@@ -132,6 +132,15 @@ def _run(core: Core, pool: Pool, since: int) -> None:
     pool.scale_run = as_run(core, result)
     core.save(pool)
     targets = result.dedicated, result.spot
+    pool.decisions.append(
+        {
+            "at": core.now,
+            "from": (pool.target_dedicated, pool.target_spot),
+            "to": targets,
+            "results": result.results,
+            "error": result.error,
+        }
+    )
     changed = targets != (pool.target_dedicated, pool.target_spot)
     if result.error is None and changed:
         pools.retarget(core, pool, targets, result.deallocation_option)

@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections import deque
 from itertools import groupby
 
-from emulator.engine import jobs, tasks
+from emulator.engine import gangs, jobs, preemption, tasks
 from emulator.engine.core import Core
-from emulator.engine.world import Job, Node, Pool, Task, heads, set_task_state
+from emulator.engine.world import (
+    Job,
+    Node,
+    Pool,
+    Task,
+    demand,
+    heads,
+    manager_settings,
+    set_task_state,
+)
 
 
 def assign(core: Core, pool: Pool) -> None:
     """Places tasks until the pool has no slot, or no task, for the other."""
-    if not pool.free or pool.state != "active":
+    if pool.state != "active" or not pool.nodes:
         return
     waiting = [
         job
@@ -34,41 +43,56 @@ def assign(core: Core, pool: Pool) -> None:
             elif in_turn:
                 job.served = core.next_number()
                 ring.rotate(-1)
+    preemption.make_room(core, pool, [job for job in waiting if job.ready_count])
 
 
 def _place_one(core: Core, pool: Pool, job: Job, *, pack: bool) -> bool:
     limit = job.body["maxParallelTasks"]
-    if 0 <= limit <= len(job.attempts):
+    if 0 <= limit <= job.counts.running:
         return False
-    task = _next_task(job, max(pool.free))
-    if task is None:
-        return False
-    node = _node_for(pool, task, pack=pack)
-    if node is None:
-        return False
-    attempt = tasks.place(core, task, node)
-    if jobs.prepare(core, job, node, attempt):
-        tasks.run(core, attempt)
-    else:
+    for task in heads(job, max(pool.free), len(pool.free.get(pool.slots, ()))):
+        nodes = _nodes_for(pool, task, pack=pack)
+        if nodes:
+            _place(core, task, nodes)
+            return True
+    return False
+
+
+def _place(core: Core, task: Task, nodes: list[Node]) -> None:
+    attempts = tasks.place(core, task, nodes)
+    prepared = [jobs.prepare(core, task.job, a.node, a) for a in attempts]
+    if not prepared[0]:
         set_task_state(task, "preparing", core.now)
         core.save(task)
-    return True
+    for attempt, ready in zip(attempts, prepared, strict=True):
+        if ready:
+            tasks.run(core, attempt)
 
 
-def _next_task(job: Job, most_free: int) -> Task | None:
-    """The task whose turn it is, among those that fit into the slots of some node."""
-    return min(heads(job, most_free), key=lambda task: task.order, default=None)
-
-
-def _node_for(pool: Pool, task: Task, *, pack: bool) -> Node | None:
-    """The node for a task: where it wants to be, else the fullest or the emptiest."""
-    if task.affinity:
+def _nodes_for(pool: Pool, task: Task, *, pack: bool) -> list[Node]:
+    """The nodes for a task: where it wants to be, else the fullest or the emptiest; or none."""
+    if task.instances and not gangs.possible(pool):
+        return []
+    needed = demand(task)
+    slots, count = (needed, 1) if needed > 0 else (pool.slots, max(1, -needed))
+    if task.affinity and count == 1:
         wanted = pool.nodes.get(task.affinity.removeprefix("TVM:"))
-        if wanted and wanted.free_level >= task.slots and not jobs.barred(task.job, wanted):
-            return wanted
-    levels = sorted((level for level in pool.free if level >= task.slots), reverse=not pack)
-    for level in levels:
+        if wanted and wanted.free_level >= slots and _fit(task, wanted):
+            return [wanted]
+    found: list[Node] = []
+    for level in sorted((level for level in pool.free if level >= slots), reverse=not pack):
         for node in pool.free[level]:
-            if not jobs.barred(task.job, node):
-                return node
-    return None
+            if _fit(task, node):
+                found.append(node)
+                if len(found) == count:
+                    return found
+    return []
+
+
+def _fit(task: Task, node: Node) -> bool:
+    """Whether a task may go to a node that has room for it."""
+    if task.manager and not node.dedicated:
+        return bool(manager_settings(task.job)["allowLowPriorityNode"]) and not jobs.barred(
+            task.job, node
+        )
+    return not jobs.barred(task.job, node)

@@ -46,6 +46,8 @@ class Settings:
         max_pools: Quota of the account.
         max_active_jobs: Quota of active jobs and job schedules.
         max_nodes: Quota of nodes of a pool, dedicated and spot together.
+        max_dedicated_cores: Quota of the account's dedicated cores, over all pools.
+        max_spot_cores: Likewise of spot (low-priority) cores.
     """
 
     speed: float = 1.0
@@ -69,6 +71,8 @@ class Settings:
     max_pools: int = 100
     max_active_jobs: int = 1000
     max_nodes: int = 10_000
+    max_dedicated_cores: int = 1_000_000
+    max_spot_cores: int = 1_000_000
 
     def ticks(self, wait_s: float) -> int:
         """Wall ticks of a wait of the service."""

@@ -8,24 +8,27 @@ from typing import Any
 import orjson
 
 from emulator.clock import MAX_TICKS, from_datetime
-from emulator.engine import effects
+from emulator.engine import effects, gangs, statistics
+from emulator.engine.attempts import new_attempt, release
 from emulator.engine.core import Core
+from emulator.engine.failures import wire_failure
 from emulator.engine.refusal import Refused
 from emulator.engine.world import (
     Attempt,
+    Gang,
     Intent,
     Job,
     Node,
     Task,
     add_task,
+    demand,
     enqueue,
-    reindex,
+    manager_settings,
     remove_task,
-    set_node_state,
     set_task_state,
     unqueue,
 )
-from emulator.nodes.interface import FailureInfo, TaskOutcome
+from emulator.nodes.interface import TaskOutcome
 
 ENDED_BY_USER: dict[str, Any] = {
     "category": "UserError",
@@ -61,7 +64,9 @@ def check_open(job: Job) -> None:
         raise Refused(_CLOSED[job.state])
 
 
-def add(core: Core, job: Job, body: Mapping[str, Any], retention: int) -> Task:
+def add(
+    core: Core, job: Job, body: Mapping[str, Any], retention: int, *, manager: bool = False
+) -> Task:
     """Adds a task to an open job.
 
     Args:
@@ -69,6 +74,7 @@ def add(core: Core, job: Job, body: Mapping[str, Any], retention: int) -> Task:
         job: Where.
         body: As normalised by the wire, with its `id`.
         retention: How long its directory is kept once it is over, in ticks.
+        manager: Whether it is the job's manager task.
 
     Raises:
         Refused: `TaskExists`, `TaskDependenciesNotSpecifiedOnJob`, or a closed job.
@@ -100,6 +106,8 @@ def add(core: Core, job: Job, body: Mapping[str, Any], retention: int) -> Task:
         since=core.now,
         conditional="exitConditions" in spec,
         affinity=spec.get("affinityInfo", {}).get("affinityId", ""),
+        instances=spec.get("multiInstanceSettings", {}).get("numberOfInstances", 0),
+        manager=manager,
     )
     add_task(job, task)
     if depends:
@@ -172,77 +180,67 @@ def _seen(core: Core, task: Task) -> None:
 # Attempts
 
 
-def place(core: Core, task: Task, node: Node) -> Attempt:
-    """Puts a waiting task on a node with enough free slots; the caller launches it."""
+def place(core: Core, task: Task, nodes: list[Node]) -> list[Attempt]:
+    """Puts a waiting task on nodes that have room for it; the caller launches its attempts.
+
+    Args:
+        core: The engine's state.
+        task: What was waiting.
+        nodes: One, or as many as a multi-instance task has instances; the first is the primary's.
+    """
+    exclusive = task.instances or demand(task) == 0
     unqueue(task)
-    attempt = new_attempt(core, "task", node, job=task.job, task=task, slots=task.slots)
-    task.attempt = attempt
+    attempts = [
+        new_attempt(
+            core,
+            "coordination" if task.instances else "task",
+            node,
+            job=task.job,
+            task=task,
+            slots=node.pool.slots if exclusive else task.slots,
+            instance=instance,
+        )
+        for instance, node in enumerate(nodes)
+    ]
+    if task.instances:
+        gangs.begin(core, task, attempts)
+    node = nodes[0]
+    task.attempt = attempts[0]
     task.pool_id, task.node_id, task.files = node.pool.id, node.id, True
     task.start = task.end = task.exit_code = None
     task.failure = task.result = None
-    return attempt
+    return attempts
 
 
 def run(core: Core, attempt: Attempt) -> None:
-    """Launches a placed task."""
+    """Launches a placed task, or one instance of it."""
     task = attempt.task
     if task is None or attempt.intent:
         return
-    set_task_state(task, "running", core.now)
-    core.save(task)
+    if attempt.instance:
+        gangs.set_state(core, task, attempt, "running")
+    else:
+        set_task_state(task, "running", core.now)
+        core.save(task)
     core.effects.append(effects.Launch(attempt))
 
 
-def new_attempt(
-    core: Core,
-    kind: Any,
-    node: Node,
-    *,
-    job: Job | None = None,
-    task: Task | None = None,
-    task_id: str = "",
-    slots: int = 0,
-) -> Attempt:
-    """Takes slots of a node for a run of something."""
-    attempt = Attempt(
-        id=core.next_number(),
-        kind=kind,
-        pool=node.pool,
-        node=node,
-        job=job,
-        task=task,
-        task_id=task.id if task else task_id,
-        slots=slots,
-    )
-    core.attempts[attempt.id] = attempt
-    node.attempts[attempt.id] = attempt
-    node.used += slots
-    if job is not None:
-        job.attempts[attempt.id] = attempt
-    if kind == "task":
-        set_node_state(node, "running" if node.state == "idle" else node.state, core.now)
-    return attempt
-
-
-def release(core: Core, attempt: Attempt) -> None:
-    """Gives an attempt's slots back."""
-    node = attempt.node
-    del core.attempts[attempt.id]
-    del node.attempts[attempt.id]
-    node.used -= attempt.slots
-    if attempt.job is not None:
-        attempt.job.attempts.pop(attempt.id, None)
-        core.check[attempt.job] = None
-    if node.state == "running" and not any(a.kind == "task" for a in node.attempts.values()):
-        set_node_state(node, "idle", core.now)
-    else:
-        reindex(node)
-    core.wake[attempt.pool.key] = None
-    core.vacated[node] = None
-
-
 def call_off(core: Core, attempt: Attempt, intent: Intent) -> None:
-    """Ends an attempt; what becomes of its task is decided when it is over."""
+    """Ends an attempt; what becomes of its task is decided when it is over.
+
+    Instances of a multi-instance task are called off together.
+    """
+    gang = attempt.task.gang if attempt.task else None
+    if gang is None:
+        _call_off(core, attempt, intent)
+        return
+    if not gang.intent or intent in {"terminate", "delete"}:
+        gang.intent = intent
+    for part in gangs.attempts(gang):
+        _call_off(core, part, intent)
+
+
+def _call_off(core: Core, attempt: Attempt, intent: Intent) -> None:
     if attempt.intent:
         # A stronger wish replaces a weaker one; the processes are being ended already.
         if intent in {"terminate", "delete"}:
@@ -258,26 +256,56 @@ def call_off(core: Core, attempt: Attempt, intent: Intent) -> None:
 
 
 def started(core: Core, attempt: Attempt, at: int) -> None:
-    """The command's process exists."""
-    if attempt.task is not None:
-        attempt.task.start = at
-        core.save(attempt.task)
+    """The command's process exists; of a coordination: its command has returned."""
+    task = attempt.task
+    if task is None:
+        return
+    if attempt.kind == "task":
+        task.start = at
+        core.save(task)
+    elif task.gang is not None:
+        gangs.coordinated(core, task, task.gang, attempt, at)
 
 
 def ended(core: Core, attempt: Attempt, outcome: TaskOutcome | None) -> None:
     """An attempt at a task is over; without an outcome it was called off."""
     release(core, attempt)
-    task, node = attempt.task, attempt.node
+    task = attempt.task
     if task is None:
         return
-    task.attempt = None
+    if task.gang is not None:
+        _part_ended(core, task, task.gang, attempt, outcome)
+    else:
+        task.attempt = None
+        _conclude(core, task, attempt.node, outcome, attempt.intent)
+
+
+def _part_ended(
+    core: Core, task: Task, gang: Gang, attempt: Attempt, outcome: TaskOutcome | None
+) -> None:
+    """A part of a multi-instance task is over, and with it the others."""
+    gangs.part_ended(core, task, gang, attempt, outcome)
+    if outcome is None and not gang.outcome:
+        gang.intent = gang.intent or attempt.intent
+    for part in gangs.attempts(gang):
+        _call_off(core, part, "terminate")
+    if not gangs.attempts(gang) and task.gang is gang and task.attempt is not None:
+        node = task.attempt.node
+        task.gang = task.attempt = None
+        _conclude(core, task, node, gang.outcome, gang.intent)
+
+
+def _conclude(
+    core: Core, task: Task, node: Node, outcome: TaskOutcome | None, intent: Intent
+) -> None:
     if outcome is not None:
         _recent(node, task)
         task.start = from_datetime(outcome.start_time)
         task.end = from_datetime(outcome.end_time)
         task.exit_code = outcome.exit_code
+        statistics.count(task, node, outcome)
         _finish(core, task, node, outcome)
-    elif attempt.intent == "terminate":
+    elif intent == "terminate":
         _recent(node, task)
         task.end = core.now
         complete(core, task, ENDED_BY_USER)
@@ -313,20 +341,6 @@ def _finish(core: Core, task: Task, node: Node, outcome: TaskOutcome) -> None:
     complete(core, task, failure, at=task.end)
 
 
-def wire_failure(failure: FailureInfo | None) -> dict[str, Any] | None:
-    """A `failureInfo` as the wire has it."""
-    if failure is None:
-        return None
-    wire: dict[str, Any] = {
-        "category": failure.category,
-        "code": failure.code,
-        "message": failure.message,
-    }
-    if failure.details:
-        wire["details"] = [{"name": name, "value": value} for name, value in failure.details]
-    return wire
-
-
 def requeue(core: Core, task: Task) -> None:
     """Puts a task whose attempt came to nothing back into the queue."""
     task.requeue_count += 1
@@ -356,9 +370,11 @@ def complete(
                 queue(core, dependent)
     keep_files(core, task)
     core.check[job] = None
-    if job.body["onTaskFailure"] == "performexitoptionsjobaction":
+    if task.manager and manager_settings(job)["killJobOnCompletion"]:
+        job.action = "complete"
+    elif job.body["onTaskFailure"] == "performexitoptionsjobaction":
         action = exit_options(task).get("jobAction", "none")
-        if action != "none" and job.action != "terminate":
+        if action != "none" and job.action not in {"terminate", "complete"}:
             job.action = action
 
 
@@ -473,11 +489,15 @@ def reactivate(core: Core, task: Task) -> None:
 
 def delete(core: Core, task: Task) -> None:
     """Removes a task; one that runs is ended, then its directory goes."""
-    attempt = task.attempt
+    running = [*gangs.attempts(task.gang)] if task.gang else [*filter(None, [task.attempt])]
     _detach(task)
+    statistics.task_gone(task, core.now)
+    core.save(task.job)
     remove_task(task)
-    if attempt is not None:
-        task.attempt = attempt.task = None
+    task.attempt = task.gang = None
+    for attempt in running:
+        attempt.task = None
+    for attempt in running:
         call_off(core, attempt, "delete")
     if task.files:
         core.effects.append(effects.RemoveFiles(task))

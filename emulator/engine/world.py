@@ -12,12 +12,13 @@ changes but by a client's request; what the service adds is in fields.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from emulator.clock import MAX_TICKS
 from emulator.engine.ordered import KeyIndex
-from emulator.nodes.interface import TaskKind
+from emulator.nodes.interface import TaskKind, TaskOutcome
 
 NodeState = str
 TaskState = Literal["active", "preparing", "running", "completed"]
@@ -26,6 +27,8 @@ JobState = Literal[
 ]
 Intent = Literal["", "requeue", "terminate", "lost", "delete"]
 """What becomes of a task whose attempt was called off."""
+WORK: frozenset[TaskKind] = frozenset({"task", "coordination"})
+"""What makes a node busy: attempts at tasks of jobs."""
 
 SCHEDULABLE: frozenset[NodeState] = frozenset({"idle", "running"})
 NODE_STATES: tuple[NodeState, ...] = (
@@ -47,7 +50,8 @@ class Attempt:
         job: None for a start task.
         task: None for a start, preparation or release task, and once the task is deleted.
         task_id: Also when the task is gone.
-        slots: Slots of the node that it holds.
+        slots: Slots of the node that it holds; 0 for what runs beside tasks.
+        instance: Of a multi-instance task; 0 is the primary.
         intent: What becomes of the task; not empty once the attempt was called off.
     """
 
@@ -59,6 +63,52 @@ class Attempt:
     task: Task | None
     task_id: str
     slots: int
+    instance: int = 0
+    intent: Intent = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Subtask:
+    """What is told of an instance of a multi-instance task beside its primary.
+
+    Attributes:
+        id: From 1; the primary is 0.
+    """
+
+    id: int
+    pool_id: str
+    node_id: str
+    state: Literal["preparing", "running", "completed"]
+    since: int
+    previous: Literal["preparing", "running"] | None = None
+    previous_since: int = 0
+    start: int | None = None
+    end: int | None = None
+    exit_code: int | None = None
+    failure: dict[str, Any] | None = None
+    result: Literal["success", "failure"] | None = None
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Gang:
+    """A multi-instance task at work: all of its instances, or none.
+
+    Each instance holds its node by an attempt at the coordination command, whose
+    processes live until the application is over; the application runs beside the
+    primary's.
+
+    Attributes:
+        instances: Attempts at the coordination, by instance; 0 is the primary's.
+        coordinated: Instances whose coordination command has returned.
+        application: The attempt at the task's own command line, while it runs.
+        outcome: How the task ended: of the application, or of the instance that failed first.
+        intent: What becomes of the task, if it was called off.
+    """
+
+    instances: dict[int, Attempt]
+    coordinated: set[int] = field(default_factory=set)
+    application: Attempt | None = None
+    outcome: TaskOutcome | None = None
     intent: Intent = ""
 
 
@@ -86,6 +136,10 @@ class Node:
         after_tasks: What happens once its last task ended: a reboot that waits for it.
         boots: Counts boots: a timer of an earlier boot finds another number.
         free_level: Under how many free slots the pool's index holds it, or -1.
+        used_by_tasks: What tasks used here: the first figures of `statistics.Totals`.
+        peak_memory: Most bytes that one task held here.
+        users: Accounts that clients have made on it: name → `isAdmin`, `expiryTime` (ticks).
+        has_packages: Whether application packages were brought at its last boot.
     """
 
     id: str
@@ -111,6 +165,10 @@ class Node:
     after_tasks: str = ""
     boots: int = 0
     free_level: int = -1
+    used_by_tasks: Sequence[int] = ()
+    peak_memory: int = 0
+    users: dict[str, dict[str, Any]] = field(default_factory=dict)
+    has_packages: bool = False
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -123,7 +181,11 @@ class Pool:
         growth_due: Whether the nodes of the present resize are still to come.
         free: Nodes that may take a task, by how many slots they have free.
         scaled: When autoscale was last evaluated, or enabled if it was not yet.
+        network: Which block of loopback addresses its nodes have.
+        gone, gone_time, peak_memory: Figures of nodes that are gone (`statistics`).
         samples: Variable → (instant, value), oldest first.
+        decisions: What autoscale decided since the emulator started, oldest first; for
+            people who look, nothing here depends on it.
     """
 
     id: str
@@ -150,11 +212,16 @@ class Pool:
     generation: int = 0
     growth_due: bool = False
     next_address: int = 4
+    network: int = 0
+    gone: Sequence[int] = ()
+    gone_time: Sequence[int] = ()
+    peak_memory: int = 0
     nodes: dict[str, Node] = field(default_factory=dict)
     counts: dict[tuple[bool, NodeState], int] = field(default_factory=dict)
     current: dict[bool, int] = field(default_factory=lambda: {True: 0, False: 0})
     free: dict[int, dict[Node, None]] = field(default_factory=dict)
     samples: dict[str, deque[tuple[int, float]]] = field(default_factory=dict)
+    decisions: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=100))
 
     @property
     def slots(self) -> int:
@@ -174,6 +241,11 @@ class Task:
         unmet: How many tasks it still depends on.
         node_id: Where it runs or ran; empty for one that ended before it was placed.
         files: Whether its directory is still on its node.
+        instances: How many nodes a multi-instance task needs; 0 for any other task.
+        gang: Those, while they are at work; `attempt` is then the primary's.
+        subtasks: What is told of the instances beside the primary, of the latest run.
+        manager: Whether it is its job's manager task.
+        used: What its attempts used: the first figures of `statistics.Totals`.
     """
 
     id: str
@@ -208,6 +280,11 @@ class Task:
     conditional: bool = False
     affinity: str = ""
     files: bool = False
+    instances: int = 0
+    gang: Gang | None = None
+    subtasks: Sequence[Subtask] = ()
+    manager: bool = False
+    used: Sequence[int] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -229,15 +306,18 @@ class Job:
         pool_key: Of its pool, which need not exist.
         stable, stable_since: The last state that was not a transient one: what the
             service shows as the previous state.
-        ready: Tasks that may run, by the slots they need, in the order of their turn. An
-            entry whose number is no longer its task's is a task that was taken out.
+        ready: Tasks that may run, by what they need (`demand`), in the order of their turn.
+            An entry whose number is no longer its task's is a task that was taken out.
         ready_count: How many those are.
         by_transition: Keys of all tasks, the one that changed its state last at the end.
         dependents: Key of a task → tasks that depend on it.
         blocked: How many active tasks still depend on others.
         wall_clock: Its wall-clock limit, in ticks.
         served: When the scheduler last gave it a slot, for fairness between equals.
-        action: What a failed task's exit conditions want done to it.
+        action: What a failed task's exit conditions want done to it; `complete` when its
+            manager task ended.
+        schedule: Key of the schedule that it belongs to; empty for a job of its own.
+        gone: What its deleted tasks used, as `statistics.Totals`.
     """
 
     id: str
@@ -276,12 +356,67 @@ class Job:
     blocked: int = 0
     served: int = 0
     wall_clock: int = MAX_TICKS
-    action: Literal["", "disable", "terminate"] = ""
+    action: Literal["", "disable", "terminate", "complete"] = ""
+    schedule: str = ""
+    gone: Sequence[int] = ()
 
     @property
     def priority(self) -> int:
         """From -1000 to 1000; higher goes first."""
         return int(self.body["priority"])
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Schedule:
+    """A job schedule.
+
+    Attributes:
+        body: The schedule as its client wrote it, normalised; without its id.
+        timing: Of the jobs: when they are due.
+        wall_clock, retention: Of each job, and of its manager task; ticks.
+        runs: How many jobs it has made.
+        next_run: When the next job is due; None when none will be.
+        due: Since when a job is due that is not made yet; None when none is.
+        job: Key of the job that it made last.
+        pool_id: The auto pool that its jobs share, if they do.
+        generation: Counts changes: a timer of an earlier one finds another number.
+        gone: What the tasks of its deleted jobs used, as `statistics.Totals`.
+    """
+
+    id: str
+    key: str
+    body: dict[str, Any]
+    timing: Timing
+    wall_clock: int
+    retention: int
+    created: int
+    modified: int
+    since: int
+    seq: int
+    state: ScheduleState = "active"
+    previous: ScheduleState | None = None
+    previous_since: int = 0
+    runs: int = 0
+    next_run: int | None = None
+    due: int | None = None
+    job: str = ""
+    pool_id: str = ""
+    ended: int | None = None
+    generation: int = 0
+    gone: Sequence[int] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """When a schedule's jobs are due; instants and spans in ticks, None where not given."""
+
+    until: int | None = None
+    after: int | None = None
+    window: int | None = None
+    interval: int | None = None
+
+
+ScheduleState = Literal["active", "disabled", "terminating", "completed", "deleting"]
 
 
 @dataclass(slots=True)
@@ -290,9 +425,19 @@ class World:
 
     account: str
     pools: dict[str, Pool] = field(default_factory=dict)
+    schedules: dict[str, Schedule] = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict)
     jobs_of_pool: dict[str, dict[str, Job]] = field(default_factory=dict)
+    capacity: dict[tuple[str, bool], int] = field(default_factory=dict)
+    """(VM size, whether dedicated) → nodes that there are, where somebody set an end."""
     active_jobs: int = 0
+    metered: dict[tuple[str, str, int], int] = field(default_factory=dict)
+    """(Pool, VM size, half hour) → core ticks of nodes that are gone."""
+
+    @property
+    def active_schedules(self) -> int:
+        """Schedules that count against the quota of jobs and schedules."""
+        return sum(s.state not in {"completed", "deleting"} for s in self.schedules.values())
 
     def add_pool(self, pool: Pool) -> None:
         """Puts a new pool in."""
@@ -427,12 +572,31 @@ def _count_task(task: Task, by: int) -> None:
             counts.failed += amount
 
 
+def demand(task: Task) -> int:
+    """What a task needs to be placed.
+
+    Returns:
+        So many slots of a node; 0 for a whole node; below 0 for so many whole nodes.
+    """
+    if task.instances:
+        return -task.instances
+    return 0 if task.manager and manager_settings(task.job)["runExclusive"] else task.slots
+
+
+def manager_settings(job: Job) -> dict[str, Any]:
+    """The job's manager task, as its client wrote it."""
+    settings: dict[str, Any] = job.body["jobManagerTask"]
+    return settings
+
+
 def enqueue(task: Task, order: int) -> None:
-    capacity: dict[tuple[str, bool], int] = field(default_factory=dict)
-    """(VM size, whether dedicated) → nodes that there are, where somebody set an end."""
-    """Lets a task wait for a slot."""
-    task.queued, task.order = "ready", order
-    task.job.ready.setdefault(task.slots, deque()).append((order, task))
+    """Lets a task wait for a slot; a job's manager goes before its other tasks."""
+    queue = task.job.ready.setdefault(demand(task), deque())
+    task.queued, task.order = "ready", -order if task.manager else order
+    if task.manager:
+        queue.appendleft((task.order, task))
+    else:
+        queue.append((task.order, task))
     task.job.ready_count += 1
 
 
@@ -443,14 +607,21 @@ def unqueue(task: Task) -> None:
     task.queued, task.order = "", 0
 
 
-def heads(job: Job, most_slots: int) -> list[Task]:
-    """Of each number of slots up to `most_slots` the task that has waited longest."""
+def heads(job: Job, most_slots: int, whole_nodes: int) -> list[Task]:
+    """Of each demand that could be met the task that has waited longest, in their order.
+
+    Args:
+        job: Whose tasks.
+        most_slots: Free on one node.
+        whole_nodes: Nodes of which every slot is free.
+    """
     found: list[Task] = []
-    for slots, queue in list(job.ready.items()):
+    for needed, queue in list(job.ready.items()):
         while queue and queue[0][1].order != queue[0][0]:
             queue.popleft()
         if not queue:
-            del job.ready[slots]
-        elif slots <= most_slots:
+            del job.ready[needed]
+        elif needed <= most_slots if needed > 0 else max(1, -needed) <= whole_nodes:
             found.append(queue[0][1])
+    found.sort(key=lambda task: task.order)
     return found

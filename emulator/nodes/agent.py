@@ -6,7 +6,13 @@
     ← {"id": 7, "pid": 4711, "time": 1767614400.25}              the program runs
     ← {"id": 7, "stage": "program", "errno": 2}                  or it could not be started
     → {"op": "end", "id": 7, "grace_s": 2.0}
-    ← {"id": 7, "exit": 0, "time": …, "cpu_s": …, "peak_bytes": …}   all of it has ended
+    ← {"id": 7, "exit": 0, "time": …, "user_s": …, "peak_bytes": …}  all of it has ended
+
+A program that is spawned with `"keep": true` may leave others running when it returns:
+
+    ← {"id": 7, "returned": 0, "time": …}                            the program has ended
+
+and they run on until they are to end.
 
 Why a process of its own: forking it is cheap whatever the emulator's size, nothing runs
 in it that a fork could harm, and it outlives the emulator by exactly the time that it
@@ -149,7 +155,7 @@ class Agent:
                 *lines, self.told = (self.told + said).split(b"\n")
                 for line in lines:
                     message = json.loads(line)
-                    if "pid" not in message:
+                    if "pid" not in message and "returned" not in message:
                         self._rest(message["id"])
                     self._tell(line)
 
@@ -187,8 +193,7 @@ class Agent:
             os.close(self.supervisors.pop(launch).orders)
             self.deadlines.pop(launch, None)
             code = 128 + signal.SIGKILL
-            end = {"exit": code, "time": time.time(), "cpu_s": 0.0, "peak_bytes": 0}
-            self._tell({"id": launch, **end})
+            self._tell({"id": launch, "exit": code, "time": time.time(), **_figures(Usage())})
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,36 +260,69 @@ class _Supervisor:
             self._tell(launch, stage=error.stage, errno=error.errno)
             return
         self._tell(launch, pid=pid, time=time.time())
-        status = self._until_it_ends(pid, usage)
+        status, told = self._until_it_ends(pid, usage)
         ended_at = time.time()
+        if order.get("keep") and not status and not told:
+            self._tell(launch, returned=exit_code(status), time=ended_at)
+            self._until_told_to_end(usage)
         kill_descendants(self._inbox, usage)
         os.chdir("/")  # holds no directory that somebody wants to remove
         self._tell(
             launch,
             exit=exit_code(status),
             time=ended_at,
-            cpu_s=round(usage.cpu_s, 6),
-            peak_bytes=usage.peak * _MAXRSS_UNIT,
+            **_figures(usage),
         )
 
-    def _until_it_ends(self, pid: int, usage: Usage) -> int:
+    def _until_it_ends(self, pid: int, usage: Usage) -> tuple[int, bool]:
+        """Its wait status, and whether it was told to end."""
+        told = False
         while True:
             # First: the task may have ended before anything was heard of it.
             statuses = dict(reap(usage)[0])
             if pid in statuses:
-                return statuses[pid]
+                return statuses[pid], told
             if not self._queue:
                 self._listen()
             # While it runs, whatever the agent wants is about it.
             orders, self._queue = self._queue, []
             at_once = not self._alive or any(order["op"] == "kill" for order in orders)
             if at_once or orders:
+                told = True
                 how = signal.SIGKILL if at_once else signal.SIGTERM
                 signal_all(descendants(os.getpid()), how)
+
+    def _until_told_to_end(self, usage: Usage) -> None:
+        """Lets what a program left running run on; a first wish is to stop, a second to die."""
+        while self._alive and not self._queue:
+            self._listen()
+            reap(usage)
+        orders, self._queue = self._queue, []
+        if not self._alive or any(order["op"] == "kill" for order in orders):
+            return
+        signal_all(descendants(os.getpid()), signal.SIGTERM)
+        while reap(usage)[1]:
+            self._listen()
+            if self._queue or not self._alive:
+                break
+        self._queue.clear()
 
     def _tell(self, launch: int, **message: object) -> None:
         with contextlib.suppress(OSError):  # the agent died, and with it who would know
             os.write(self._answer, json.dumps({"id": launch, **message}).encode() + b"\n")
+
+
+def _figures(usage: Usage) -> dict[str, float]:
+    """What a task used, as the agent tells it."""
+    return {
+        "user_s": round(usage.user_s, 6),
+        "kernel_s": round(usage.kernel_s, 6),
+        "peak_bytes": usage.peak * _MAXRSS_UNIT,
+        "reads": usage.reads,
+        "writes": usage.writes,
+        "bytes_read": usage.bytes_read,
+        "bytes_written": usage.bytes_written,
+    }
 
 
 def main() -> None:

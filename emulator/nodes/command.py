@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
+from emulator.nodes import remote_shell
 from emulator.nodes.failures import TaskFailureError
 from emulator.nodes.interface import TaskLaunch
 
@@ -94,7 +95,8 @@ def environment(launch: TaskLaunch, root: Path, task_dir: Path) -> dict[str, str
             "AZ_BATCH_HOST_LIST": ",".join(nodes),
             "AZ_BATCH_MASTER_NODE": f"{nodes[0]}:{MASTER_PORT}",
             "AZ_BATCH_IS_CURRENT_NODE_MASTER": str(nodes[0] == node.ip_address).lower(),
-            "AZ_BATCH_TASK_SHARED_DIR": str(task_dir / "shared"),
+            "AZ_BATCH_TASK_SHARED_DIR": str(task_dir),
+            **remote_shell.environment(),
             "CCP_NODES": " ".join([str(len(nodes)), *(f"{address} 1" for address in nodes)]),
         }
     return settings

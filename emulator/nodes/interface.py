@@ -12,8 +12,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-TaskKind = Literal["task", "start", "preparation", "release"]
-"""A task of a job, a pool's start task, a job's preparation or release task."""
+TaskKind = Literal["task", "start", "preparation", "release", "coordination"]
+"""A task of a job, a pool's start task, a job's preparation or release task, or what every
+instance of a multi-instance task runs before its primary runs the task."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,27 @@ class NodeFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PackageFacts:
+    """An application package that a node is to have.
+
+    Attributes:
+        application_id: In the case in which the application was made.
+        version: Which; empty where none was found.
+        by_default: Whether the reference left the version to the application.
+        content: Names the content: another activation has another one.
+        url: Where a node downloads the zip, with its signature.
+        problem: Why it cannot be had; empty where it can.
+    """
+
+    application_id: str
+    version: str
+    by_default: bool = False
+    content: str = ""
+    url: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskLaunch:
     """One attempt at a task on a node.
 
@@ -57,6 +79,8 @@ class TaskLaunch:
             the node's own address otherwise.
         kind: What sort of task. A start task has no job (`job_id` is empty) and runs
             in the node's `startup` directory; the others under `workitems`.
+        packages: Application packages: those of the pool that the node has, then the
+            task's own.
     """
 
     node: NodeFacts
@@ -67,6 +91,7 @@ class TaskLaunch:
     retry_count: int = 0
     nodes: Sequence[str] = ()
     kind: TaskKind = "task"
+    packages: Sequence[PackageFacts] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,16 +121,28 @@ class TaskOutcome:
         end_time: When all was over, uploads included (UTC).
         exit_code: Of the command; None when it never ran.
         failure: None for success.
-        cpu_s: User and system time of all processes of the task, seconds.
+        user_s, kernel_s: Time of the processors for all processes of the task, seconds.
         peak_memory_bytes: Largest resident set of any of its processes.
+        reads, writes: How often they read or wrote.
+        bytes_read, bytes_written: From and to disks.
     """
 
     start_time: datetime
     end_time: datetime
     exit_code: int | None
     failure: FailureInfo | None
-    cpu_s: float = 0.0
+    user_s: float = 0.0
+    kernel_s: float = 0.0
     peak_memory_bytes: int = 0
+    reads: int = 0
+    writes: int = 0
+    bytes_read: int = 0
+    bytes_written: int = 0
+
+    @property
+    def cpu_s(self) -> float:
+        """User and system time, seconds."""
+        return self.user_s + self.kernel_s
 
 
 class NodeRunner(Protocol):
@@ -127,12 +164,24 @@ class NodeRunner(Protocol):
         """Ends whatever still runs there and removes its directories."""
         ...
 
+    async def deploy(
+        self, node: NodeFacts, packages: Sequence[PackageFacts]
+    ) -> FailureInfo | None:
+        """Brings application packages to a node; those that are there are left alone.
+
+        Returns:
+            Why one of them could not be brought; None when all are there.
+        """
+        ...
+
     async def run_task(
         self, launch: TaskLaunch, started: Callable[[datetime], None]
     ) -> TaskOutcome:
         """Brings files in, runs the command without a shell, takes files out.
 
-        `started` is called once, when the command's process exists. Cancelling ends
+        `started` is called once, when the command's process exists. A coordination is
+        otherwise: `started` is called when its command has returned with success, and
+        what the command left running runs on until it is cancelled. Cancelling ends
         every process of the task before `CancelledError` leaves this coroutine; its
         directory stays. Nothing that a task does raises: it is in the outcome.
         """
@@ -140,6 +189,23 @@ class NodeRunner(Protocol):
 
     async def remove_task(self, launch: TaskLaunch) -> None:
         """Removes the task's directory (retention is over, or the task is deleted)."""
+        ...
+
+    async def upload(
+        self,
+        node: NodeFacts,
+        files: Mapping[str, Path],
+        container_url: str,
+        identity: Mapping[str, Any] | None,
+    ) -> None:
+        """Uploads files of a node to a blob container.
+
+        Args:
+            node: Whose.
+            files: By the names that their blobs get.
+            container_url: With its signature, unless there is an identity.
+            identity: An `identityReference` of the pool's, or None.
+        """
         ...
 
     async def close(self) -> None:

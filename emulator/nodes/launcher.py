@@ -13,7 +13,7 @@ import logging
 import socket
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -38,14 +38,29 @@ class Exit:
     Attributes:
         code: Its exit status; 128 and the number when a signal ended it.
         time: When the program itself ended (UTC).
-        cpu_s: User and system time of it and its descendants, seconds.
+        user_s, kernel_s: Time of the processors for it and its descendants, seconds.
         peak_bytes: Largest resident set of any of them.
+        reads, writes: Calls of the system that read or wrote.
+        bytes_read, bytes_written: From and to disks.
     """
 
     code: int
     time: datetime
-    cpu_s: float
+    user_s: float
+    kernel_s: float
     peak_bytes: int
+    reads: int
+    writes: int
+    bytes_read: int
+    bytes_written: int
+
+    @property
+    def cpu_s(self) -> float:
+        """User and system time, seconds."""
+        return self.user_s + self.kernel_s
+
+
+_FIGURES = tuple(field.name for field in fields(Exit) if field.name not in {"code", "time"})
 
 
 class Running:
@@ -65,6 +80,17 @@ class Running:
         """
         return _value(await asyncio.shield(self._launch.over))
 
+    async def returned(self) -> int:
+        """Waits until a program that was launched with `keep` has returned.
+
+        Returns:
+            Its exit status; what it started may still run.
+
+        Raises:
+            AgentLostError: The agent ended first.
+        """
+        return _value(await asyncio.shield(self._launch.returned))
+
     def stop(self, grace_s: float) -> None:
         """Asks all of it to stop (SIGTERM) and kills what still runs after the grace."""
         self._launcher.stop(self._launch.number, grace_s)
@@ -81,6 +107,7 @@ class _Launch:
 
     number: int
     begun: asyncio.Future[tuple[int, datetime] | SpawnError | AgentLostError]
+    returned: asyncio.Future[int | SpawnError | AgentLostError]
     over: asyncio.Future[Exit | SpawnError | AgentLostError]
 
 
@@ -101,8 +128,12 @@ class Launcher:
         """The agent's process id while it runs."""
         return self._agent.pid if self._agent else None
 
-    async def launch(self, program: Program) -> Running:
+    async def launch(self, program: Program, *, keep: bool = False) -> Running:
         """Starts a program.
+
+        Args:
+            program: What to start.
+            keep: Whether what it leaves running when it returns runs on, until it is ended.
 
         Raises:
             SpawnError: It cannot be started.
@@ -111,9 +142,11 @@ class Launcher:
         await self._start()
         loop = asyncio.get_running_loop()
         self._count += 1
-        launch = _Launch(self._count, loop.create_future(), loop.create_future())
+        launch = _Launch(
+            self._count, loop.create_future(), loop.create_future(), loop.create_future()
+        )
         self._launches[launch.number] = launch
-        self._send({"op": "spawn", "id": launch.number, **_fields(program)})
+        self._send({"op": "spawn", "id": launch.number, "keep": keep, **_fields(program)})
         try:
             pid, time = _value(await asyncio.shield(launch.begun))
         except asyncio.CancelledError:
@@ -193,6 +226,7 @@ class Launcher:
         lost = AgentLostError("the process that runs the tasks was ended")
         for launch in self._launches.values():
             _settle(launch.begun, lost)
+            _settle(launch.returned, lost)
             _settle(launch.over, lost)
         self._launches.clear()
         self._agent = None
@@ -202,10 +236,14 @@ class Launcher:
         if "pid" in message:
             _settle(launch.begun, (message["pid"], _moment(message)))
             return
+        if "returned" in message:
+            _settle(launch.returned, message["returned"])
+            return
         del self._launches[launch.number]
         if "errno" in message:
             error = SpawnError(message["stage"], message["errno"])
             _settle(launch.begun, error)
+            _settle(launch.returned, error)
             _settle(launch.over, error)
             return
         # Where the supervisor was killed before it told of a beginning.
@@ -213,9 +251,9 @@ class Launcher:
         ended = Exit(
             code=message["exit"],
             time=_moment(message),
-            cpu_s=message["cpu_s"],
-            peak_bytes=message["peak_bytes"],
+            **{name: message[name] for name in _FIGURES},
         )
+        _settle(launch.returned, ended.code)
         _settle(launch.over, ended)
 
     def _send(self, request: Mapping[str, Any]) -> None:
@@ -224,8 +262,8 @@ class Launcher:
 
 
 def _fields(program: Program) -> dict[str, Any]:
-    fields = {name: getattr(program, name) for name in Program.__slots__}
-    return {**fields, "argv": list(program.argv), "env": dict(program.env)}
+    given = {name: getattr(program, name) for name in Program.__slots__}
+    return {**given, "argv": list(program.argv), "env": dict(program.env)}
 
 
 def _settle(future: asyncio.Future[_T], value: _T) -> None:

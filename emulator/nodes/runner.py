@@ -1,7 +1,7 @@
 """Tasks as real processes: `emulator.nodes.interface.NodeRunner` on this machine.
 
-An attempt is: directories, resource files, the command, output files. Whatever goes
-wrong on the way is the outcome's `failure`, in the service's words.
+An attempt is: application packages, directories, resource files, the command, output
+files. Whatever goes wrong on the way is the outcome's `failure`, in the service's words.
 
 Nodes are directories, not cages. Tasks run as the user who runs the emulator: the pool's
 and the task's non-admin auto-user are that user; an admin is had only by root; a named
@@ -13,17 +13,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import os
 import pwd
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from emulator.nodes import output_files, resource_files
-from emulator.nodes.blobs import Blobs, LocalStorage
+from emulator.nodes import node_log, output_files, resource_files
+from emulator.nodes.blobs import BlobError, Blobs, ContainerUrl, LocalStorage
 from emulator.nodes.command import environment, split, wall_clock_s
 from emulator.nodes.containers import NOT_CREATED, Container, container
 from emulator.nodes.directories import (
@@ -33,10 +34,25 @@ from emulator.nodes.directories import (
     remove_tree,
     task_root,
 )
-from emulator.nodes.failures import TaskFailureError, failure, of_system_error
-from emulator.nodes.interface import FailureInfo, NodeFacts, TaskLaunch, TaskOutcome
+from emulator.nodes.failures import (
+    TaskFailureError,
+    failure,
+    of_system_error,
+    without_secrets,
+)
+from emulator.nodes.interface import (
+    FailureInfo,
+    NodeFacts,
+    PackageFacts,
+    TaskLaunch,
+    TaskOutcome,
+)
 from emulator.nodes.launcher import AgentLostError, Exit, Launcher, Running
+from emulator.nodes.packages import PackageStore
+from emulator.nodes.packages import environment as package_environment
 from emulator.processes import Program, SpawnError
+
+_logger = logging.getLogger(__name__)
 
 GRACE_S = 2.0
 """Between SIGTERM and SIGKILL for a task that is ended."""
@@ -63,6 +79,7 @@ class ProcessRunner:
     def __init__(self, nodes: Path, storage: LocalStorage, *, grace_s: float = GRACE_S) -> None:
         self._nodes = nodes.resolve()
         self._blobs = Blobs(storage)
+        self._packages = PackageStore(self._blobs)
         self._launcher = Launcher()
         self._grace_s = grace_s
         self._running: dict[tuple[str, str], set[Running]] = {}
@@ -81,6 +98,16 @@ class ProcessRunner:
         root = self.node_directory(node)
         for name in NODE_DIRECTORIES:
             (root / name).mkdir(parents=True, exist_ok=True)
+
+    async def deploy(
+        self, node: NodeFacts, packages: Sequence[PackageFacts]
+    ) -> FailureInfo | None:
+        """Brings a pool's application packages; see `NodeRunner.deploy`."""
+        try:
+            await self._packages.bring(self.node_directory(node), packages)
+        except TaskFailureError as error:
+            return error.failure
+        return None
 
     async def remove_node(self, node: NodeFacts) -> None:
         """Ends whatever still runs there and removes its directories."""
@@ -108,14 +135,43 @@ class ProcessRunner:
         await self._launcher.close()
         await self._blobs.close()
 
+    async def upload(
+        self,
+        node: NodeFacts,
+        files: Mapping[str, Path],
+        container_url: str,
+        identity: Mapping[str, Any] | None,
+    ) -> None:
+        """See `NodeRunner.upload`; what cannot be uploaded is logged, as nobody waits for it."""
+        try:
+            url = self._blobs.as_identity(container_url, identity, node)
+            for name, path in files.items():
+                await self._blobs.put(path, ContainerUrl.parse(url).blob(name), {})
+        except (BlobError, OSError) as error:
+            place = without_secrets(container_url)
+            _logger.warning("logs of node %s do not reach %s: %s", node.node_id, place, error)
+
     async def run_task(
         self, launch: TaskLaunch, started: Callable[[datetime], None]
     ) -> TaskOutcome:
-        """One attempt; see `NodeRunner.run_task`."""
+        """One attempt, noted in the node's log; see `NodeRunner.run_task`."""
+        outcome: TaskOutcome | None = None
+        try:
+            outcome = await self._run_task(launch, started)
+            return outcome
+        finally:
+            with contextlib.suppress(OSError):  # a full disk is told by the task itself
+                node_log.note(self.node_directory(launch.node), launch, outcome)
+
+    async def _run_task(
+        self, launch: TaskLaunch, started: Callable[[datetime], None]
+    ) -> TaskOutcome:
         attempt = asyncio.current_task()
         if attempt is not None:
             self._attempts.add(attempt)
             attempt.add_done_callback(self._attempts.discard)
+        if launch.kind == "coordination":
+            return await self._coordinate(launch, started)
         begun = datetime.now(UTC)
         try:
             prepared = await self._prepare(launch)
@@ -148,19 +204,42 @@ class ProcessRunner:
             failed = not_taken.failure
         return _outcome(running.time, ended, failed)
 
+    async def _coordinate(
+        self, launch: TaskLaunch, started: Callable[[datetime], None]
+    ) -> TaskOutcome:
+        """An instance's coordination command, and then what it left running."""
+        begun = datetime.now(UTC)
+        try:
+            prepared = await self._prepare(launch)
+            running = await self._launch(prepared.program, keep=True)
+        except TaskFailureError as error:
+            return _outcome(begun, None, error.failure)
+        of_node = self._running.setdefault((launch.node.pool_id, launch.node.node_id), set())
+        of_node.add(running)
+        try:
+            async with asyncio.timeout(wall_clock_s(launch.task)):
+                code = await running.returned()
+            if code == 0:
+                started(datetime.now(UTC))
+            ended = await running.wait()
+        except TimeoutError:
+            await running.end(self._grace_s)
+            return _outcome(running.time, await running.wait(), _out_of_time())
+        except asyncio.CancelledError:
+            await running.end(self._grace_s)
+            raise
+        except AgentLostError as error:
+            return _outcome(running.time, None, failure("Unknown", Message=str(error)))
+        finally:
+            of_node.discard(running)
+        return _outcome(running.time, ended, _bad_exit(ended) or _lost_processes())
+
     async def _prepare(self, launch: TaskLaunch) -> _Prepared:
-        task = launch.task
+        task = _as_run(launch)
         root, task_dir = self.node_directory(launch.node), self.task_directory(launch)
         argv = split(str(task.get("commandLine") or ""))
         _check_user(task.get("userIdentity") or {})
-        if packages := _items(task, "applicationPackageReferences"):
-            name = str(packages[0].get("applicationId"))
-            raise TaskFailureError(
-                "ApplicationPackageError",
-                ApplicationPackage=name,
-                Message="The emulator does not deploy application packages yet: bring the "
-                "files by resourceFiles",
-            )
+        await self._packages.bring(root, launch.packages)
         try:
             make_task_root(task_dir)
         except OSError as error:
@@ -168,8 +247,9 @@ class ProcessRunner:
                 error, "ResourceDirectoryCreateFailed", FilePath=str(task_dir)
             ) from error
         files = _items(task, "resourceFiles")
-        await resource_files.bring(self._blobs, launch.node, files, task_dir / "wd")
-        env = environment(launch, root, task_dir)
+        home = task_dir if launch.kind == "coordination" else task_dir / "wd"
+        await resource_files.bring(self._blobs, launch.node, files, home)
+        env = environment(launch, root, task_dir) | package_environment(root, launch.packages)
         inside = None
         if settings := task.get("containerSettings"):
             name = f"batch-{launch.node.node_id[:12]}-{secrets.token_hex(6)}"
@@ -178,14 +258,14 @@ class ProcessRunner:
             argv=inside.argv if inside else argv,
             env=inside.env if inside else env,
             cwd=str(task_dir / "wd"),
-            stdout=str(task_dir / "stdout.txt"),
-            stderr=str(task_dir / "stderr.txt"),
+            stdout=str(task_dir / f"{_output_of(launch)}stdout.txt"),
+            stderr=str(task_dir / f"{_output_of(launch)}stderr.txt"),
         )
         return _Prepared(program=program, environment=env, container=inside)
 
-    async def _launch(self, program: Program) -> Running:
+    async def _launch(self, program: Program, *, keep: bool = False) -> Running:
         try:
-            return await self._launcher.launch(program)
+            return await self._launcher.launch(program, keep=keep)
         except AgentLostError as error:
             raise TaskFailureError("Unknown", Message=str(error)) from error
         except SpawnError as error:
@@ -221,16 +301,8 @@ class ProcessRunner:
             said = self.task_directory(launch) / "stderr.txt"
             raise TaskFailureError("ContainerRuntimeError", Message=_tail(said))
         if not in_time:
-            return ended, failure(
-                "TaskEnded", Message="The task ran longer than its maxWallClockTime"
-            )
-        if ended.code:
-            return ended, failure(
-                "FailureExitCode",
-                Message="The task process exited with an unexpected exit code",
-                AdditionalErrorCode="FailureExitCode",
-            )
-        return ended, None
+            return ended, _out_of_time()
+        return ended, _bad_exit(ended)
 
     async def _remove_container(self, inside: Container) -> None:
         program = Program(
@@ -246,9 +318,53 @@ def _outcome(begun: datetime, ended: Exit | None, failed: FailureInfo | None) ->
         end_time=datetime.now(UTC),
         exit_code=ended.code if ended else None,
         failure=failed,
-        cpu_s=ended.cpu_s if ended else 0.0,
+        user_s=ended.user_s if ended else 0.0,
+        kernel_s=ended.kernel_s if ended else 0.0,
         peak_memory_bytes=ended.peak_bytes if ended else 0,
+        reads=ended.reads if ended else 0,
+        writes=ended.writes if ended else 0,
+        bytes_read=ended.bytes_read if ended else 0,
+        bytes_written=ended.bytes_written if ended else 0,
     )
+
+
+def _output_of(launch: TaskLaunch) -> str:
+    """What the names of its output files begin with.
+
+    On the primary's node what the coordination left running may write while the task does.
+    """
+    beside = launch.kind == "coordination" and launch.nodes[0] == launch.node.ip_address
+    return "coordination-" if beside else ""
+
+
+def _as_run(launch: TaskLaunch) -> Mapping[str, Any]:
+    """The task as this launch runs it: a coordination has a command and files of its own."""
+    if launch.kind != "coordination":
+        return launch.task
+    settings = launch.task["multiInstanceSettings"]
+    return {
+        **launch.task,
+        "commandLine": settings["coordinationCommandLine"],
+        "resourceFiles": settings.get("commonResourceFiles"),
+    }
+
+
+def _out_of_time() -> FailureInfo:
+    return failure("TaskEnded", Message="The task ran longer than its maxWallClockTime")
+
+
+def _bad_exit(ended: Exit) -> FailureInfo | None:
+    if not ended.code:
+        return None
+    return failure(
+        "FailureExitCode",
+        Message="The task process exited with an unexpected exit code",
+        AdditionalErrorCode="FailureExitCode",
+    )
+
+
+def _lost_processes() -> FailureInfo:
+    return failure("Unknown", Message="The processes of the coordination were ended")
 
 
 def _items(task: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:

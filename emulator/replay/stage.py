@@ -23,6 +23,7 @@ from emulator.clock import ManualClock, seconds, to_datetime
 from emulator.nodes.interface import (
     FailureInfo,
     NodeFacts,
+    PackageFacts,
     TaskLaunch,
     TaskOutcome,
 )
@@ -126,6 +127,15 @@ class InstantRunner:
     async def remove_task(self, launch: TaskLaunch) -> None:
         """Removes its directory."""
         shutil.rmtree(self.task_directory(launch), ignore_errors=True)
+
+    async def upload(
+        self,
+        node: NodeFacts,
+        files: Mapping[str, Path],
+        container_url: str,
+        identity: Mapping[str, Any] | None,
+    ) -> None:
+        """Uploads nothing."""
 
     async def close(self) -> None:
         """Has nothing to end."""

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import orjson
 
+from emulator.applications.catalogue import Catalogue
 from emulator.clock import TICKS_PER_SECOND, from_datetime
 from emulator.engine.core import Core
 from emulator.engine.refusal import Refused
@@ -43,6 +44,11 @@ class Host(Protocol):
         """Executes a command of the engine now."""
         ...
 
+    @property
+    def applications(self) -> Catalogue:
+        """The account's applications."""
+        ...
+
     def check_formula(self, formula: str) -> None:
         """Refuses an autoscale formula with a syntax error."""
         ...
@@ -53,6 +59,17 @@ class Host(Protocol):
 
     def node_directory(self, node: Node) -> Path:
         """The node's root."""
+        ...
+
+    def upload_logs(
+        self,
+        node: Node,
+        container_url: str,
+        identity: Mapping[str, Any] | None,
+        prefix: str,
+        span: tuple[int, int | None],
+    ) -> int:
+        """Begins to upload what a node logged in a span of time; how many files those are."""
         ...
 
 
@@ -104,25 +121,25 @@ class Call:
         headers: Lower-case names.
         request_id: Which the answer tells.
         content: The body.
+        fails_item: A fault: whether the next task of a collection is to fail.
     """
 
     host: Host
     method: str
     base: str
     raw_path: str
-        fails_item: A fault: whether the next task of a collection is to fail.
     path: Mapping[str, str]
     pairs: list[tuple[str, str]]
     headers: Mapping[str, str]
     request_id: str
     content: bytes = b""
+    fails_item: Callable[[], bool] | None = None
     query: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
         self.query = {name.lower(): value for name, value in self.pairs}
 
     def body(self, check: Check) -> Any:
-    fails_item: Callable[[], bool] | None = None
         """The JSON body, checked and normalised; an absent one counts as an empty object.
 
         Raises:

@@ -89,6 +89,23 @@ CATALOGUE: dict[str, Entry] = {
         409,
         "The specified job does not have either job preparation task or job release task.",
     ),
+    "JobScheduleBeingDeleted": _recorded(
+        409, "The specified job schedule has been marked for deletion and is being reclaimed."
+    ),
+    "JobScheduleBeingTerminated": _ours(409, "The specified job schedule is being terminated."),
+    "JobScheduleCompleted": _ours(
+        409, "The specified job schedule is already in a completed state."
+    ),
+    "JobScheduleDisabled": _ours(409, "The specified job schedule is already disabled."),
+    "JobScheduleExists": _ours(409, "The specified job schedule already exists."),
+    "JobScheduleNotDisabled": _ours(409, "The specified job schedule is not disabled."),
+    "NodeNotReady": _ours(409, "The specified node is not ready for this operation."),
+    "NodeUserExists": _ours(409, "The specified node user already exists."),
+    "NodeUserNotFound": _ours(404, "The specified node user does not exist."),
+    "VMExtensionNotFound": _ours(404, "The specified extension does not exist on the node."),
+    "InsufficientAccountPermissions": _ours(
+        403, "The authentication token of a task does not allow this operation."
+    ),
     "JobScheduleNotFound": _recorded(404, "The specified job schedule does not exist."),
     "MissingRequiredHeader": _ours(
         400, "A required HTTP header was not specified in the request."

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
+from emulator.clock import MAX_TICKS
 from emulator.engine import jobs
 from emulator.engine.refusal import Refused
 from emulator.engine.world import Job, Node
-from emulator.service import bodies, render
+from emulator.service import bodies, render, statistics
 from emulator.service.call import Call, Reply
 from emulator.service.pools import after
 from emulator.service.values import parse_span
@@ -34,20 +36,35 @@ def add_job(call: Call) -> Reply:
     body = call.body(bodies.job)
     job_id = body.pop("id")
     wall_clock = parse_span(body["constraints"]["maxWallClockTime"])
-    job = call.host.run(jobs.add, job_id, body, wall_clock=wall_clock)
+    manager = body.get("jobManagerTask")
+    retention = parse_span(manager["constraints"]["retentionTime"]) if manager else MAX_TICKS
+    job = call.host.run(jobs.add, job_id, body, wall_clock=wall_clock, retention=retention)
     url = f"{call.base}/jobs/job-1"
     return Reply(status=201, modified=job.modified, service_id=url, location=url)
 
 
 def list_jobs(call: Call) -> Reply:
-    """GET /jobs."""
+    """GET /jobs: those of schedules come after the others."""
     found = call.host.world.jobs
+
+    def keys(last: str) -> Iterator[str]:
+        return iter(sorted((key for key in found if _turn(key) > _turn(last)), key=_turn))
+
     return call.listing(
         "jobs",
         render.JOB_MEMBERS,
-        after(found),
-        lambda key, names: render.job(call.base, found[key], names),
+        keys,
+        lambda key, names: _expanded(call, found[key], names),
     )
+
+
+def _turn(key: str) -> tuple[bool, str]:
+    return ":" in key, key
+
+
+def _expanded(call: Call, job: Job, names: render.Names) -> dict[str, Any]:
+    entity = render.job(call.base, job, names)
+    return statistics.expand(call, entity, names, statistics.job(call.base, job))
 
 
 def get_job(call: Call) -> Reply:
@@ -56,7 +73,7 @@ def get_job(call: Call) -> Reply:
     return call.entity(
         "jobs",
         render.JOB_MEMBERS,
-        lambda names: render.job(call.base, job, names),
+        lambda names: _expanded(call, job, names),
         job.modified,
     )
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from emulator.clock import seconds
 from emulator.engine import pools, scaling
+from emulator.engine import statistics as figures
 from emulator.engine.core import Core
 from emulator.engine.refusal import Refused
 from emulator.engine.world import Pool
-from emulator.service import bodies, render
+from emulator.service import applications, bodies, render, statistics
 from emulator.service.call import Call, Host, Reply
+from emulator.service.errors import query_refused
 from emulator.service.images import SUPPORTED_IMAGES
-from emulator.service.values import parse_span
+from emulator.service.values import instant, parse_instant, parse_span
 
 _DEFAULT_RESIZE_TIMEOUT = "PT15M"
 _DEFAULT_INTERVAL = "PT15M"
@@ -49,6 +52,7 @@ def create(host: Host, body: dict[str, Any], identity: dict[str, Any] | None = N
     formula = body.get("autoScaleFormula")
     if formula is not None:
         host.check_formula(formula)
+    applications.check_references(host, body)
 
     def add(core: Core) -> Pool:
         pool = pools.add(
@@ -81,8 +85,13 @@ def list_pools(call: Call) -> Reply:
         "pools",
         render.POOL_MEMBERS,
         after(found),
-        lambda key, names: render.pool(call.base, found[key], names),
+        lambda key, names: _expanded(call, found[key], names),
     )
+
+
+def _expanded(call: Call, pool: Pool, names: render.Names) -> dict[str, Any]:
+    entity = render.pool(call.base, pool, names)
+    return statistics.expand(call, entity, names, statistics.pool(call.base, pool))
 
 
 def get_pool(call: Call) -> Reply:
@@ -91,7 +100,7 @@ def get_pool(call: Call) -> Reply:
     return call.entity(
         "pools",
         render.POOL_MEMBERS,
-        lambda names: render.pool(call.base, pool, names),
+        lambda names: _expanded(call, pool, names),
         pool.modified,
     )
 
@@ -111,6 +120,7 @@ def delete_pool(call: Call) -> Reply:
 def patch_pool(call: Call) -> Reply:
     """PATCH /pools/{poolId}."""
     members = call.body(bodies.pool_patch)
+    applications.check_references(call.host, members)
     pool = live(call)
     call.host.run(pools.patch, pool, members)
     return changed(pool)
@@ -189,6 +199,7 @@ def evaluate_autoscale(call: Call) -> Reply:
 def replace_pool_properties(call: Call) -> Reply:
     """POST /pools/{poolId}/updateproperties."""
     members = call.body(bodies.pool_properties)
+    applications.check_references(call.host, members)
     pool = live(call)
     call.host.run(pools.replace_properties, pool, members)
     return changed(pool, 204)
@@ -217,20 +228,38 @@ def list_supported_images(call: Call) -> Reply:
 
 
 def list_pool_usage_metrics(call: Call) -> Reply:
-    """GET /poolusagemetrics: nothing is metered here."""
-    return call.listing("poolusagemetrics", ("poolId",), after({}), lambda _key, _names: {})
+    """GET /poolusagemetrics: core hours of each pool in each half hour.
 
-
-def list_applications(call: Call) -> Reply:
-    """GET /applications: there are none."""
+    Raises:
+        Refused: `startTime` or `endTime` is no instant.
+    """
+    metered = call.host.run(lambda core: figures.metered(core.world, core.now))
+    begin, end = _query_instant(call, "starttime"), _query_instant(call, "endtime")
+    found: dict[str, dict[str, Any]] = {}
+    for (pool, size, half_hour), core_time in metered.items():
+        over = half_hour + figures.HALF_HOUR
+        if (begin is None or half_hour >= begin) and (end is None or over <= end):
+            found[f"{pool}\0{half_hour:020d}\0{size}"] = {
+                "poolId": pool,
+                "startTime": instant(half_hour),
+                "endTime": instant(over),
+                "vmSize": size,
+                "totalCoreHours": core_time / seconds(3600),
+            }
     return call.listing(
-        "listapplicationsummariesresponses", ("id",), after({}), lambda _key, _names: {}
+        "poolusagemetrics",
+        ("poolId", "startTime", "endTime", "vmSize", "totalCoreHours"),
+        after(found),
+        lambda key, names: {n: v for n, v in found[key].items() if names is None or n in names},
     )
 
 
-def get_application(_call: Call) -> Reply:
-    """GET /applications/{applicationId}: there are none."""
-    raise Refused("ApplicationNotFound")
+def _query_instant(call: Call, name: str) -> int | None:
+    text = call.query.get(name)
+    try:
+        return None if text is None else parse_instant(text)
+    except ValueError as error:
+        raise query_refused(name, text or "", str(error)) from None
 
 
 # What Resource Manager does to a pool
@@ -259,6 +288,8 @@ def bring_to(host: Host, pool: Pool, body: dict[str, Any]) -> None:
             )
     if fixed.get("displayName") != pool.body.get("displayName"):
         host.run(pools.patch, pool, {"displayName": fixed.get("displayName")})
+    if fixed.get("applicationPackageReferences") != pool.body.get("applicationPackageReferences"):
+        applications.check_references(host, fixed)
     if any(fixed.get(name) != pool.body.get(name) for name in live_members):
         host.run(pools.replace_properties, pool, fixed)
     if body["enableAutoScale"]:

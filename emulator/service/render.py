@@ -10,7 +10,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from emulator.engine import tasks
-from emulator.engine.world import NODE_STATES, Counts, Job, Node, Pool, Preparation, Task
+from emulator.engine.world import (
+    NODE_STATES,
+    WORK,
+    Counts,
+    Job,
+    Node,
+    Pool,
+    Preparation,
+    Subtask,
+    Task,
+)
 from emulator.service.values import agent_instant, etag, instant, span
 
 Names = frozenset[str] | None
@@ -70,7 +80,8 @@ _COUNT_NAMES = {
 }
 
 
-def _ordered(members: Mapping[str, Any], order: tuple[str, ...], names: Names) -> dict[str, Any]:
+def ordered(members: Mapping[str, Any], order: tuple[str, ...], names: Names) -> dict[str, Any]:
+    """The members that have a value and are wanted, in the service's order."""
     return {
         name: members[name]
         for name in order
@@ -107,7 +118,7 @@ def pool(base: str, pool: Pool, names: Names = None) -> dict[str, Any]:
         **(scaled if pool.autoscale else {}),
         "identity": pool.identity,
     }
-    return _ordered(members, POOL_MEMBERS, names)
+    return ordered(members, POOL_MEMBERS, names)
 
 
 def scale_run(run: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,7 +149,7 @@ def job(base: str, job: Job, names: Names = None) -> dict[str, Any]:
     if job.previous is not None:
         members["previousState"] = job.previous
         members["previousStateTransitionTime"] = instant(job.previous_since)
-    return _ordered(members, JOB_MEMBERS, names)
+    return ordered(members, JOB_MEMBERS, names)
 
 
 def task(base: str, task: Task, names: Names = None) -> dict[str, Any]:
@@ -159,8 +170,8 @@ def task(base: str, task: Task, names: Names = None) -> dict[str, Any]:
     if names is None or "executionInfo" in names:
         members["executionInfo"] = execution_info(task)
     if task.node_id is not None and (names is None or "nodeInfo" in names):
-        members["nodeInfo"] = _node_info(base, task)
-    return _ordered(members, TASK_MEMBERS, names)
+        members["nodeInfo"] = _node_info(base, task, task.pool_id, task.node_id)
+    return ordered(members, TASK_MEMBERS, names)
 
 
 def execution_info(task: Task) -> dict[str, Any]:
@@ -181,19 +192,44 @@ def execution_info(task: Task) -> dict[str, Any]:
 
 def task_directory(task: Task) -> str:
     """Of a task on its node, relative to the node's root."""
-    return f"workitems/{task.job.id}/job-1/{task.id}"
+    return f"{_job_directory(task.job)}/{task.id}"
 
 
-def _node_info(base: str, task: Task) -> dict[str, Any]:
-    if not task.node_id:
+def _job_directory(job: Job) -> str:
+    schedule, _, number = job.id.partition(":")
+    return f"workitems/{schedule}/{number or 'job-1'}"
+
+
+def subtask(base: str, task: Task, subtask: Subtask) -> dict[str, Any]:
+    """An instance of a multi-instance task beside its primary."""
+    members = {
+        "id": subtask.id,
+        "nodeInfo": _node_info(base, task, subtask.pool_id, subtask.node_id),
+        "startTime": None if subtask.start is None else agent_instant(subtask.start),
+        "endTime": None if subtask.end is None else agent_instant(subtask.end),
+        "exitCode": subtask.exit_code,
+        "failureInfo": subtask.failure,
+        "state": subtask.state,
+        "stateTransitionTime": instant(subtask.since),
+        "previousState": subtask.previous,
+        "previousStateTransitionTime": instant(subtask.previous_since)
+        if subtask.previous
+        else None,
+        "result": subtask.result,
+    }
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _node_info(base: str, task: Task, pool_id: str, node_id: str) -> dict[str, Any]:
+    if not node_id:
         return {}
-    url = f"{base}/pools/{task.pool_id}/nodes/{task.node_id}"
+    url = f"{base}/pools/{pool_id}/nodes/{node_id}"
     directory = task_directory(task)
     return {
-        "affinityId": f"TVM:{task.node_id}",
+        "affinityId": f"TVM:{node_id}",
         "nodeUrl": url,
-        "poolId": task.pool_id,
-        "nodeId": task.node_id,
+        "poolId": pool_id,
+        "nodeId": node_id,
         "taskRootDirectory": directory,
         "taskRootDirectoryUrl": f"{url}/files/{directory}",
     }
@@ -202,7 +238,7 @@ def _node_info(base: str, task: Task) -> dict[str, Any]:
 def node(base: str, node: Node, names: Names = None) -> dict[str, Any]:
     """A compute node."""
     pool = node.pool
-    running = [attempt for attempt in node.attempts.values() if attempt.kind == "task"]
+    running = [a for a in node.attempts.values() if a.kind in WORK and a.slots]
     members: dict[str, Any] = {
         "id": node.id,
         "url": f"{base}/pools/{pool.id}/nodes/{node.id}",
@@ -230,7 +266,7 @@ def node(base: str, node: Node, names: Names = None) -> dict[str, Any]:
             "lastUpdateTime": agent_instant(node.booted),
             "version": AGENT_VERSION,
         }
-    return _ordered(members, NODE_MEMBERS, names)
+    return ordered(members, NODE_MEMBERS, names)
 
 
 def _machine_info(pool: Pool) -> dict[str, Any]:
@@ -304,7 +340,7 @@ def preparation_status(base: str, job: Job, node: Node) -> dict[str, Any]:
 
 
 def _step(url: str, job: Job, name: str, step: Preparation) -> dict[str, Any]:
-    directory = f"workitems/{job.id}/job-1/{job.body[name]['id']}"
+    directory = f"{_job_directory(job)}/{job.body[name]['id']}"
     info = {
         "startTime": agent_instant(step.start),
         "endTime": None if step.end is None else agent_instant(step.end),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from emulator.engine.refusal import Refused
-from emulator.service import files, jobs, nodes, pools, tasks
+from emulator.service import applications, files, jobs, node_access, nodes, pools, schedules, tasks
 from emulator.service.call import Call, Reply
 
 Handler = Callable[[Call], Reply]
@@ -32,8 +32,8 @@ _TASK = "/jobs/{jobId}/tasks/{taskId}"
 _SCHEDULE = "/jobschedules/{jobScheduleId}"
 
 ROUTES: tuple[Route, ...] = (
-    Route("GET", "/applications", "list_applications", pools.list_applications),
-    Route("GET", "/applications/{applicationId}", "get_application", pools.get_application),
+    Route("GET", "/applications", "list_applications", applications.list_applications),
+    Route("GET", "/applications/{applicationId}", "get_application", applications.get_application),
     Route("GET", "/poolusagemetrics", "list_pool_usage_metrics", pools.list_pool_usage_metrics),
     Route("GET", "/supportedimages", "list_supported_images", pools.list_supported_images),
     Route("GET", "/nodecounts", "list_pool_node_counts", pools.list_pool_node_counts),
@@ -90,13 +90,23 @@ ROUTES: tuple[Route, ...] = (
         "enable_node_scheduling",
         nodes.enable_node_scheduling,
     ),
-    Route("GET", f"{_NODE}/remoteloginsettings", "get_node_remote_login_settings"),
-    Route("POST", f"{_NODE}/uploadbatchservicelogs", "upload_node_logs"),
-    Route("GET", f"{_NODE}/extensions", "list_node_extensions"),
-    Route("GET", f"{_NODE}/extensions/{{extensionName}}", "get_node_extension"),
-    Route("POST", f"{_NODE}/users", "create_node_user"),
-    Route("PUT", f"{_NODE}/users/{{userName}}", "replace_node_user"),
-    Route("DELETE", f"{_NODE}/users/{{userName}}", "delete_node_user"),
+    Route(
+        "GET",
+        f"{_NODE}/remoteloginsettings",
+        "get_node_remote_login_settings",
+        node_access.get_remote_login_settings,
+    ),
+    Route("POST", f"{_NODE}/uploadbatchservicelogs", "upload_node_logs", node_access.upload_logs),
+    Route("GET", f"{_NODE}/extensions", "list_node_extensions", node_access.list_extensions),
+    Route(
+        "GET",
+        f"{_NODE}/extensions/{{extensionName}}",
+        "get_node_extension",
+        node_access.get_extension,
+    ),
+    Route("POST", f"{_NODE}/users", "create_node_user", node_access.add_user),
+    Route("PUT", f"{_NODE}/users/{{userName}}", "replace_node_user", node_access.put_user),
+    Route("DELETE", f"{_NODE}/users/{{userName}}", "delete_node_user", node_access.delete_user),
     Route("GET", f"{_NODE}/files", "list_node_files", files.list_node_files),
     Route("GET", f"{_NODE}/files/{{filePath}}", "download_node_file", files.get_node_file),
     Route("HEAD", f"{_NODE}/files/{{filePath}}", "get_node_file_properties", files.get_node_file),
@@ -119,17 +129,19 @@ ROUTES: tuple[Route, ...] = (
         jobs.list_job_preparation_and_release_task_status,
     ),
     # Job schedules
-    Route("POST", "/jobschedules", "create_job_schedule"),
-    Route("GET", "/jobschedules", "list_job_schedules"),
-    Route("HEAD", _SCHEDULE, "job_schedule_exists"),
-    Route("DELETE", _SCHEDULE, "delete_job_schedule"),
-    Route("GET", _SCHEDULE, "get_job_schedule"),
-    Route("PATCH", _SCHEDULE, "update_job_schedule"),
-    Route("PUT", _SCHEDULE, "replace_job_schedule"),
-    Route("POST", f"{_SCHEDULE}/disable", "disable_job_schedule"),
-    Route("POST", f"{_SCHEDULE}/enable", "enable_job_schedule"),
-    Route("POST", f"{_SCHEDULE}/terminate", "terminate_job_schedule"),
-    Route("GET", f"{_SCHEDULE}/jobs", "list_jobs_from_schedule"),
+    Route("POST", "/jobschedules", "create_job_schedule", schedules.add_schedule),
+    Route("GET", "/jobschedules", "list_job_schedules", schedules.list_schedules),
+    Route("HEAD", _SCHEDULE, "job_schedule_exists", schedules.schedule_exists),
+    Route("DELETE", _SCHEDULE, "delete_job_schedule", schedules.delete_schedule),
+    Route("GET", _SCHEDULE, "get_job_schedule", schedules.get_schedule),
+    Route("PATCH", _SCHEDULE, "update_job_schedule", schedules.patch_schedule),
+    Route("PUT", _SCHEDULE, "replace_job_schedule", schedules.put_schedule),
+    Route("POST", f"{_SCHEDULE}/disable", "disable_job_schedule", schedules.disable_schedule),
+    Route("POST", f"{_SCHEDULE}/enable", "enable_job_schedule", schedules.enable_schedule),
+    Route(
+        "POST", f"{_SCHEDULE}/terminate", "terminate_job_schedule", schedules.terminate_schedule
+    ),
+    Route("GET", f"{_SCHEDULE}/jobs", "list_jobs_from_schedule", schedules.list_jobs),
     # Tasks
     Route("POST", "/jobs/{jobId}/tasks", "create_task", tasks.add_task),
     Route("GET", "/jobs/{jobId}/tasks", "list_tasks", tasks.list_tasks),

@@ -10,7 +10,7 @@ from emulator.engine import tasks
 from emulator.engine.core import Core
 from emulator.engine.refusal import Refused, invalid
 from emulator.engine.world import Job, Task
-from emulator.service import bodies, render
+from emulator.service import bodies, render, statistics
 from emulator.service.call import Call, Reply
 from emulator.service.errors import CATALOGUE
 from emulator.service.jobs import find as find_job
@@ -110,9 +110,14 @@ def list_tasks(call: Call) -> Reply:
         "tasks",
         render.TASK_MEMBERS,
         job.order.after,
-        lambda key, names: render.task(call.base, job.tasks[key], names),
+        lambda key, names: _expanded(call, job.tasks[key], names),
         lambda found: _index(job, found),
     )
+
+
+def _expanded(call: Call, task: Task, names: render.Names) -> dict[str, Any]:
+    entity = render.task(call.base, task, names)
+    return statistics.expand(call, entity, names, statistics.task(call.base, task))
 
 
 def _index(job: Job, found: Filter) -> Callable[[str], Iterator[str]]:
@@ -159,7 +164,7 @@ def get_task(call: Call) -> Reply:
     return call.entity(
         "tasks",
         render.TASK_MEMBERS,
-        lambda names: render.task(call.base, task, names),
+        lambda names: _expanded(call, task, names),
         task.modified,
     )
 
@@ -206,5 +211,6 @@ def reactivate_task(call: Call) -> Reply:
 
 def list_subtasks(call: Call) -> Reply:
     """GET .../subtasksinfo: a task that is not multi-instance has none."""
-    find(call)
-    return Reply(body={"value": []}, context="subtaskinfo")
+    task = find(call)
+    value = [render.subtask(call.base, task, subtask) for subtask in task.subtasks]
+    return Reply(body={"value": value}, context="subtaskinfo")

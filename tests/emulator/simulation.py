@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
 from emulator.clock import Clock, ManualClock, to_datetime
 from emulator.engine.settings import Settings
-from emulator.nodes.interface import FailureInfo, NodeFacts, TaskLaunch, TaskOutcome
+from emulator.nodes.interface import FailureInfo, NodeFacts, PackageFacts, TaskLaunch, TaskOutcome
 from emulator.server import Server
 
 ACCOUNT = "local"
@@ -36,6 +37,8 @@ class SimulatedRunner:
         self.clock = clock
         self.launched: list[TaskLaunch] = []
         self.cancelled: list[str] = []
+        self.uploaded: list[tuple[str, list[str]]] = []
+        self.deployed: list[tuple[str, tuple[PackageFacts, ...]]] = []
         self.running: dict[str, TaskLaunch] = {}
         self.released = asyncio.Event()
 
@@ -52,6 +55,12 @@ class SimulatedRunner:
         for name in ("shared", "startup", "workitems"):
             (self.node_directory(node) / name).mkdir(parents=True, exist_ok=True)
 
+    async def deploy(
+        self, node: NodeFacts, packages: Sequence[PackageFacts]
+    ) -> FailureInfo | None:
+        self.deployed.append((node.node_id, tuple(packages)))
+        return None
+
     async def remove_node(self, node: NodeFacts) -> None:
         shutil.rmtree(self.node_directory(node))
 
@@ -59,6 +68,10 @@ class SimulatedRunner:
         self, launch: TaskLaunch, started: Callable[[datetime], None]
     ) -> TaskOutcome:
         key = f"{launch.job_id}/{launch.task_id}"
+        if launch.kind == "coordination":
+            self.launched.append(launch)
+            started(to_datetime(self.clock.now()))
+            await asyncio.Event().wait()
         assert key not in self.running, f"{key} runs on two nodes"
         self.running[key] = launch
         self.launched.append(launch)
@@ -91,6 +104,16 @@ class SimulatedRunner:
 
     async def remove_task(self, launch: TaskLaunch) -> None:
         shutil.rmtree(self.task_directory(launch), ignore_errors=True)
+
+    async def upload(
+        self,
+        node: NodeFacts,
+        files: Mapping[str, Path],
+        container_url: str,
+        identity: Mapping[str, Any] | None,
+    ) -> None:
+        del node, identity
+        self.uploaded.append((container_url, sorted(files)))
 
     async def close(self) -> None:
         return

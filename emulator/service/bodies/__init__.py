@@ -6,6 +6,9 @@ from emulator.service.bodies.nodes import (
     node_disable_scheduling,
     node_reboot,
     node_reimage,
+    node_user,
+    node_user_put,
+    upload_logs,
 )
 from emulator.service.bodies.pools import (
     pool,
@@ -16,6 +19,7 @@ from emulator.service.bodies.pools import (
     pool_remove_nodes,
     pool_resize,
 )
+from emulator.service.bodies.schedules import schedule, schedule_patch, schedule_put
 from emulator.service.bodies.tasks import (
     MAX_TASKS_PER_COLLECTION,
     task,
@@ -34,6 +38,8 @@ __all__ = [
     "node_disable_scheduling",
     "node_reboot",
     "node_reimage",
+    "node_user",
+    "node_user_put",
     "pool",
     "pool_enable_autoscale",
     "pool_evaluate_autoscale",
@@ -41,7 +47,11 @@ __all__ = [
     "pool_properties",
     "pool_remove_nodes",
     "pool_resize",
+    "schedule",
+    "schedule_patch",
+    "schedule_put",
     "task",
     "task_collection",
     "task_update",
+    "upload_logs",
 ]

@@ -13,9 +13,14 @@ from emulator.service.bodies.parts import (
     environment,
     identifier,
     metadata,
+    output_files,
+    packages,
     resource_files,
     retention,
     retries,
+    slots,
+    task_constraints,
+    token_settings,
     user,
     wall_clock,
 )
@@ -30,7 +35,6 @@ from emulator.service.schema import (
     partial,
     record,
     text,
-    unsupported,
 )
 
 _job_constraints = record("JobConstraints", wall_clock, Member("maxTaskRetryCount", retries, 0))
@@ -108,6 +112,39 @@ _pool_info = record(
     ),
     rule=_pool_or_specification,
 )
+_manager = record(
+    "JobManagerTask",
+    Member("id", identifier, REQUIRED),
+    Member("displayName", display_name),
+    Member("commandLine", command, REQUIRED),
+    Member("containerSettings", container),
+    Member("resourceFiles", resource_files),
+    Member("outputFiles", output_files),
+    Member("environmentSettings", environment),
+    Member("applicationPackageReferences", packages),
+    token_settings,
+    Member("constraints", task_constraints, {}),
+    Member("requiredSlots", slots, 1),
+    user,
+    Member("runExclusive", boolean, True),  # noqa: FBT003 - a default of the wire
+    Member("allowLowPriorityNode", boolean, True),  # noqa: FBT003 - a default of the wire
+    Member("killJobOnCompletion", boolean, True),  # noqa: FBT003 - a default of the wire
+)
+
+
+def _manager_retries(job: dict[str, Any]) -> None:
+    """A manager task is retried as often as its job's tasks, unless it says otherwise."""
+    manager = job.get("jobManagerTask")
+    if manager is not None:
+        retries = job["constraints"]["maxTaskRetryCount"]
+        manager["constraints"] = {"maxTaskRetryCount": retries, **manager["constraints"]}
+        order = ("maxWallClockTime", "retentionTime", "maxTaskRetryCount")
+        manager["constraints"] = {name: manager["constraints"][name] for name in order}
+
+
+_task_failure = Member(
+    "onTaskFailure", choice("noaction", "performexitoptionsjobaction"), "noaction"
+)
 _all_complete = Member("onAllTasksComplete", choice("noaction", "terminatejob"), "noaction")
 _job_changeable = (
     Member("priority", integer(-1000, 1000), 0),
@@ -124,15 +161,35 @@ job = record(
     Member("usesTaskDependencies", boolean, False),  # noqa: FBT003 - a default of the wire
     Member("allowTaskPreemption", boolean, False),  # noqa: FBT003 - a default of the wire
     Member("constraints", _job_constraints, {}),
-    Member("jobManagerTask", unsupported),
+    Member("jobManagerTask", _manager),
     Member("jobPreparationTask", _preparation),
     Member("jobReleaseTask", _release),
     Member("commonEnvironmentSettings", environment),
     Member("poolInfo", _pool_info, REQUIRED),
     Member("metadata", metadata),
     _all_complete,
-    Member("onTaskFailure", choice("noaction", "performexitoptionsjobaction"), "noaction"),
+    _task_failure,
     Member("networkConfiguration", anything),
+    rule=_manager_retries,
+)
+job_specification = record(
+    "JobSpecification",
+    Member("displayName", display_name),
+    Member("priority", integer(-1000, 1000), 0),
+    Member("maxParallelTasks", integer(-1), -1),
+    Member("allowTaskPreemption", boolean, False),  # noqa: FBT003 - a default of the wire
+    Member("usesTaskDependencies", boolean, False),  # noqa: FBT003 - a default of the wire
+    _all_complete,
+    _task_failure,
+    Member("networkConfiguration", anything),
+    Member("constraints", _job_constraints, {}),
+    Member("jobManagerTask", _manager),
+    Member("jobPreparationTask", _preparation),
+    Member("jobReleaseTask", _release),
+    Member("commonEnvironmentSettings", environment),
+    Member("poolInfo", _pool_info, REQUIRED),
+    Member("metadata", metadata),
+    rule=_manager_retries,
 )
 _job_put_extra = (
     Member("poolInfo", _pool_info, REQUIRED),

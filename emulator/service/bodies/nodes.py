@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from emulator.service.schema import Check, Member, choice, record
+from emulator.service.bodies.parts import identity_reference, url
+from emulator.service.schema import (
+    REQUIRED,
+    Check,
+    Member,
+    boolean,
+    choice,
+    moment,
+    record,
+    text,
+)
 
 
 def _node_option(kind: str, name: str, *words: str) -> Check:
@@ -19,4 +29,25 @@ node_disable_scheduling = _node_option(
     "requeue",
     "terminate",
     "taskcompletion",
+)
+node_user = record(
+    "ComputeNodeUser",
+    Member("name", text(pattern=r"[A-Za-z_][A-Za-z0-9_-]{0,19}"), REQUIRED),
+    Member("isAdmin", boolean, False),  # noqa: FBT003 - a default of the wire
+    Member("expiryTime", moment),
+    Member("password", text(least=1), hidden=True),
+    Member("sshPublicKey", text(least=1), hidden=True),
+)
+node_user_put = record(
+    "NodeUpdateUserParameter",
+    Member("expiryTime", moment),
+    Member("password", text(least=1), hidden=True),
+    Member("sshPublicKey", text(least=1), hidden=True),
+)
+upload_logs = record(
+    "UploadBatchServiceLogsConfiguration",
+    Member("containerUrl", url, REQUIRED),
+    Member("startTime", moment, REQUIRED),
+    Member("endTime", moment),
+    Member("identityReference", identity_reference),
 )

@@ -33,18 +33,15 @@ retries = integer(-1)
 # Members that tasks of every kind have
 
 
-def packages(value: Any, name: str) -> Any:
-    """No application exists here, so that each reference to one is refused as the service does."""
-    if not isinstance(value, list):
-        raise invalid(name, value, "an array is expected")
-    missing = [str(item.get("applicationId")) for item in value if isinstance(item, dict)]
-    if missing:
-        raise Refused(
-            "InvalidApplicationPackageReferences",
-            {key.lower(): "The specified application package does not exist." for key in missing},
-        )
-    return []
-
+packages = listing(
+    record(
+        "ApplicationPackageReference",
+        Member("applicationId", text(least=1), REQUIRED),
+        Member("version", text(least=1)),
+    )
+)
+"""Whether they exist is asked where a pool gets them (`emulator.service.applications`); a
+task finds out on its node, as the service has it."""
 
 metadata = listing(
     record("MetadataItem", Member("name", text(), REQUIRED), Member("value", text(), REQUIRED))
@@ -246,4 +243,14 @@ wall_clock = Member("maxWallClockTime", any_span, UNLIMITED)
 retention = Member("retentionTime", any_span, "P7D")
 task_constraints = record(
     "TaskConstraints", wall_clock, retention, Member("maxTaskRetryCount", retries)
+)
+multi_instance = record(
+    "MultiInstanceSettings",
+    Member("numberOfInstances", integer(1), 1),
+    Member("coordinationCommandLine", command, REQUIRED),
+    Member("commonResourceFiles", resource_files),
+)
+token_settings = Member(
+    "authenticationTokenSettings",
+    record("AuthenticationTokenSettings", Member("access", listing(choice("job")))),
 )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from emulator.engine.refusal import invalid
 from emulator.service.bodies.parts import (
     command,
     container,
@@ -10,16 +13,28 @@ from emulator.service.bodies.parts import (
     environment,
     exit_conditions,
     identifier,
+    multi_instance,
     output_files,
     packages,
     resource_files,
     slots,
     task_constraints,
+    token_settings,
     user,
 )
-from emulator.service.schema import REQUIRED, Member, anything, record, text, unsupported
+from emulator.service.schema import REQUIRED, Member, anything, record, text
 
 MAX_TASKS_PER_COLLECTION = 100
+
+
+def _one_task_a_node(task: dict[str, Any]) -> None:
+    if "multiInstanceSettings" in task and task["requiredSlots"] != 1:
+        raise invalid(
+            "requiredSlots",
+            task["requiredSlots"],
+            "requiredSlots must not be specified for multi-instance tasks",
+        )
+
 
 task = record(
     "TaskAddParameter",
@@ -35,10 +50,11 @@ task = record(
     user,
     Member("exitConditions", exit_conditions),
     Member("dependsOn", dependencies),
-    Member("multiInstanceSettings", unsupported),
-    Member("authenticationTokenSettings", unsupported),
+    Member("multiInstanceSettings", multi_instance),
+    token_settings,
     Member("constraints", task_constraints, {}),
     Member("requiredSlots", slots, 1),
+    rule=_one_task_a_node,
 )
 task_collection = record("TaskAddCollectionParameter", Member("value", anything, REQUIRED))
 task_update = record("TaskUpdateParameter", Member("constraints", task_constraints, {}))

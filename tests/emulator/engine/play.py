@@ -9,6 +9,7 @@ from emulator.clock import MAX_TICKS, from_datetime, seconds, to_datetime
 from emulator.engine import formulas, jobs, pools, scaling, tasks
 from emulator.engine.effects import Cancel, Launch
 from emulator.engine.engine import Engine
+from emulator.engine.records import Row
 from emulator.engine.settings import Settings
 from emulator.engine.world import Attempt, Job, Node, Pool, Task
 from emulator.nodes.interface import FailureInfo, TaskOutcome
@@ -26,29 +27,42 @@ class Play:
     """One account's engine with short commands."""
 
     def __init__(self, **settings: Any) -> None:
-        self.engine = Engine("local", Settings(seed=7, **settings), formulas.evaluate)
+        self.settings = Settings(seed=7, **settings)
+        self.engine = Engine("local", self.settings, formulas.evaluate)
         self.now = from_datetime(datetime(2026, 1, 5, 12, tzinfo=UTC))
         self.launched: list[Attempt] = []
         self.cancelled: list[Attempt] = []
+        self.stored: dict[tuple[str, str, str], Row] = {}
         self.engine.restore(self.now, ())
 
     def run(self, command: Any, *args: Any, **kwargs: Any) -> Any:
         try:
             return self.engine.run(self.now, command, *args, **kwargs)
         finally:
-            self._obey()
+            self.obey()
 
-    def _obey(self) -> None:
+    def restart(self) -> None:
+        """Begins again with what was stored."""
+        rows = list(self.stored.values())
+        self.engine = Engine("local", self.settings, formulas.evaluate)
+        self.engine.restore(self.now, rows)
+        self.obey()
+
+    def obey(self) -> None:
         for effect in self.engine.take_effects():
             if isinstance(effect, Launch):
                 self.launched.append(effect.attempt)
             elif isinstance(effect, Cancel):
                 self.cancelled.append(effect.attempt)
+        rows, removed = self.engine.take_changes()
+        for key in removed:
+            self.stored.pop(key, None)
+        self.stored |= {(row.kind, row.parent, row.key): row for row in rows}
 
     def wait(self, wait_s: float) -> None:
         self.now += seconds(wait_s)
         self.engine.advance(self.now)
-        self._obey()
+        self.obey()
 
     def pool(self, pool_id: str = "p", *, dedicated: int = 0, spot: int = 0, **more: Any) -> Pool:
         wire = {"id": pool_id, "vmSize": "x", "virtualMachineConfiguration": MACHINE, **more}
@@ -89,6 +103,12 @@ class Play:
         attempt = next(
             a for a in self.launched if a.task_id == task_id and a.id in a.node.attempts
         )
+        self.end_attempt(attempt, code, failure)
+
+    def end_attempt(
+        self, attempt: Attempt, code: int | None, failure: FailureInfo | None = None
+    ) -> None:
+        """Ends an attempt: with an exit code, or as cancelled by None."""
         at = to_datetime(self.now)
         outcome = TaskOutcome(
             start_time=at,
@@ -98,7 +118,7 @@ class Play:
         )
         ended = None if code is None and failure is None else outcome
         self.engine.attempt_ended(self.now, attempt.id, ended)
-        self._obey()
+        self.obey()
 
     def node(self, pool: Pool) -> Node:
         return next(iter(pool.nodes.values()))
