@@ -18,10 +18,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
+from infra.account import BatchConfig
 from infra.equipment import EquipmentConfig
 from infra.existing_network import ExistingNetworkConfig
 from infra.images import ImageName
 from infra.model import Model
+from infra.monitoring import MonitoringConfig
 
 NAMESPACE = "hpc"
 SCHEMA_FILE = Path(__file__).with_name("config.schema.json")
@@ -39,7 +41,6 @@ Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=10)]
 ContainerName = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9](-?[a-z0-9])*$", min_length=3, max_length=63)
 ]
-Email = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
 Nodes = Annotated[int, Field(ge=0, le=5000)]
 
 
@@ -279,21 +280,6 @@ class StorageConfig(Model):
     delete_after_days: DeleteAfterDays = Field(default_factory=DeleteAfterDays)
 
 
-class BatchConfig(Model):
-    """The Batch account."""
-
-    public_network_access: bool = Field(
-        default=True, description="Reached from outside the network, by Entra identities."
-    )
-    vcpu_quota_by_series: dict[str, Annotated[int, Field(ge=0)]] = Field(
-        default_factory=dict,
-        description="Dedicated vCPU quota of the account by series, such as `HBv3: 240`.",
-    )
-    spot_vcpu_quota: int | None = Field(
-        default=None, ge=0, description="Spot vCPU quota of the account, over all series."
-    )
-
-
 class RegistryConfig(Model):
     """A container registry of the stack's own; none without a name."""
 
@@ -309,29 +295,6 @@ class RegistryConfig(Model):
     def server(self) -> str | None:
         """What images of the registry begin with."""
         return None if self.name is None else f"{self.name.lower()}.azurecr.io"
-
-
-class MonitoringConfig(Model):
-    """What is kept of what happened."""
-
-    retention_days: int = Field(
-        default=30, ge=30, le=730, description="How long the workspace keeps rows."
-    )
-    daily_cap_gib: float = Field(
-        default=1.0, gt=0, description="Ingestion stops for the day above this."
-    )
-    alert_emails: tuple[Email, ...] = Field(
-        default=(),
-        max_length=1000,
-        description="Who gets mail when nodes or tasks fail, nodes idle or are evicted, quota "
-        "runs short or the budget does; no alert exists without one.",
-    )
-    monthly_budget_amount: float | None = Field(
-        default=None,
-        gt=0,
-        description="Mail at 50, 80 and 100 % of it, and when it is forecast to be exceeded; in "
-        "the subscription's billing currency.",
-    )
 
 
 class StackConfig(Model):

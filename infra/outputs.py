@@ -27,6 +27,7 @@ class Provisioned:
         containers: Container names by what they hold (`programs`, `inputs`, …).
         pool_ids: Pool ids by logical name.
         nodes_identity_id: Identity with which nodes read and write blobs.
+        telemetry: Where nodes report to, as the page has it, or None where they do not.
     """
 
     resource_group: pulumi.Input[str]
@@ -38,6 +39,7 @@ class Provisioned:
     log_analytics_workspace_id: pulumi.Input[str]
     pool_ids: Mapping[str, pulumi.Input[str]]
     nodes_identity_id: pulumi.Input[str]
+    telemetry: Mapping[str, pulumi.Input[str]] | None = None
 
 
 def stack_outputs(estate: Estate, provisioned: Provisioned) -> dict[str, Any]:
@@ -54,6 +56,7 @@ def stack_outputs(estate: Estate, provisioned: Provisioned) -> dict[str, Any]:
         "blob_endpoint": provisioned.blob_endpoint,
         **{f"{kind}_container": name for kind, name in provisioned.containers.items()},
         "log_analytics_workspace_id": provisioned.log_analytics_workspace_id,
+        "telemetry": provisioned.telemetry,
         "pools": {
             pool.name: _pool_output(
                 pool, provisioned.pool_ids[pool.name], provisioned.nodes_identity_id

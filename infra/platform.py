@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env
@@ -12,17 +12,16 @@ from pulumi_azure_native.authorization import get_client_config
 from pulumi_azure_native.resources import ResourceGroup
 
 from infra.checking import plan_stack
-from infra.components.alerts import Alerts, AlertsArgs, account_alerts
-from infra.components.batch_account import BatchAccount, BatchAccountArgs
+from infra.components.batch_account import BatchAccount, BatchAccountArgs, VaultReference
 from infra.components.identity import (
     ACR_PULL,
     BLOB_DATA_CONTRIBUTOR,
     BLOB_DATA_READER,
+    KEY_VAULT_CRYPTO_SERVICE_ENCRYPTION_USER,
     Grant,
     Identity,
     IdentityArgs,
 )
-from infra.components.monitoring import Monitoring, MonitoringArgs
 from infra.components.network import Network, NetworkArgs
 from infra.components.place import Place
 from infra.components.pool import Pool, PoolArgs
@@ -31,6 +30,7 @@ from infra.components.private_link import (
     PrivateLinkArgs,
     PrivateTarget,
 )
+from infra.components.start_task import TelemetryTarget
 from infra.components.storage import Storage, StorageArgs
 from infra.errors import InfraError
 from infra.estate import Estate
@@ -38,8 +38,12 @@ from infra.existing_network import name_of
 from infra.inbound import inbound_ports
 from infra.names import PREFIX, account_name, resource_group_name
 from infra.outputs import Provisioned, stack_outputs
-from infra.private_zones import BATCH_ZONE, BLOB_ZONE
+from infra.private_zones import BATCH_ZONE, BLOB_ZONE, VAULT_ZONE
 from infra.sources import PROJECT_ROOT, decode_engine_config
+from infra.watching import Watched, Watching, watch
+
+if TYPE_CHECKING:
+    from infra.components.key_vault import KeyVault
 
 # Azure draws subscription ids at random; the emulator's begins like no drawn one.
 EMULATED_SUBSCRIPTION_PREFIX = "00000000-0000-"
@@ -99,19 +103,28 @@ class Platform(pulumi.ComponentResource):
             packages=Grant(role=BLOB_DATA_READER, scope=packages.account_id),
             **self._registry_grants(),
         )
+        vault = self._key_vault()
         account = self._batch_account(
             packages=packages,
             nodes=nodes,
             own=self._identity(
-                "account", packages=Grant(role=BLOB_DATA_CONTRIBUTOR, scope=packages.account_id)
+                "account",
+                packages=Grant(role=BLOB_DATA_CONTRIBUTOR, scope=packages.account_id),
+                **_key_grants(vault),
             ),
+            vault=vault,
         )
         network = self._network()
-        links = self._private_link(network, data, account)
-        monitoring = self._monitoring(account, data=data, packages=packages)
-        self._alerts(account)
-        self._budget(group)
-        pools = self._pools(account, nodes, network, data, after=(*nodes.assignments, *links))
+        links = self._private_link(network, data, account, vault)
+        watching = self._watch(group, account, nodes, data=data, packages=packages)
+        pools = self._pools(
+            account,
+            nodes,
+            network,
+            data,
+            target=watching.target,
+            after=(*nodes.assignments, *links),
+        )
         self.outputs = stack_outputs(
             estate,
             Provisioned(
@@ -121,9 +134,10 @@ class Platform(pulumi.ComponentResource):
                 storage_account_name=data.account_name,
                 blob_endpoint=data.blob_endpoint,
                 containers=data.containers,
-                log_analytics_workspace_id=monitoring.workspace_id,
+                log_analytics_workspace_id=watching.workspace_id,
                 pool_ids={logical_name: pool.pool_id for logical_name, pool in pools.items()},
                 nodes_identity_id=nodes.identity_id,
+                telemetry=watching.output,
             ),
         )
         self.register_outputs({})
@@ -206,8 +220,33 @@ class Platform(pulumi.ComponentResource):
         )
         return {"registry": Grant(role=ACR_PULL, scope=registry.registry_id)}
 
-    def _batch_account(self, *, packages: Storage, nodes: Identity, own: Identity) -> BatchAccount:
+    def _key_vault(self) -> KeyVault | None:
+        """The vault that the Batch account is tied to, where it cannot be without one."""
         config = self._estate.config
+        if not config.batch.needs_key_vault:
+            return None
+        # Most stacks have none, and its module takes time to import.
+        from infra.components.key_vault import KeyVault, KeyVaultArgs  # noqa: PLC0415
+
+        own_nodes = config.batch.pool_allocation == "user-subscription"
+        return KeyVault(
+            f"{self._name}-vault",
+            KeyVaultArgs(
+                place=self._place,
+                vault=account_name(self._estate.stack, "kv"),
+                has_key=config.batch.customer_managed_key,
+                batch_service_id=config.batch.service_principal_id if own_nodes else None,
+                public_network_access=not config.network.private_endpoints,
+                protect=config.protect,
+            ),
+            self._child(),
+        )
+
+    def _batch_account(
+        self, *, packages: Storage, nodes: Identity, own: Identity, vault: KeyVault | None
+    ) -> BatchAccount:
+        config = self._estate.config
+        own_nodes = config.batch.pool_allocation == "user-subscription"
         return BatchAccount(
             f"{self._name}-batch",
             BatchAccountArgs(
@@ -218,8 +257,14 @@ class Platform(pulumi.ComponentResource):
                 packages_account_id=packages.account_id,
                 public_network_access=config.batch.public_network_access,
                 allow_shared_keys=self._shared_keys,
+                nodes_vault=(
+                    VaultReference(vault_id=vault.vault_id, url=vault.url)
+                    if vault and own_nodes
+                    else None
+                ),
+                encryption_key_url=vault.key_url if vault else None,
                 protect=config.protect,
-                after=own.assignments,
+                after=(*own.assignments, *(vault.ready if vault else ())),
             ),
             self._child(),
         )
@@ -250,7 +295,7 @@ class Platform(pulumi.ComponentResource):
         )
 
     def _private_link(
-        self, network: Network, data: Storage, account: BatchAccount
+        self, network: Network, data: Storage, account: BatchAccount, vault: KeyVault | None
     ) -> tuple[pulumi.Resource, ...]:
         """Private endpoints where the config asks for them, and what nodes wait for."""
         config = self._estate.config.network
@@ -265,6 +310,7 @@ class Platform(pulumi.ComponentResource):
                 zone_ids={name_of(one).lower(): one for one in existing_zones},
                 subnet_id=network.endpoint_subnet_id,
                 targets={
+                    **_vault_targets(vault),
                     "data": PrivateTarget(
                         resource_id=data.account_id, group_id="blob", zone=BLOB_ZONE
                     ),
@@ -279,60 +325,24 @@ class Platform(pulumi.ComponentResource):
             self._child(),
         ).ready
 
-    def _monitoring(
-        self, account: BatchAccount, *, data: Storage, packages: Storage
-    ) -> Monitoring:
-        config = self._estate.config.monitoring
-        return Monitoring(
-            f"{self._name}-monitoring",
-            MonitoringArgs(
+    def _watch(
+        self,
+        group: ResourceGroup,
+        account: BatchAccount,
+        nodes: Identity,
+        *,
+        data: Storage,
+        packages: Storage,
+    ) -> Watching:
+        return watch(
+            self._name,
+            Watched(
                 place=self._place,
-                retention_days=config.retention_days,
-                daily_cap_gib=config.daily_cap_gib,
-                batch_account_id=account.account_id,
-                blob_service_ids={
-                    "data": data.blob_service_id,
-                    "packages": packages.blob_service_id,
-                },
-            ),
-            self._child(),
-        )
-
-    def _alerts(self, account: BatchAccount) -> None:
-        config, pools = self._estate.config, self._estate.pools
-        emails = config.monitoring.alert_emails
-        if emails:
-            Alerts(
-                f"{self._name}-alerts",
-                AlertsArgs(
-                    place=self._place,
-                    batch_account_id=account.account_id,
-                    emails=emails,
-                    alerts=account_alerts(
-                        always_on_nodes=sum(pool.scale.min_nodes for pool in pools),
-                        has_spot_nodes=any(pool.scale.max_spot_nodes for pool in pools),
-                        vcpu_quota=sum(config.batch.vcpu_quota_by_series.values()) or None,
-                        spot_vcpu_quota=config.batch.spot_vcpu_quota,
-                    ),
-                ),
-                self._child(),
-            )
-
-    def _budget(self, group: ResourceGroup) -> None:
-        """A budget where the config gives one; rule MON001 sees to its readers."""
-        config = self._estate.config.monitoring
-        if config.monthly_budget_amount is None:
-            return
-        # Most stacks have none, and its module takes time to import.
-        from infra.components.budget import Budget, BudgetArgs  # noqa: PLC0415
-
-        Budget(
-            f"{self._name}-budget",
-            BudgetArgs(
+                estate=self._estate,
                 resource_group_id=group.id,
-                amount=config.monthly_budget_amount,
-                emails=config.alert_emails,
-                today=self._estate.today,
+                account=account,
+                nodes=nodes,
+                storage={"data": data, "packages": packages},
             ),
             self._child(),
         )
@@ -344,6 +354,7 @@ class Platform(pulumi.ComponentResource):
         network: Network,
         data: Storage,
         *,
+        target: TelemetryTarget | None,
         after: tuple[pulumi.Resource, ...],
     ) -> dict[str, Pool]:
         config = self._estate.config.network
@@ -360,12 +371,26 @@ class Platform(pulumi.ComponentResource):
                     identity_id=nodes.identity_id,
                     registry_server=self._estate.config.registry.server,
                     public_addresses=config.public_addresses,
+                    telemetry=target if plan.os == "linux" else None,
                     after=after,
                 ),
                 self._child(),
             )
             for plan in self._estate.pools
         }
+
+
+def _key_grants(vault: KeyVault | None) -> dict[str, Grant]:
+    """What the account's identity may do with the key that encrypts the account."""
+    if vault is None or vault.key_id is None:
+        return {}
+    return {"key": Grant(role=KEY_VAULT_CRYPTO_SERVICE_ENCRYPTION_USER, scope=vault.key_id)}
+
+
+def _vault_targets(vault: KeyVault | None) -> dict[str, PrivateTarget]:
+    if vault is None:
+        return {}
+    return {"vault": PrivateTarget(resource_id=vault.vault_id, group_id="vault", zone=VAULT_ZONE)}
 
 
 def _refuse_shared_keys_in_azure() -> None:

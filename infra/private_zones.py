@@ -11,10 +11,12 @@ from infra.config import StackConfig
 
 BATCH_ZONE: Final = "privatelink.batch.azure.com"
 BLOB_ZONE: Final = "privatelink.blob.core.windows.net"
+VAULT_ZONE: Final = "privatelink.vaultcore.azure.net"
 
 
 def needed_zones(config: StackConfig) -> frozenset[str]:
     """The zones of a config's endpoints; none without private endpoints."""
     if not config.network.private_endpoints:
         return frozenset()
-    return frozenset({BATCH_ZONE, BLOB_ZONE})
+    vault = {VAULT_ZONE} if config.batch.needs_key_vault else set()
+    return frozenset({BATCH_ZONE, BLOB_ZONE} | vault)

@@ -53,6 +53,15 @@ class Pool(_Outputs):
     prices_as_of: str
 
 
+class Telemetry(_Outputs):
+    """Where nodes report to, as docs/stack-outputs.md describes it."""
+
+    endpoint: str
+    rule_id: str
+    stream: str
+    table: str
+
+
 class Stack(_Outputs):
     """A stack's outputs, as docs/stack-outputs.md describes them."""
 
@@ -70,6 +79,7 @@ class Stack(_Outputs):
     outputs_container: str
     logs_container: str
     log_analytics_workspace_id: str
+    telemetry: Telemetry | None = None
     pools: dict[str, Pool]
 
     @field_validator("batch_endpoint", "blob_endpoint")

@@ -41,6 +41,16 @@ _SCALARS: Final[dict[type, tuple[str, tuple[type, ...]]]] = {
     float: ("a number", (int, float)),
 }
 
+_MORE_VALUES: Final[Mapping[str, str]] = types.MappingProxyType(
+    {
+        # Log alerts: the SDK has another type of this name in their place.
+        "ConditionOperator": r"Equals|(Greater|Less)Than(OrEqual)?",
+        # Known streams are those of Azure's own agents; a rule may declare its own.
+        "KnownDataFlowStreams": r"(Custom|Microsoft)-\w+",
+    }
+)
+"""Patterns of values that the service takes and the SDK's enumeration lacks, by its name."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
@@ -177,6 +187,9 @@ def _check(value: Any, annotation: Any, path: str) -> Iterator[Finding]:
     alternatives = _alternatives(annotation)
     enums = [one for one in alternatives if isinstance(one, type) and issubclass(one, enum.Enum)]
     if enums:
+        more = [_MORE_VALUES[one.__name__] for one in enums if one.__name__ in _MORE_VALUES]
+        if any(re.fullmatch(pattern, str(value)) for pattern in more):
+            return
         # Beside an enumeration the SDK often allows any string, because values may be
         # added in later API versions; this API version has only these.
         yield from _check_enum(value, [str(item.value) for one in enums for item in one], path)

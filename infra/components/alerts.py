@@ -3,7 +3,8 @@
 Metric alerts on the Batch account, because node-state metrics are platform metrics that
 no log carries. They speak of all pools together: these metrics have no dimensions.
 Counts of nodes are averaged, never summed, as Azure samples them every minute; events
-are counted.
+are counted. What pools and series do by themselves is told by alerts on the logs, which
+`infra.log_alerts` has.
 https://learn.microsoft.com/azure/batch/monitor-batch-reference
 """
 
@@ -15,6 +16,10 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_azure_native.monitor import (
     ActionGroup,
+    ActionsArgs,
+    ConditionArgs,
+    ConditionFailingPeriodsArgs,
+    DimensionArgs,
     DynamicMetricCriteriaArgs,
     DynamicThresholdFailingPeriodsArgs,
     MetricAlert,
@@ -23,15 +28,18 @@ from pulumi_azure_native.monitor import (
     MetricAlertSingleResourceMultipleMetricCriteriaArgs,
     MetricCriteriaArgs,
     MicrosoftCommonEmailReceiverArgs,
+    ScheduledQueryRule,
+    ScheduledQueryRuleCriteriaArgs,
 )
 
 from infra.components.place import Place
+from infra.log_alerts import NOTABLE_QUOTA_PERCENT, LogAlert
 
 _CRITERIA = "Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria"
 _DYNAMIC_CRITERIA = "Microsoft.Azure.Monitor.MultipleResourceMultipleMetricCriteria"
 _NAMESPACE = "Microsoft.Batch/batchAccounts"
 _SHORT_NAME = "hpc nodes"
-_NOTABLE_QUOTA = 0.8
+_LOG_FREQUENCY = "PT15M"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +75,8 @@ def account_alerts(
     Args:
         always_on_nodes: Nodes that the pools keep without work; idling is theirs to do.
         has_spot_nodes: Whether any pool may have nodes that can be evicted.
-        vcpu_quota: Dedicated vCPU quota over all series, None where it is not given.
+        vcpu_quota: Dedicated vCPU quota where one series has all dedicated nodes, else None:
+            the metric knows no series.
         spot_vcpu_quota: Spot vCPU quota, None where it is not given.
     """
     alerts = {
@@ -116,27 +125,37 @@ def account_alerts(
         if quota:
             alerts[name] = AccountAlert(
                 metric=metric,
-                above=quota * _NOTABLE_QUOTA,
+                above=quota * NOTABLE_QUOTA_PERCENT / 100,
                 window="PT15M",
                 severity=3,
-                description=f"Nodes use more than {_NOTABLE_QUOTA:.0%} of {quota} vCPUs of quota, "
-                "counted over all series: the metric knows none.",
+                description=f"Nodes use more than {NOTABLE_QUOTA_PERCENT} % of {quota} vCPUs of "
+                "quota.",
             )
     return alerts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertsArgs:
-    """Args of `Alerts`; `emails` has at least one address, `alerts` are by logical name."""
+    """Args of `Alerts`.
+
+    Attributes:
+        batch_account_id: Batch account whose metrics are watched.
+        workspace_id: Workspace whose logs are.
+        emails: Who is told; at least one address.
+        alerts: On metrics, by logical name.
+        log_alerts: On logs, by logical names of their own.
+    """
 
     place: Place
     batch_account_id: pulumi.Input[str]
+    workspace_id: pulumi.Input[str]
     emails: Sequence[str]
     alerts: Mapping[str, AccountAlert]
+    log_alerts: Mapping[str, LogAlert]
 
 
 class Alerts(pulumi.ComponentResource):
-    """An action group and the metric alerts that call it."""
+    """An action group and the alerts that call it."""
 
     def __init__(
         self, name: str, args: AlertsArgs, opts: pulumi.ResourceOptions | None = None
@@ -174,7 +193,44 @@ class Alerts(pulumi.ComponentResource):
                 actions=[MetricAlertActionArgs(action_group_id=group.id)],
                 opts=pulumi.ResourceOptions(parent=self),
             )
+        for logical_name, log_alert in args.log_alerts.items():
+            ScheduledQueryRule(
+                f"{name}-{logical_name}",
+                resource_group_name=args.place.resource_group_name,
+                location=args.place.location,
+                tags=args.place.tags,
+                kind="LogAlert",
+                display_name=f"{name}-{logical_name}",
+                description=log_alert.description,
+                enabled=True,
+                auto_mitigate=True,
+                severity=log_alert.severity,
+                scopes=[args.workspace_id],
+                evaluation_frequency=_LOG_FREQUENCY,
+                window_size=log_alert.window,
+                override_query_time_range=log_alert.looks_back,
+                # Tables of events exist once the first event came.
+                skip_query_validation=True,
+                criteria=ScheduledQueryRuleCriteriaArgs(all_of=[_condition(log_alert)]),
+                actions=ActionsArgs(action_groups=[group.id]),
+                opts=pulumi.ResourceOptions(parent=self),
+            )
         self.register_outputs({})
+
+
+def _condition(alert: LogAlert) -> ConditionArgs:
+    return ConditionArgs(
+        query=alert.query,
+        metric_measure_column=alert.measure,
+        time_aggregation="Maximum",
+        operator="GreaterThan",
+        threshold=alert.above,
+        # A mail for each pool or series, which says which.
+        dimensions=[DimensionArgs(name=alert.dimension, operator="Include", values=["*"])],
+        failing_periods=ConditionFailingPeriodsArgs(
+            min_failing_periods_to_alert=1, number_of_evaluation_periods=1
+        ),
+    )
 
 
 def _criteria(

@@ -1,8 +1,9 @@
 """The Batch account: Entra only, with storage for application packages by identity.
 
 What it deliberately does not do: read keys. In Azure the account has none that work; on
-a laptop the emulator keeps its own. Pools are allocated in Batch's subscription, so that
-no key vault and no role on the subscription are needed.
+a laptop the emulator keeps its own. Nor does it give Batch the role on the subscription
+that making nodes there needs: a role for all stacks of a subscription is none's to take
+away again.
 """
 
 from __future__ import annotations
@@ -16,6 +17,10 @@ from pulumi_azure_native.batch import (
     AutoStorageBasePropertiesArgs,
     BatchAccountIdentityArgs,
     ComputeNodeIdentityReferenceArgs,
+    EncryptionPropertiesArgs,
+    KeySource,
+    KeyVaultPropertiesArgs,
+    KeyVaultReferenceArgs,
     PoolAllocationMode,
     PublicNetworkAccessType,
     ResourceIdentityType,
@@ -25,6 +30,14 @@ from pulumi_azure_native.batch import (
 )
 
 from infra.components.place import Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VaultReference:
+    """A key vault: its resource id, and where it answers."""
+
+    vault_id: pulumi.Input[str]
+    url: pulumi.Input[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +51,9 @@ class BatchAccountArgs:
         node_identity_id: Identity with which nodes download them.
         packages_account_id: Storage account of application packages.
         allow_shared_keys: For the emulator alone.
+        nodes_vault: Key vault of nodes that are made in the stack's own subscription, or
+            None where Batch makes them in its own.
+        encryption_key_url: Key that encrypts what Batch keeps, or None for Microsoft's.
         after: What must exist first, such as the identity's grants.
     """
 
@@ -48,6 +64,8 @@ class BatchAccountArgs:
     packages_account_id: pulumi.Input[str]
     public_network_access: bool
     allow_shared_keys: bool
+    nodes_vault: VaultReference | None = None
+    encryption_key_url: pulumi.Input[str] | None = None
     protect: bool
     after: tuple[pulumi.Resource, ...]
 
@@ -77,7 +95,17 @@ class BatchAccount(pulumi.ComponentResource):
             resource_group_name=args.place.resource_group_name,
             location=args.place.location,
             tags=args.place.tags,
-            pool_allocation_mode=PoolAllocationMode.BATCH_SERVICE,
+            pool_allocation_mode=(
+                PoolAllocationMode.USER_SUBSCRIPTION
+                if args.nodes_vault
+                else PoolAllocationMode.BATCH_SERVICE
+            ),
+            key_vault_reference=(
+                KeyVaultReferenceArgs(id=args.nodes_vault.vault_id, url=args.nodes_vault.url)
+                if args.nodes_vault
+                else None
+            ),
+            encryption=_encryption(args.encryption_key_url),
             allowed_authentication_modes=modes,
             identity=BatchAccountIdentityArgs(
                 type=ResourceIdentityType.USER_ASSIGNED,
@@ -96,13 +124,26 @@ class BatchAccount(pulumi.ComponentResource):
                 else PublicNetworkAccessType.DISABLED
             ),
             opts=pulumi.ResourceOptions(
-                parent=self, protect=args.protect, depends_on=list(args.after)
+                parent=self,
+                protect=args.protect,
+                depends_on=list(args.after),
+                # Azure cannot change it, and azure-native does not know.
+                replace_on_changes=["poolAllocationMode"],
             ),
         )
         self.account_id = account.id
         self.account_name = account.name
         self.endpoint = account.account_endpoint.apply(endpoint_url)
         self.register_outputs({"account_name": self.account_name, "endpoint": self.endpoint})
+
+
+def _encryption(key_url: pulumi.Input[str] | None) -> EncryptionPropertiesArgs | None:
+    if key_url is None:
+        return None
+    return EncryptionPropertiesArgs(
+        key_source=KeySource.MICROSOFT_KEY_VAULT,
+        key_vault_properties=KeyVaultPropertiesArgs(key_identifier=key_url),
+    )
 
 
 def endpoint_url(account_endpoint: str) -> str:

@@ -49,9 +49,11 @@ class Monitoring(pulumi.ComponentResource):
 
     Attributes:
         workspace_id: Resource id of the workspace.
+        workspace_name: Its name in Azure.
     """
 
     workspace_id: pulumi.Output[str]
+    workspace_name: pulumi.Output[str]
 
     def __init__(
         self, name: str, args: MonitoringArgs, opts: pulumi.ResourceOptions | None = None
@@ -79,4 +81,5 @@ class Monitoring(pulumi.ComponentResource):
                 opts=pulumi.ResourceOptions(parent=self),
             )
         self.workspace_id = workspace.id
+        self.workspace_name = workspace.name
         self.register_outputs({"workspace_id": workspace.id})

@@ -24,14 +24,10 @@ from typing import Any
 import pulumi
 from pulumi_azure_native.batch import (
     AutoScaleSettingsArgs,
-    AutoUserScope,
-    AutoUserSpecificationArgs,
     BatchPoolIdentityArgsDict,
     ComputeNodeFillType,
     DeploymentConfigurationArgsDict,
     DiffDiskPlacement,
-    ElevationLevel,
-    EnvironmentSettingArgs,
     FixedScaleSettingsArgs,
     ImageReferenceArgsDict,
     InterNodeCommunicationState,
@@ -41,9 +37,7 @@ from pulumi_azure_native.batch import (
     NodeCommunicationMode,
     PoolIdentityType,
     ScaleSettingsArgs,
-    StartTaskArgs,
     TaskSchedulingPolicyArgsDict,
-    UserIdentityArgs,
     VirtualMachineConfigurationArgsDict,
 )
 from pulumi_azure_native.batch import (
@@ -57,7 +51,7 @@ from infra.components.pool_equipment import (
     equip_machine,
     pool_arguments,
 )
-from infra.config import StartTaskConfig
+from infra.components.start_task import TelemetryTarget, start_task
 from infra.equipment import SECRETS_NAMESPACE
 from infra.pool_changes import REPLACED_ON_CHANGES
 from infra.pools import PoolPlan, ScalePlan
@@ -78,6 +72,7 @@ class PoolArgs:
         identity_id: Identity with which nodes read and write blobs.
         registry_server: The stack's own registry, which container pools sign in to, or None.
         public_addresses: Whether nodes have public addresses.
+        telemetry: Where nodes report to, or None where they do not.
         after: What must exist before a node starts, such as the identity's grants.
     """
 
@@ -90,6 +85,7 @@ class PoolArgs:
     identity_id: pulumi.Input[str]
     registry_server: str | None
     public_addresses: bool
+    telemetry: TelemetryTarget | None = None
     after: tuple[pulumi.Resource, ...]
 
 
@@ -117,7 +113,7 @@ class Pool(pulumi.ComponentResource):
             ),
             **fixed,
             scale_settings=_scale(plan.scale),
-            start_task=_start_task(plan.start_task) if plan.start_task else None,
+            start_task=start_task(plan.start_task, args.telemetry),
             metadata=_metadata({**plan.metadata, "hpc-pool": plan.name, "hpc-stack": args.stack}),
             opts=pulumi.ResourceOptions(
                 parent=self,
@@ -252,26 +248,6 @@ def _scale(plan: ScalePlan) -> ScaleSettingsArgs:
         auto_scale=AutoScaleSettingsArgs(
             formula=plan.formula, evaluation_interval=f"PT{plan.interval_minutes}M"
         )
-    )
-
-
-def _start_task(config: StartTaskConfig) -> StartTaskArgs:
-    return StartTaskArgs(
-        command_line=config.command_line,
-        max_task_retry_count=config.max_retries,
-        wait_for_success=config.wait_for_success,
-        environment_settings=[
-            EnvironmentSettingArgs(name=name, value=value)
-            for name, value in sorted(config.environment.items())
-        ],
-        user_identity=UserIdentityArgs(
-            auto_user=AutoUserSpecificationArgs(
-                scope=AutoUserScope.POOL,
-                elevation_level=(
-                    ElevationLevel.ADMIN if config.elevated else ElevationLevel.NON_ADMIN
-                ),
-            )
-        ),
     )
 
 

@@ -29,6 +29,7 @@ def _closed_doors_need_private_endpoints(estate: Estate) -> Iterator[Problem]:
     for path, is_open in (
         ("batch.public_network_access", config.batch.public_network_access),
         ("storage.public_network_access", config.storage.public_network_access),
+        ("registry.public_network_access", config.registry.public_network_access),
     ):
         if not is_open:
             yield Problem(
@@ -64,6 +65,47 @@ def _containers_differ(estate: Estate) -> Iterator[Problem]:
         seen.setdefault(name, kind)
 
 
+def _own_nodes_need_batch_to_be_known(estate: Estate) -> Iterator[Problem]:
+    """Batch keeps secrets of nodes in the vault only where it has a role on it."""
+    batch = estate.config.batch
+    if batch.pool_allocation == "user-subscription" and batch.service_principal_id is None:
+        yield Problem(
+            "batch.pool_allocation",
+            "in user-subscription mode Batch itself must be given a role on the key vault, and "
+            "who Batch is differs by tenant; write batch.service_principal_id with what `az ad sp "
+            "show --id ddbf3205-c6bd-46ae-8127-60eb93363864 --query id -o tsv` prints",
+        )
+
+
+def _own_nodes_forbid_shared_keys(estate: Estate) -> Iterator[Problem]:
+    """Accounts in user-subscription mode have no shared keys."""
+    config = estate.config
+    if config.batch.pool_allocation == "user-subscription" and (
+        config.authentication == "shared-key"
+    ):
+        yield Problem(
+            "batch.pool_allocation",
+            "Batch refuses shared keys in user-subscription mode, and the emulator has no "
+            "subscription to make nodes in; write batch-service, or authentication: entra",
+        )
+
+
+def _service_principal_is_used(estate: Estate) -> Iterator[Problem]:
+    """A service principal is given where it gets a role."""
+    batch = estate.config.batch
+    if batch.pool_allocation == "batch-service" and batch.service_principal_id is not None:
+        yield Problem(
+            "batch.service_principal_id",
+            "in batch-service mode nodes are made in Batch's own subscription and its service "
+            "principal gets no role; write pool_allocation: user-subscription, or leave it out",
+        )
+
+
+_USER_SUBSCRIPTION = (
+    "https://learn.microsoft.com/azure/batch/batch-account-create-portal"
+    "#configure-user-subscription-mode"
+)
+
 RULES = (
     Rule(
         code="ACC001",
@@ -88,5 +130,23 @@ RULES = (
         severity="error",
         source="https://learn.microsoft.com/azure/storage/blobs/lifecycle-management-overview",
         judge=_containers_differ,
+    ),
+    Rule(
+        code="ACC005",
+        severity="error",
+        source=_USER_SUBSCRIPTION,
+        judge=_own_nodes_need_batch_to_be_known,
+    ),
+    Rule(
+        code="ACC006",
+        severity="error",
+        source=_USER_SUBSCRIPTION,
+        judge=_own_nodes_forbid_shared_keys,
+    ),
+    Rule(
+        code="ACC007",
+        severity="warning",
+        source=_USER_SUBSCRIPTION,
+        judge=_service_principal_is_used,
     ),
 )

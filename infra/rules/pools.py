@@ -10,6 +10,7 @@ from infra.rules.rule import Problem, Rule
 
 _MOST_SLOTS = 256
 _MOST_INTER_NODE_NODES = 100
+_MOST_INTER_NODE_OWN_NODES = 80
 _LEAST_INTERVAL_MINUTES = 5
 _MOST_INTERVAL_MINUTES = 168 * 60
 _SHELL_FEATURES = ("&&", "||", "|", ">", "<", ";", "$")
@@ -40,13 +41,15 @@ def _mpi_has_a_node_to_itself(estate: Estate) -> Iterator[Problem]:
 
 
 def _mpi_pools_are_small(estate: Estate) -> Iterator[Problem]:
-    """Pools whose nodes talk to each other have at most 100 nodes."""
+    """Pools whose nodes talk to each other have at most 100 nodes, 80 in user-subscription mode."""
+    own_nodes = estate.config.batch.pool_allocation == "user-subscription"
+    most = _MOST_INTER_NODE_OWN_NODES if own_nodes else _MOST_INTER_NODE_NODES
     for pool in estate.pools:
-        if pool.inter_node_communication and pool.scale.max_nodes > _MOST_INTER_NODE_NODES:
+        if pool.inter_node_communication and pool.scale.max_nodes > most:
             yield Problem(
                 f"{pool.path}.scale",
                 f"{pool.scale.max_nodes} nodes that talk to each other are more than the "
-                f"{_MOST_INTER_NODE_NODES} that Batch places together; lower the most nodes, "
+                f"{most} that Batch places together; lower the most nodes, "
                 "or make a second pool",
             )
 

@@ -16,7 +16,7 @@ from infra.outputs import SCHEMA_VERSION as EXPORTED_VERSION
 from infra.sources import read_stack_file, stack_names
 from jobs.errors import StackError
 from jobs.stack import SCHEMA_VERSION as READ_VERSION
-from jobs.stack import Pool, Stack, parse_stack
+from jobs.stack import Pool, Stack, Telemetry, parse_stack
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "stack-outputs.md").read_text(encoding="utf-8")
@@ -28,7 +28,10 @@ def members(table: str) -> set[str]:
     return {name for row in rows for name in re.findall(r"`(\w+)`", row)}
 
 
-OUTPUTS, POOL = (members(part) for part in PAGE.split("A pool:"))
+_TOP, _, _REST = PAGE.partition("A pool:")
+_POOL, _, _TELEMETRY = _REST.partition("Telemetry, what")
+OUTPUTS, POOL, TELEMETRY = members(_TOP), members(_POOL), members(_TELEMETRY)
+MAY_BE_ABSENT = {name for row in _TOP.splitlines() if "absent |" in row for name in members(row)}
 
 
 @pytest.fixture(scope="module", params=stack_names())
@@ -51,6 +54,8 @@ def test_infra_exports_just_what_the_page_says(exported: dict[str, Any]) -> None
     assert exported["pools"]
     for pool in exported["pools"].values():
         assert set(pool) == POOL
+    if exported["telemetry"] is not None:
+        assert set(exported["telemetry"]) == TELEMETRY
 
 
 def test_jobs_reads_just_what_the_page_says() -> None:
@@ -59,6 +64,7 @@ def test_jobs_reads_just_what_the_page_says() -> None:
 
     assert read(Stack) == OUTPUTS
     assert read(Pool) == POOL
+    assert read(Telemetry) == TELEMETRY
 
 
 def test_jobs_reads_every_value_as_it_was_exported(exported: dict[str, Any]) -> None:
@@ -68,7 +74,13 @@ def test_jobs_reads_every_value_as_it_was_exported(exported: dict[str, Any]) -> 
     assert all(pool.id and pool.identity_id for pool in stack.pools.values())
 
 
-@pytest.mark.parametrize("name", sorted(OUTPUTS))
+def test_an_export_of_before_an_output_was_added_is_read(exported: dict[str, Any]) -> None:
+    older = {key: value for key, value in exported.items() if key not in MAY_BE_ABSENT}
+    assert parse_stack(older, where="exported").telemetry is None
+    assert {"telemetry"} == MAY_BE_ABSENT
+
+
+@pytest.mark.parametrize("name", sorted(OUTPUTS - MAY_BE_ABSENT))
 def test_an_export_that_lacks_an_output_is_refused_by_name(
     exported: dict[str, Any], name: str
 ) -> None:

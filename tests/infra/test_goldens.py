@@ -22,6 +22,8 @@ GENERATED = re.compile(
     # What automatic names and pool names end with.
     r"|(?<=[a-z-])[0-9a-f]{8}(?=$|/)"
 )
+# Programs that travel to nodes have tests of their own.
+LONG = 1500
 GOLDENS = Path(__file__).with_name("goldens")
 
 
@@ -49,10 +51,10 @@ def render(run: ProgramRun) -> str:
 
 
 def shortened(value: Any) -> Any:
-    """Ids by their last two segments, `*` for what is generated, no formula's text."""
+    """Ids by their last two segments, `*` for what is generated, no long texts."""
     if isinstance(value, dict):
         return {
-            key: "…" if key == "formula" else shortened(item)
+            key: "…" if key in {"formula", "serializedData"} else shortened(item)
             for key, item in value.items()
             if not key.startswith("__") and key != "tags"
         }
@@ -60,6 +62,8 @@ def shortened(value: Any) -> Any:
         return [shortened(item) for item in value]
     if not isinstance(value, str):
         return value
+    if len(value) > LONG:
+        return "…"
     if value.startswith("/subscriptions/"):
         value = "…/" + "/".join(value.split("/")[-2:])
     return GENERATED.sub("*", value)

@@ -30,6 +30,11 @@ WINDOWS = {
     "node_agent_sku_id": "batch.node.windows amd64",
 }
 TWO_POOLS = {"a": {"scale": FIXED}, "b": {"scale": FIXED}}
+TELEMETRY = {"node_telemetry": {"enabled": True}}
+BATCH_ITSELF = {
+    "pool_allocation": "user-subscription",
+    "service_principal_id": "7f1d6a52-9a3e-4d53-8a0e-3a2c4a7f1d10",
+}
 APT = "/bin/bash -c 'apt-get install -y jq'"
 
 
@@ -147,6 +152,22 @@ CASES = [
         "ACC004",
         {"storage": {"logs_container": "outputs"}},
         {"storage": {"logs_container": "outputs-logs"}},
+    ),
+    Case(
+        "ACC005",
+        {"batch": {"pool_allocation": "user-subscription"}},
+        {"batch": BATCH_ITSELF},
+    ),
+    Case(
+        "ACC006",
+        {"batch": BATCH_ITSELF, "authentication": "shared-key"},
+        {"authentication": "shared-key"},
+        stack="local",
+    ),
+    Case(
+        "ACC007",
+        {"batch": {**BATCH_ITSELF, "pool_allocation": "batch-service"}},
+        {"batch": BATCH_ITSELF},
     ),
     Case(
         "EQU001",
@@ -397,6 +418,17 @@ CASES = [
         {"monitoring": {"monthly_budget_amount": 141, "alert_emails": ["ops@lab.example"]}},
     ),
     Case(
+        "MON003",
+        {"monitoring": TELEMETRY, "authentication": "shared-key"},
+        {"authentication": "shared-key"},
+        stack="local",
+    ),
+    Case(
+        "MON004",
+        {"monitoring": TELEMETRY, **pool(image="almalinux-hpc-8")},
+        {"monitoring": TELEMETRY, **pool(image="almalinux-hpc-9")},
+    ),
+    Case(
         "NET001",
         {
             "network": {"address_space": "10.0.0.0/24"},
@@ -616,6 +648,14 @@ def test_a_text_says_what_to_write_instead(case: Case, root: Path) -> None:
         "pools",
         "storage",
     }
+
+
+def test_mpi_pools_are_smaller_in_a_subscription_of_ones_own(root: Path) -> None:
+    mpi = pool(
+        vm_size="Standard_E2s_v5", inter_node_communication=True, scale={"max_dedicated_nodes": 81}
+    )
+    assert codes(mpi, root) == set()
+    assert codes({**mpi, "batch": BATCH_ITSELF}, root) == {"POL003"}
 
 
 def test_a_silenced_rule_does_not_stop_a_deployment(root: Path) -> None:

@@ -132,6 +132,35 @@ def _check_account(context: Context) -> None:
             f"poolAllocationMode 'UserSubscription' of account {context.name} needs a "
             "keyVaultReference.",
         )
+    if user_subscription and "SharedKey" in (context.inputs.get("allowedAuthenticationModes") or []):
+        raise ArmError(
+            400,
+            "InvalidRequestBody",
+            f"account {context.name} allocates pools in the user's subscription, which allows no "
+            "SharedKey authentication.",
+        )
+    _check_encryption(context)
+
+
+def _check_encryption(context: Context) -> None:
+    """A customer-managed key needs an identity, and a vault that cannot be purged.
+
+    Source: https://learn.microsoft.com/azure/batch/batch-customer-managed-key
+    """
+    encryption = context.inputs.get("encryption") or {}
+    if encryption.get("keySource") != "Microsoft.KeyVault":
+        return
+    url = str((encryption.get("keyVaultProperties") or {}).get("keyIdentifier") or "")
+    if not url:
+        raise ArmError(
+            400, "InvalidRequestBody", "keySource 'Microsoft.KeyVault' needs a keyIdentifier."
+        )
+    if not (context.inputs.get("identity") or {}).get("userAssignedIdentities"):
+        raise ArmError(
+            400,
+            "InvalidRequestBody",
+            f"account {context.name} has no identity with which to use key {url}.",
+        )
 
 
 def _account_outputs(context: Context) -> dict[str, Any]:
