@@ -24,6 +24,7 @@ from azure.core.exceptions import (
 from azure.core.pipeline.transport import RequestsTransport
 from azure.storage.blob import BlobServiceClient, LinearRetry
 
+from emulator.applications.catalogue import Catalogue
 from emulator.arm.backend import BackendError
 from emulator.errors import EmulatorError
 from emulator.local import LocalDirectory, damaged, read_json, write_json
@@ -55,15 +56,16 @@ class StorageAccounts:
         self._local = local
         self._names = names
         known = read_keys(local).get("storage", {})
-        there = _read_names(names) if names is not None and names.exists() else []
-        self.keys = {name: known.get(name) or new_key() for name in there}
+        kept = _read_names(names) if names is not None and names.exists() else {}
+        self.keys = {name: known.get(name) or new_key() for name in kept.get("accounts", ())}
+        self.links: dict[str, str] = dict(kept.get("auto_storage", {}))
+        """Storage account by Batch account."""
 
-    def sole(self, _batch_account: str = "") -> str | None:
-        """The one storage account, which is every Batch account's auto-storage; else None.
-
-        The link between the two is Resource Manager's, and does not reach the data plane:
-        an estate with several storage accounts has no auto-storage here.
-        """
+    def auto_storage(self, batch_account: str) -> str | None:
+        """A Batch account's auto-storage: the one linked to it, else the only one there is."""
+        linked = self.links.get(batch_account)
+        if linked is not None:
+            return linked if linked in self.keys else None
         return next(iter(self.keys)) if len(self.keys) == 1 else None
 
     def save(self, batch: Mapping[str, bytes]) -> None:
@@ -73,7 +75,8 @@ class StorageAccounts:
             batch: Key by Batch account.
         """
         if self._names is not None:
-            write_json(self._names, {"accounts": sorted(self.keys)})
+            kept = {"accounts": sorted(self.keys), "auto_storage": self.links}
+            write_json(self._names, kept)
         encoded = {name: base64.b64encode(key).decode() for name, key in batch.items()}
         self._local.write_keys(batch=encoded, storage=self.keys)
 
@@ -100,11 +103,14 @@ def _is_key(value: object) -> bool:
         return False
 
 
-def _read_names(path: Path) -> list[str]:
-    names = read_json(path).get("accounts")
+def _read_names(path: Path) -> dict[str, Any]:
+    kept = read_json(path)
+    names, links = kept.get("accounts"), kept.get("auto_storage", {})
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise damaged(path, "'accounts' is not a list of names")
-    return names
+    if not isinstance(links, dict) or not all(isinstance(name, str) for name in links.values()):
+        raise damaged(path, "'auto_storage' is not an object of names")
+    return kept
 
 
 class BatchServer(Protocol):
@@ -122,6 +128,10 @@ class BatchServer(Protocol):
 
     def accounts(self) -> dict[str, bytes]:
         """Keys by name."""
+        ...
+
+    def applications(self, account: str) -> Catalogue:
+        """The account's applications."""
         ...
 
     async def put_pool(self, account: str, pool_id: str, body: dict[str, Any]) -> None:
@@ -188,7 +198,21 @@ class EmulatorBackend:
     async def delete_batch_account(self, account: str) -> None:
         """Removes the account with its pools and jobs."""
         await self._server.remove_account(account)
+        self._storage.links.pop(account, None)
         self._save()
+
+    async def link_auto_storage(self, account: str, storage_account: str | None) -> None:
+        """Tells which storage account keeps the account's application packages."""
+        if self._storage.links.get(account) == storage_account:
+            return
+        self._storage.links.pop(account, None)
+        if storage_account is not None:
+            self._storage.links[account] = storage_account
+        self._save()
+
+    def applications(self, account: str) -> Catalogue:
+        """The account's applications."""
+        return self._server.applications(account)
 
     async def put_pool(self, account: str, pool_id: str, body: dict[str, Any]) -> None:
         """Creates a pool, or brings an existing one to `body`."""

@@ -37,6 +37,7 @@ from emulator.nodes.interface import (
     TaskLaunch,
     TaskOutcome,
 )
+from emulator.service import job_tokens
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -54,6 +55,7 @@ class AccountDriver:
         settings: Of the engine.
         applications: The account's.
         base_url: Tells where tasks reach the service.
+        key: Tells the account's key, which signs the tokens of its tasks.
         changed: To be called when there is something to store.
     """
 
@@ -66,6 +68,7 @@ class AccountDriver:
         settings: Settings,
         applications: Catalogue,
         base_url: Callable[[], str],
+        key: Callable[[], bytes],
         changed: Callable[[], None],
     ) -> None:
         self.name = name
@@ -73,6 +76,7 @@ class AccountDriver:
         self._clock = clock
         self._runner = runner
         self._base_url = base_url
+        self._key = key
         self._changed = changed
         self._engine = Engine(name, settings, formulas.evaluate)
         self._timer: Timer | None = None
@@ -355,11 +359,16 @@ class AccountDriver:
             retry_count=retries,
             nodes=_addresses(attempt),
             kind=attempt.kind,
+            token=self._token(job, spec),
             packages=(
                 *self._packages.get(attempt.node.id, ()),
                 *self._resolved(spec.get("applicationPackageReferences") or ()),
             ),
         )
+
+    def _token(self, job: Job | None, spec: Mapping[str, Any]) -> str:
+        asked = (spec.get("authenticationTokenSettings") or {}).get("access")
+        return job_tokens.issue(self._key(), self.name, job) if job and asked else ""
 
     def _launch_of(self, task: Task) -> TaskLaunch | None:
         """The launch of a task that is over, by which the runner knows its directory."""

@@ -3,7 +3,7 @@
 An unchanged `DefaultAzureCredential` asks such an endpoint, in App Service's form, when
 `IDENTITY_ENDPOINT` and `IDENTITY_HEADER` stand in its environment. The header is the
 secret: whoever sends it is the identity. Tokens are for the two data planes that are
-here, Batch and blobs; any other audience is refused, as a directory refuses a resource
+here, Batch and blobs, and for Resource Manager; any other audience is refused, as a directory refuses a resource
 that it does not know.
 
 A token is a JWT with the claims that Entra ID's have, signed (RS256) with a key that
@@ -45,7 +45,8 @@ LIFE_S = 24 * 3600
 
 BATCH_AUDIENCE = "https://batch.core.windows.net"
 STORAGE_AUDIENCE = "https://storage.azure.com"
-AUDIENCES = (BATCH_AUDIENCE, STORAGE_AUDIENCE)
+MANAGEMENT_AUDIENCE = "https://management.azure.com"
+AUDIENCES = (BATCH_AUDIENCE, STORAGE_AUDIENCE, MANAGEMENT_AUDIENCE)
 _ALGORITHM = "RS256"
 _LEEWAY_S = 5
 _REQUIRED = ["aud", "exp", "iat", "iss", "nbf"]
@@ -131,12 +132,23 @@ class Issuer:
         Raises:
             BadTokenError: It is not.
         """
+        self._verify(token, BATCH_AUDIENCE)
+
+    def verify_management(self, token: str) -> None:
+        """Returns if the token is one of ours, for Resource Manager, and valid now.
+
+        Raises:
+            BadTokenError: It is not.
+        """
+        self._verify(token, MANAGEMENT_AUDIENCE)
+
+    def _verify(self, token: str, audience: str) -> None:
         try:
             claims: dict[str, Any] = jwt.decode(
                 token,
                 self.key.public_key(),
                 algorithms=[_ALGORITHM],
-                audience=[BATCH_AUDIENCE, f"{BATCH_AUDIENCE}/"],
+                audience=[audience, f"{audience}/"],
                 issuer=self.name,
                 # Times are held against our own clock below: it can be a test's.
                 options={

@@ -28,6 +28,7 @@ from typing import Annotated
 
 import typer
 
+from emulator.applications.blobs import AutoStorageBlobs
 from emulator.azurite import Azurite, AzuriteError
 from emulator.backend import EmulatorBackend, StorageAccounts, new_key, read_keys
 from emulator.certificate import Certificate
@@ -60,9 +61,9 @@ class Options:
         service_speed: Divides what the service makes one wait for.
         lifeline: Descriptor at whose end it stops.
         tls: Whether it speaks https and takes tokens.
-    """
         manual_clock: Whether time passes only when `/_emulator/clock/advance` says so.
         requests_per_second: What is more is answered 429; None for no limit.
+    """
 
     port: int
     account: str
@@ -73,9 +74,9 @@ class Options:
     service_speed: float
     lifeline: int | None
     tls: bool = False
-
     manual_clock: bool = False
     requests_per_second: float | None = None
+
 
 def _parse_key(text: str) -> bytes:
     try:
@@ -141,7 +142,6 @@ def serve(
             "DefaultAzureCredential needs. `python -m emulator env` tells clients where.",
         ),
     ] = False,
-    lifeline_fd: Annotated[
     manual_clock: Annotated[
         bool,
         typer.Option(
@@ -158,6 +158,7 @@ def serve(
             help="Answer 429 with Retry-After to what is more.",
         ),
     ] = None,
+    lifeline_fd: Annotated[
         int | None,
         typer.Option(
             metavar="N", min=0, show_default=False, help="Stop when this descriptor ends."
@@ -197,9 +198,9 @@ def serve(
         service_speed=service_speed,
         lifeline=lifeline_fd,
         tls=tls,
-    )
         manual_clock=manual_clock,
         requests_per_second=requests_per_second,
+    )
     asyncio.run(run(options, local))
 
 
@@ -259,7 +260,7 @@ async def _serve(options: Options, local: LocalDirectory) -> None:
         of_nodes = LocalStorage(
             endpoint=lambda: azurite.endpoint if azurite else None,
             key=storage.keys.get,
-            auto_storage=storage.sole,
+            auto_storage=storage.auto_storage,
             trust=certificate.trust() if certificate else None,
         )
 
@@ -274,6 +275,7 @@ async def _serve(options: Options, local: LocalDirectory) -> None:
             requests_per_second=options.requests_per_second,
             runner=ProcessRunner(nodes, of_nodes),
             issuer=issuer,
+            packages=AutoStorageBlobs(of_nodes, certificate.bundle if certificate else None),
         )
         stack.push_async_callback(server.close)
         scheme = "https" if certificate else "http"
@@ -322,14 +324,14 @@ async def _serve(options: Options, local: LocalDirectory) -> None:
         raise AzuriteError("Azurite ended by itself, and the emulator with it: start it again")
 
 
-def _certificate(local: LocalDirectory) -> Certificate:
-    certificate = Certificate(local.tls)
 def _clock(options: Options) -> Clock:
     if options.manual_clock:
         return ManualClock(datetime.now(UTC), speed=options.service_speed)
     return SystemClock(options.service_speed)
 
 
+def _certificate(local: LocalDirectory) -> Certificate:
+    certificate = Certificate(local.tls)
     certificate.ensure()
     return certificate
 

@@ -10,6 +10,7 @@ it. It never decides anything about pools, jobs or tasks.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,23 +19,31 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 
 from emulator.admin import Admin
+from emulator.applications.blobs import AutoStorageBlobs, PackageBlobs
+from emulator.applications.catalogue import Application, Catalogue
+from emulator.applications.wire import ManagementPlane
 from emulator.arm.backend import BackendError
 from emulator.clock import Clock
 from emulator.driver import AccountDriver
 from emulator.engine import pools as pool_transitions
+from emulator.engine.faults import set_quotas
 from emulator.engine.records import Kind, Row
 from emulator.engine.refusal import Refused
 from emulator.engine.settings import Settings
 from emulator.faults import Faults
 from emulator.identity import IdentityEndpoint, Issuer
-from emulator.engine.faults import set_quotas
+from emulator.loopback import LoopbackOnly
+from emulator.nodes.blobs import NO_STORAGE
 from emulator.nodes.interface import NodeRunner
+from emulator.page import Page
 from emulator.service import bodies, render
 from emulator.service import pools as pool_handlers
 from emulator.service.app import DataPlane
 from emulator.service.errors import CATALOGUE
+from emulator.service.values import instant
 from emulator.store import Store
 
 P = ParamSpec("P")
@@ -51,7 +60,9 @@ class Server:
         clock: The time, and by its speed how long the service takes.
         runner: Runs the tasks.
         settings: Waits and quotas; their speed is the clock's.
+        requests_per_second: What is more is answered 429; None for no limit.
         issuer: Of the tokens that are taken beside keys, with its endpoint; only behind TLS.
+        packages: Where application packages are kept; without, every upload is refused.
 
     Raises:
         AlreadyRunningError: Another emulator uses the directory.
@@ -60,7 +71,6 @@ class Server:
     Attributes:
         base_url: Where tasks reach the service: `AZ_BATCH_ACCOUNT_URL`. To be set when
             the port is known, before `start`.
-        requests_per_second: What is more is answered 429; None for no limit.
         app: The ASGI application.
     """
 
@@ -71,9 +81,12 @@ class Server:
         clock: Clock,
         runner: NodeRunner,
         settings: Settings | None = None,
+        requests_per_second: float | None = None,
         issuer: Issuer | None = None,
+        packages: PackageBlobs | None = None,
     ) -> None:
         self.base_url = "http://127.0.0.1"
+        self._packages = packages or AutoStorageBlobs(NO_STORAGE)
         self.clock = clock
         self.runner = runner
         self.settings = replace(settings or Settings(), speed=clock.speed)
@@ -84,16 +97,17 @@ class Server:
         self._store = Store(data)
         self._keys = self._store.accounts()
         self._drivers = {name: self._driver(name) for name in self._keys}
-        requests_per_second: float | None = None,
         self._started = False
         self._flush: asyncio.Future[None] | None = None
         self._unsaved: list[tuple[str, list[Row], list[tuple[Kind, str, str]]]] = []
         self._gone: dict[tuple[str, str], list[asyncio.Future[None]]] = {}
-        own = Admin(self).routes()
+        own = Admin(self).routes() + Page(self).routes()
         if issuer is not None:
             own.append(IdentityEndpoint(issuer).route())
-        self.app = Starlette(routes=own)
+        self.app = Starlette(routes=own, middleware=[Middleware(LoopbackOnly)])
         verify = issuer.verify if issuer is not None else None
+        manage = issuer.verify_management if issuer is not None else None
+        self.app.mount("/subscriptions", ManagementPlane(self, verify_token=manage))
         self.app.mount("/", DataPlane(self, before=self.faults.before, verify_token=verify))
 
     def _driver(self, name: str) -> AccountDriver:
@@ -102,8 +116,23 @@ class Server:
             clock=self.clock,
             runner=self.runner,
             settings=self.settings,
+            applications=self._catalogue(name),
             base_url=lambda: self.base_url,
+            key=lambda: self._keys[name],
             changed=self._changed,
+        )
+
+    def _catalogue(self, account: str) -> Catalogue:
+        def save(key: str, application: Application | None) -> None:
+            kept = None if application is None else json.dumps(application.as_json())
+            self._store.put_application(account, key, kept)
+
+        return Catalogue(
+            account,
+            self._packages,
+            now=lambda: instant(self.clock.now()),
+            save=save,
+            kept=[Application.from_json(json.loads(o)) for o in self._store.applications(account)],
         )
 
     # Life
@@ -152,34 +181,6 @@ class Server:
         """Account name → key."""
         return dict(self._keys)
 
-    # What the data plane needs of it
-
-    def keys(self) -> Mapping[str, bytes]:
-        """Account name → key."""
-        return self._keys
-
-    def host(self, account: str) -> AccountDriver:
-        """The driver of an account.
-
-        Raises:
-            KeyError: There is no such account.
-        """
-        return self._drivers[account]
-
-    def now(self) -> int:
-        """This instant."""
-        return self.clock.now()
-
-    async def commit(self) -> None:
-        """Returns when every change made so far is stored.
-
-        All that wait in one round of the event loop share a transaction.
-        """
-        if self._flush is not None:
-            await asyncio.shield(self._flush)
-
-    def _changed(self) -> None:
-        if self._flush is None:
     def set_quotas(self, quotas: Mapping[str, int]) -> None:
         """Changes quotas of every account, also of those to come, until the next start."""
         self.settings = replace(self.settings, **quotas)
@@ -196,6 +197,42 @@ class Server:
             self.add_account(name, key)
         await self.commit()
 
+    # What the data plane needs of it
+
+    def keys(self) -> Mapping[str, bytes]:
+        """Account name → key."""
+        return self._keys
+
+    def host(self, account: str) -> AccountDriver:
+        """The driver of an account.
+
+        Raises:
+            KeyError: There is no such account.
+        """
+        return self._drivers[account]
+
+    def applications(self, account: str) -> Catalogue:
+        """The applications of an account.
+
+        Raises:
+            BackendError: There is no such account.
+        """
+        return self._account(account).applications
+
+    def now(self) -> int:
+        """This instant."""
+        return self.clock.now()
+
+    async def commit(self) -> None:
+        """Returns when every change made so far is stored.
+
+        All that wait in one round of the event loop share a transaction.
+        """
+        if self._flush is not None:
+            await asyncio.shield(self._flush)
+
+    def _changed(self) -> None:
+        if self._flush is None:
             loop = asyncio.get_running_loop()
             self._flush = loop.create_future()
             loop.call_soon(self._write)

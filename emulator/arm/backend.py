@@ -6,7 +6,10 @@ The emulator implements it over its own Batch service and Azurite
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from emulator.applications.catalogue import Catalogue
 
 
 class BackendError(Exception):
@@ -44,7 +47,19 @@ class Backend(Protocol):
         ...
 
     async def delete_batch_account(self, account: str) -> None:
-        """Removes the account with its pools and jobs."""
+        """Removes the account with its pools, jobs and applications."""
+        ...
+
+    async def link_auto_storage(self, account: str, storage_account: str | None) -> None:
+        """Tells which storage account keeps the account's application packages."""
+        ...
+
+    def applications(self, account: str) -> Catalogue:
+        """The account's applications, which Resource Manager's own wire changes, too.
+
+        Raises:
+            BackendError: There is no such account.
+        """
         ...
 
     async def put_pool(self, account: str, pool_id: str, body: dict[str, Any]) -> None:

@@ -11,6 +11,8 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
+from emulator.applications.blobs import container_name
+from emulator.applications.catalogue import Catalogue
 from emulator.arm.backend import BackendError
 
 
@@ -30,6 +32,8 @@ class MemoryBackend:
     ) -> None:
         self.accounts: dict[str, dict[str, dict[str, Any]]] = {}
         self.containers: dict[str, set[str]] = {}
+        self.catalogues: dict[str, Catalogue] = {}
+        self.auto_storage: dict[str, str | None] = {}
         self.calls: list[tuple[str, ...]] = []
         self.fail_on_call: int | None = None
         self.on_call: Callable[[int], None] | None = None
@@ -54,6 +58,21 @@ class MemoryBackend:
         """Removes the account with its pools."""
         self._called("delete_batch_account", account)
         self.accounts.pop(account, None)
+        self.catalogues.pop(account, None)
+
+    async def link_auto_storage(self, account: str, storage_account: str | None) -> None:
+        """Remembers the link."""
+        if self.auto_storage.get(account) != storage_account:
+            self._called("link_auto_storage", account, storage_account or "")
+        self.auto_storage[account] = storage_account
+
+    def applications(self, account: str) -> Catalogue:
+        """The account's applications; nothing is ever uploaded."""
+        if account not in self.accounts:
+            raise BackendError("AccountNotFound", f"there is no Batch account {account}")
+        blobs = MemoryBlobs()
+        made = Catalogue(account, blobs, now=lambda: "2026-01-05T12:00:00Z")
+        return self.catalogues.setdefault(account, made)
 
     async def put_pool(self, account: str, pool_id: str, body: dict[str, Any]) -> None:
         """Creates or replaces a pool."""
@@ -106,3 +125,30 @@ class MemoryBackend:
         if self.fail_on_call is not None and len(self.calls) >= self.fail_on_call:
             self.fail_on_call = None
             raise BackendError("InternalError", f"{call[0]} was made to fail")
+
+
+class MemoryBlobs:
+    """`PackageBlobs` that hold what they are told to.
+
+    Attributes:
+        uploaded: Account, application in lower case and blob of what is there.
+    """
+
+    def __init__(self) -> None:
+        self.uploaded: set[tuple[str, str, str]] = set()
+
+    async def prepare(self, account: str, application: str) -> None:
+        """Does nothing."""
+
+    def url(self, account: str, application: str, blob: str, *, write: bool) -> str:
+        """A URL that leads nowhere."""
+        access = "rw" if write else "r"
+        return f"http://127.0.0.1:2/{account}/{container_name(application)}/{blob}?sp={access}"
+
+    async def exists(self, account: str, application: str, blob: str) -> bool:
+        """Whether it was uploaded."""
+        return (account, application.lower(), blob) in self.uploaded
+
+    async def delete(self, account: str, application: str, blob: str) -> None:
+        """Forgets it."""
+        self.uploaded.discard((account, application.lower(), blob))

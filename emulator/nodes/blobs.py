@@ -82,6 +82,12 @@ class LocalStorage:
     trust: ssl.SSLContext | None = None
 
 
+NO_STORAGE = LocalStorage(
+    endpoint=lambda: None, key=lambda _account: None, auto_storage=lambda _account: None
+)
+"""What an emulator without Azurite has."""
+
+
 @dataclass(frozen=True, slots=True)
 class ContainerUrl:
     """A container's URL, and the signature that opens it (without `?`; may be empty)."""

@@ -79,6 +79,7 @@ class TaskLaunch:
             the node's own address otherwise.
         kind: What sort of task. A start task has no job (`job_id` is empty) and runs
             in the node's `startup` directory; the others under `workitems`.
+        token: For `AZ_BATCH_AUTHENTICATION_TOKEN`; empty for a task that asks for none.
         packages: Application packages: those of the pool that the node has, then the
             task's own.
     """
@@ -91,6 +92,7 @@ class TaskLaunch:
     retry_count: int = 0
     nodes: Sequence[str] = ()
     kind: TaskKind = "task"
+    token: str = ""
     packages: Sequence[PackageFacts] = ()
 
 

@@ -79,7 +79,7 @@ async def emulator(tmp_path: Path) -> AsyncIterator[Emulator]:
     storage = StorageAccounts(local, tmp_path / "names.json")
     azurite = await Azurite.start(data=None, accounts={})
     of_nodes = LocalStorage(
-        endpoint=lambda: azurite.endpoint, key=storage.keys.get, auto_storage=storage.sole
+        endpoint=lambda: azurite.endpoint, key=storage.keys.get, auto_storage=storage.auto_storage
     )
     runner = ProcessRunner(tmp_path / "nodes", of_nodes)
     server = Server(data=None, clock=SystemClock(2000), runner=runner)
@@ -171,7 +171,9 @@ async def test_an_azurite_that_ended_is_a_backend_error(emulator: Emulator) -> N
 async def test_without_blob_storage_it_says_so(tmp_path: Path) -> None:
     local = LocalDirectory(tmp_path)
     storage = StorageAccounts(local, None)
-    of_nodes = LocalStorage(endpoint=lambda: None, key=storage.keys.get, auto_storage=storage.sole)
+    of_nodes = LocalStorage(
+        endpoint=lambda: None, key=storage.keys.get, auto_storage=storage.auto_storage
+    )
     runner = ProcessRunner(tmp_path / "nodes", of_nodes)
     server = Server(data=None, clock=SystemClock(), runner=runner)
     backend = EmulatorBackend(server, None, storage)
@@ -182,13 +184,17 @@ async def test_without_blob_storage_it_says_so(tmp_path: Path) -> None:
     await server.close()
 
 
-def test_the_sole_storage_account_is_auto_storage(tmp_path: Path) -> None:
+def test_the_linked_or_the_sole_storage_account_is_auto_storage(tmp_path: Path) -> None:
     storage = StorageAccounts(LocalDirectory(tmp_path), None)
-    assert storage.sole() is None
+    assert storage.auto_storage("any") is None
     storage.keys["one"] = "k"
-    assert storage.sole("any") == "one"
+    assert storage.auto_storage("any") == "one"
     storage.keys["two"] = "k"
-    assert storage.sole() is None
+    assert storage.auto_storage("any") is None
+    storage.links["any"] = "two"
+    assert storage.auto_storage("any") == "two"
+    del storage.keys["two"]
+    assert storage.auto_storage("any") is None
 
 
 def test_names_and_keys_are_found_again(tmp_path: Path) -> None:
@@ -259,7 +265,9 @@ async def test_over_tls_containers_come_and_go_for_whom_trusts_the_certificate(
     certificate = Certificate(tmp_path / "tls")
     certificate.ensure()
     storage = StorageAccounts(LocalDirectory(tmp_path / "local"), None)
-    of_nodes = LocalStorage(endpoint=lambda: None, key=storage.keys.get, auto_storage=storage.sole)
+    of_nodes = LocalStorage(
+        endpoint=lambda: None, key=storage.keys.get, auto_storage=storage.auto_storage
+    )
     runner = ProcessRunner(tmp_path / "nodes", of_nodes)
     server = Server(data=None, clock=SystemClock(), runner=runner)
     azurite = await Azurite.start(data=None, accounts={}, certificate=certificate)

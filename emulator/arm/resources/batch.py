@@ -1,4 +1,4 @@
-"""`Microsoft.Batch`: accounts, pools, applications. Accounts and pools are real.
+"""`Microsoft.Batch`: accounts, pools, applications and their packages, all of them real.
 
 Quotas are those of a fresh Azure subscription's Batch account, for programs that print
 them; nothing here enforces them.
@@ -11,8 +11,16 @@ from typing import Any, Final
 
 from emulator.arm.changes import changes
 from emulator.arm.errors import ArmError
-from emulator.arm.kinds import RESOURCE_GROUP, Context, Effect, NameRule, ResourceType, Taken
-from emulator.arm.resources import pool
+from emulator.arm.kinds import (
+    RESOURCE_GROUP,
+    Context,
+    Effect,
+    NameRule,
+    ResourceType,
+    Taken,
+    scope_name,
+)
+from emulator.arm.resources import applications, pool
 from emulator.arm.schema import WRITE_ONLY
 
 _ACCOUNT: Final = f"{RESOURCE_GROUP}/providers/Microsoft.Batch/batchAccounts/{{accountName}}"
@@ -25,6 +33,9 @@ class _Account(Effect):
     async def put(self, context: Context, old: Mapping[str, Any] | None) -> None:
         del old
         await context.backend.create_batch_account(context.name)
+        storage = context.inputs.get("autoStorage")
+        linked = str(storage.get("storageAccountId", "")) if isinstance(storage, Mapping) else ""
+        await context.backend.link_auto_storage(context.name, scope_name(linked) or None)
 
     async def delete(self, context: Context) -> None:
         await context.backend.delete_batch_account(context.name)
@@ -132,7 +143,9 @@ def _check_account(context: Context) -> None:
             f"poolAllocationMode 'UserSubscription' of account {context.name} needs a "
             "keyVaultReference.",
         )
-    if user_subscription and "SharedKey" in (context.inputs.get("allowedAuthenticationModes") or []):
+    if user_subscription and "SharedKey" in (
+        context.inputs.get("allowedAuthenticationModes") or []
+    ):
         raise ArmError(
             400,
             "InvalidRequestBody",
@@ -266,6 +279,7 @@ TYPES: Final = (
         name=_ID,
         autoname="copy",
         defaults={"allowUpdates": True},
+        effect=applications.Application(),
     ),
     ResourceType(
         token="azure-native:batch:ApplicationPackage",  # noqa: S106 - a type token
@@ -275,6 +289,9 @@ TYPES: Final = (
             text="1-64 letters, digits, hyphens, underscores and periods",
         ),
         autoname="copy",
-        outputs=lambda _: {"format": "zip", "state": "Pending"},
+        outputs=lambda _: {"state": "Pending"},
+        # Its application cannot be deleted before it: the service says so, too.
+        blocks_parent=True,
+        effect=applications.Package(),
     ),
 )
