@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import orjson
 
-from jobs.checking import Checked
-from jobs.consent import most_per_hour
 from jobs.contents import Contents
 from jobs.errors import EXIT_OK
+from jobs.estimate import estimate, node_price
 from jobs.plan import JobPlan, plan
-from jobs.prices import money
+from jobs.reasons import since_last
 from jobs.session import content_cache
 from jobs.stage import contents_of
+from jobs.task_bodies import PlannedTask
 from jobs.terminal import Terminal, counted, size_text
 from jobs.workflow import RunOptions, checked_workload, new_job_id
 
@@ -26,11 +29,11 @@ def describe(options: RunOptions, terminal: Terminal) -> int:
     """`--dry-run`: the job as it would be sent. Asks no service, builds nothing."""
     job, contents = planned(options)
     checked = job.checked
-    tasks = job.tasks()
-    first = list(islice(tasks, 2))
-    last = list(deque(tasks, maxlen=1))
     pool = checked.pool
     sizes = sum(item.size for item in {c.sha256: c for c in contents.values()}.values())
+    stages = list(_stages(job))
+    cost = estimate(job, options.out)
+    since = since_last(job, options.out)
     terminal.result(
         {
             "version": 1,
@@ -38,27 +41,78 @@ def describe(options: RunOptions, terminal: Terminal) -> int:
             "tasks": job.count,
             "plan": job.digest,
             "provisional": job.unbuilt,
-            "first_tasks": [orjson.loads(task.body) for task in first],
-            "last_task": orjson.loads((last or first)[-1].body),
+            "first_tasks": [orjson.loads(task.body) for task in stages[0].first],
+            "last_task": orjson.loads(stages[-1].last.body),
+            "stages": [stage.as_json() for stage in stages],
+            "since": None if since is None else asdict(since),
             "files": sorted(str(path) for path in contents),
             "bytes_to_stage_at_most": sizes,
             "pool": pool.model_dump(),
+            "cost": cost.as_json(),
+            "warnings": list(checked.warnings),
         }
     )
-    slots = checked.stages[0].view.spec.resources.slots
     terminal.show(
         f"job      {job.job_id} on pool {pool.id}, stack {checked.stack.stack}",
-        f"tasks    {job.count:,}, each {counted(slots, 'slot')}",
+        *(f"tasks    {stage.line}" for stage in stages),
         f"files    {len(contents)}, {size_text(sizes)} to stage at most"
         + (f"; {_PLANNED_BUILD}" if job.unbuilt else ""),
         *(f"package  {one}" for one in checked.packages),
-        f"nodes    {pool.min_nodes} to {pool.max_nodes} of {pool.vm_size}, {_price(checked)}",
+        f"nodes    {pool.min_nodes} to {pool.max_nodes} of {pool.vm_size}, {node_price(checked)}",
+        f"cost     {cost}",
     )
-    for task in (*first, *last):
-        line = orjson.loads(task.body)["commandLine"]
-        terminal.show(f"task     {task.id}: {line}")
+    for stage in stages:
+        for task in dict.fromkeys((*stage.first, stage.last)):
+            line = orjson.loads(task.body)["commandLine"]
+            terminal.show(f"task     {task.name or task.id}: {line}")
+    if since is not None:
+        what = ", ".join(since.changes) if since.changes else "nothing changed"
+        terminal.show(f"since    {since.job_id}: {what}")
+    for warning in checked.warnings:
+        terminal.note(f"warning: {warning}")
     terminal.show("", "Nothing was sent (--dry-run). The whole of it: --json")
     return EXIT_OK
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shown:
+    """A stage, with the tasks of it that are shown."""
+
+    line: str
+    name: str
+    count: int
+    first: tuple[PlannedTask, ...]
+    last: PlannedTask
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "tasks": self.count,
+            "first_tasks": [orjson.loads(task.body) for task in self.first],
+            "last_task": orjson.loads(self.last.body),
+        }
+
+
+def _stages(job: JobPlan) -> Iterator[_Shown]:
+    """Walks every task once: whatever a factory has to say, it says now."""
+    for stage, tasks in zip(job.checked.stages, job.stages(), strict=True):
+        first = tuple(islice(tasks, 2))
+        last = (*deque(tasks, maxlen=1), first[-1])[0]
+        spec, view = stage.view.spec, stage.view
+        needs = (
+            counted(spec.resources.slots, "slot")
+            if spec.multi_instance is None
+            else counted(spec.multi_instance.nodes, "node")
+        )
+        name = f"{view.name}: " if view.name else ""
+        after = f", after {', '.join(view.after)}" if view.after else ""
+        yield _Shown(
+            line=f"{name}{stage.rows.count:,}, each {needs}{after}",
+            name=view.name,
+            count=stage.rows.count,
+            first=first,
+            last=last,
+        )
 
 
 def planned(options: RunOptions) -> tuple[JobPlan, dict[Path, Contents]]:
@@ -72,14 +126,3 @@ def planned(options: RunOptions) -> tuple[JobPlan, dict[Path, Contents]]:
         contents = contents_of(checked, cache)
     job_id = options.job_id or new_job_id(checked.workload)
     return plan(checked, contents, job_id=job_id), contents
-
-
-def _price(checked: Checked) -> str:
-    pool = checked.pool
-    price, most = pool.dedicated_price_per_hour, most_per_hour(pool)
-    if price is None or most is None:
-        return "price unknown"
-    return (
-        f"{money(price, pool.price_currency)} an hour each, "
-        f"{money(most, pool.price_currency)} an hour at most"
-    )

@@ -182,6 +182,12 @@ def _message(kind: str, message: str, context: dict[str, Any], location: Locatio
                 "a stage has no pool of its own: tasks wait for each other inside one job only, "
                 "and a job has one pool"
             )
+        case "extra_forbidden" if location in {("schedule",), ("recurrence",)}:
+            text = (
+                "is not supported: the jobs of a Batch schedule get their tasks from a job "
+                "manager task on a node, and this program submits from where it runs. Start "
+                "python -m jobs.run by a pipeline's schedule or by cron"
+            )
         case "extra_forbidden":
             close = difflib.get_close_matches(str(location[-1]), sorted(_KEYS), n=1)
             text = "is not a known key" + (f"; did you mean {close[0]!r}?" if close else "")

@@ -9,6 +9,7 @@ import pytest
 from jobs.cli import app
 from jobs.loading import load_workload
 from jobs.spec import SCHEMA_FILE
+from jobs.stages import stages_of
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "workloads.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
@@ -17,7 +18,7 @@ FACTORIES = re.findall(r"^\| (?:`5` or )?`(\{.*?\})` \|", TABLE, re.MULTILINE)
 
 
 def test_all_factories_of_the_page_are_looked_at() -> None:
-    assert len(FACTORIES) == 6
+    assert len(FACTORIES) == 10
 
 
 @pytest.mark.parametrize("number", range(len(EXAMPLES)))
@@ -25,6 +26,17 @@ def test_every_workload_of_the_page_is_valid(tmp_path: Path, number: int) -> Non
     path = tmp_path / "job.yaml"
     path.write_text(EXAMPLES[number], encoding="utf-8")
     load_workload(path)
+
+
+def test_every_way_to_wait_on_the_page_is_valid(tmp_path: Path) -> None:
+    table = PAGE.split("| `after:` |")[1].split("`inputs: [{from")[0]
+    ways = re.findall(r"^\| `(\{.*?\})`", table, re.MULTILINE)
+    assert len(ways) == 4
+    for way in ways:
+        path = tmp_path / "job.yaml"
+        stages = "mesh: {command: c}\n  sim: {command: c}\n  step: {command: c, after: " + way
+        path.write_text(f"name: a\npool: b\nstages:\n  {stages}}}\n", encoding="utf-8")
+        stages_of(load_workload(path))
 
 
 @pytest.mark.parametrize("factory", FACTORIES)
@@ -37,7 +49,7 @@ def test_every_factory_of_the_page_is_valid(tmp_path: Path, factory: str) -> Non
 def test_every_key_is_on_the_page() -> None:
     schema = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
     models = [schema, *schema["$defs"].values()]
-    keys = {key for model in models for key in model["properties"]} - {"values"}
+    keys = {key for model in models for key in model.get("properties", ())} - {"values"}
     assert not [key for key in keys if not re.search(rf"\b{key}\b", PAGE)]
 
 

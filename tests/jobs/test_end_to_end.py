@@ -106,7 +106,8 @@ PRINTING = """\
 
 
 def job_task(directory: Directory, position: int) -> str:
-    return next(directory.path.glob(f"results/*/logs/{position:07d}-*")).name
+    name: str = next(directory.path.glob(f"results/*/logs/{position:07d}-*")).name
+    return name
 
 
 def test_logs_are_shown_by_position_by_outcome_and_by_search(directory: Directory) -> None:

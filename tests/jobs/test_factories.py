@@ -120,4 +120,4 @@ def test_file_names_of_any_kind_are_tasks(workload: MakeWorkload, tmp_path: Path
     loaded = workload(HEAD + 'tasks: {files: "in/*"}', in__plain="")
     for name in hostile:
         (tmp_path / "workload" / "in" / name).write_text("")
-    assert {row[1] for row in expand(loaded, *stages_of(loaded)).each()} == {*hostile, "plain"}
+    assert {row[1] for row in expand(loaded, stages_of(loaded)[0]).each()} == {*hostile, "plain"}

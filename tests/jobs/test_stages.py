@@ -23,7 +23,9 @@ from jobs.task_bodies import Ran, id_prefixes
 
 MakeWorkload = Callable[..., LoadedWorkload]
 HEAD = "name: n\npool: cpu\n"
-FAN = HEAD + """\
+FAN = (
+    HEAD
+    + """\
 resources: {slots: 2}
 environment: {A: top}
 stages:
@@ -37,6 +39,7 @@ stages:
     outputs: [n.txt]
     tasks: 3
 """
+)
 
 
 def planned(workload: LoadedWorkload, stack: Stack, only: str | None = None, ran: Ran = (),
@@ -98,11 +101,14 @@ def test_names_hold_a_hash_of_what_a_task_does_and_not_of_its_job(
     assert [a == b.name for a, b in zip(one, changed.tasks(), strict=True)] == [True] * 3 + [False]
 
 
-WAYS = HEAD + """\
+WAYS = (
+    HEAD
+    + """\
 stages:
   a: {{command: x, tasks: 4}}
   b: {{command: x, tasks: {tasks}, after: {{a: {way}}}}}
 """
+)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +142,7 @@ def named(wait: dict[str, Any]) -> Iterable[int]:
         (WAYS.format(way="{groups: 2}", tasks=3), "which are 2 groups of 2, and this stage has 3"),
         (WAYS.format(way='{tasks: "9"}', tasks=1), "a has no task 9: it has 4, counted from 0"),
         (WAYS.format(way="previous", tasks=1), "a stage waits for itself by `previous`"),
-        (FAN.replace("after: part", "after: prt"), "there is no stage 'prt'; did you mean 'part'?"),
+        (FAN.replace("after: part", "after: prt"), "no stage 'prt'; did you mean 'part'?"),
         (FAN.replace("    tasks: 3", "    after: sum\n"), "in a circle: none can begin"),
         (FAN.replace("    after: part\n", ""), "add `after: part`"),
         (FAN.replace("{part}", "{prat}"), "nothing gives {prat} a value; did you mean {part}?"),
@@ -185,7 +191,8 @@ def test_exit_codes_in_words_are_the_services_conditions(
 ) -> None:
     text = FAN.replace(
         "    tasks: 3",
-        "    tasks: 3\n    on_failure: {3: continue, 10..20: stop, start: pause, upload: continue}",
+        "    tasks: 3\n    on_failure: "
+        "{3: continue, 10..20: stop, start: pause, upload: continue}",
     )
     job = planned(workload(text), stack)
     tasks = bodies(job)

@@ -29,7 +29,8 @@ FAN = """\
 
 
 def results_of(directory: Directory) -> Path:
-    return max((directory.path / "results").iterdir(), key=lambda path: path.stat().st_mtime)
+    root: Path = directory.path
+    return max((root / "results").iterdir(), key=lambda path: path.stat().st_mtime)
 
 
 def test_what_many_tasks_write_one_task_adds_up(directory: Directory) -> None:
@@ -151,7 +152,9 @@ def test_a_generator_and_draws_make_tasks(directory: Directory) -> None:
         pool: cpu
         variables: {n: 3}
         command: echo {side} {area} {x}
-        tasks: [{generator: "cases:squares"}, {random: {count: 1, seed: 5, parameters: {x: {integers: [3, 3]}}}}]
+        tasks:
+          - generator: cases:squares
+          - random: {count: 1, seed: 5, parameters: {x: {integers: [3, 3]}}}
         """,
         cases_DOT_py="def squares(n):\n    for side in range(n):\n"
         "        yield {'side': side, 'area': side * side}\n",

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from jobs.checking import check
 from jobs.errors import CredentialError, InputError, NotFoundError, ServiceError, UnavailableError
 from jobs.loading import LoadedWorkload
-from jobs.plan import META_SUBMISSION, JobPlan, PlannedTask, plan
+from jobs.plan import META_SUBMISSION, JobPlan, plan
 from jobs.service import BatchService
 from jobs.stack import Stack
 from jobs.submit import collections, metadata_of, submit
+from jobs.task_bodies import PlannedTask
 
 MakePlan = Callable[..., JobPlan]
 
