@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from emulator.arm.mocks import ProgramRun
+from infra import queries
 from infra.components.identity import MONITORING_METRICS_PUBLISHER
 from infra.config import StackConfig
 from infra.estate import Estate, plan_estate
@@ -168,6 +169,16 @@ def test_queries_are_whole() -> None:
         # A column of an event that never came is no error.
         for column in re.findall(r"\b\w+_[sdb]\b", query):
             assert f'column_ifexists("{column}"' in query, (column, query)
+
+
+def test_the_queue_is_what_formulas_call_it() -> None:
+    (pattern,) = re.findall(r'extract\(@"([^"]+)"', queries.QUEUE)
+    formula = planned().pools[0].scale.formula
+    assert formula is not None
+    # The service reports every variable that a formula assigns, by its name.
+    assert re.search(r"^tasks = ", formula, re.MULTILINE)
+    told = "$TargetDedicatedNodes=2;$NodeDeallocationOption=taskcompletion;known=100;tasks=7"
+    assert re.findall(pattern, told) == ["7"]
 
 
 def test_pools_are_told_by_their_logical_names() -> None:
