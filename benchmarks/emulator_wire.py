@@ -92,6 +92,11 @@ class Instant:
     async def deploy(self, node: NodeFacts, packages: object) -> None:
         """Needs nothing."""
 
+    async def upload(
+        self, node: NodeFacts, files: object, container_url: str, identity: object
+    ) -> None:
+        """Needs nothing."""
+
     async def remove_node(self, node: NodeFacts) -> None:
         """Needs nothing."""
 
