@@ -108,12 +108,12 @@ def plan_for(port: int, tasks: int, directory: Path) -> Any:
         "dedicated_price_per_hour": 0.2, "spot_price_per_hour": None, "price_currency": "USD",
         "prices_as_of": "2026-11-01",
     }  # fmt: skip
-    text = {name: name for name in ("stack", "location", "resource_group", "batch_account_name",
-            "storage_account_name", "programs_container", "inputs_container", "outputs_container",
+    text = {name: name for name in ("stack", "location", "resource_group", "batch_account_id",
+            "batch_account_name", "storage_account_name", "programs_container", "inputs_container", "outputs_container",
             "logs_container", "log_analytics_workspace_id")}  # fmt: skip
     stack = parse_stack(
         {**text, "schema_version": 1, "authentication": "shared-key", "batch_endpoint": url,
-         "blob_endpoint": f"{url}/data", "pools": {"cpu": pool}},
+         "blob_endpoint": f"{url}/data", "management_endpoint": url, "applications": {}, "pools": {"cpu": pool}},
         where="benchmark",
     )  # fmt: skip
     (directory / "data.bin").write_bytes(b"1")

@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
 from infra.account import BatchConfig
+from infra.applications import ApplicationConfig, ApplicationName, PackageConfig
 from infra.equipment import EquipmentConfig
 from infra.existing_network import ExistingNetworkConfig
 from infra.images import ImageName
@@ -212,6 +213,9 @@ class PoolConfig(EquipmentConfig):
         default_factory=FollowPendingScale, description="How the pool grows and shrinks."
     )
     start_task: StartTaskConfig | None = Field(default=None)
+    application_packages: tuple[PackageConfig, ...] = Field(
+        default=(), description="Application packages of each node, there before its start task."
+    )
     ephemeral_os_disk: bool = Field(
         default=False, description="The OS disk lives on the host's cache: faster and free."
     )
@@ -317,6 +321,10 @@ class StackConfig(Model):
     batch: BatchConfig = Field(default_factory=BatchConfig)
     registry: RegistryConfig = Field(default_factory=RegistryConfig)
     monitoring: MonitoringConfig = Field(default_factory=MonitoringConfig)
+    applications: dict[ApplicationName, ApplicationConfig] = Field(
+        default_factory=dict,
+        description="The team's programs by name; `python -m jobs publish` gives them versions.",
+    )
     pools: dict[PoolName, PoolConfig] = Field(
         min_length=1, description="Pools by logical name, the name that workloads use."
     )

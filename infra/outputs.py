@@ -25,13 +25,16 @@ class Provisioned:
 
     Attributes:
         containers: Container names by what they hold (`programs`, `inputs`, …).
+        management_endpoint: Resource Manager's URL, where applications are published.
         pool_ids: Pool ids by logical name.
         nodes_identity_id: Identity with which nodes read and write blobs.
         telemetry: Where nodes report to, as the page has it, or None where they do not.
     """
 
     resource_group: pulumi.Input[str]
+    batch_account_id: pulumi.Input[str]
     batch_account_name: pulumi.Input[str]
+    management_endpoint: pulumi.Input[str]
     batch_endpoint: pulumi.Input[str]
     storage_account_name: pulumi.Input[str]
     blob_endpoint: pulumi.Input[str]
@@ -42,6 +45,24 @@ class Provisioned:
     telemetry: Mapping[str, pulumi.Input[str]] | None = None
 
 
+# https://learn.microsoft.com/azure/azure-government/compare-azure-government-global-azure
+# and https://learn.microsoft.com/azure/china/resources-developer-guide
+_MANAGEMENT = {
+    ".batch.azure.com": "https://management.azure.com",
+    ".batch.usgovcloudapi.net": "https://management.usgovcloudapi.net",
+    ".batch.chinacloudapi.cn": "https://management.chinacloudapi.cn",
+}
+
+
+def management_endpoint(batch_endpoint: str) -> str:
+    """Resource Manager's URL in the cloud of a Batch endpoint.
+
+    The emulator serves both under one.
+    """
+    found = (url for suffix, url in _MANAGEMENT.items() if batch_endpoint.endswith(suffix))
+    return next(found, batch_endpoint)
+
+
 def stack_outputs(estate: Estate, provisioned: Provisioned) -> dict[str, Any]:
     """The outputs by name, as `docs/stack-outputs.md` has them."""
     return {
@@ -49,7 +70,9 @@ def stack_outputs(estate: Estate, provisioned: Provisioned) -> dict[str, Any]:
         "stack": estate.stack,
         "location": estate.config.location,
         "resource_group": provisioned.resource_group,
+        "batch_account_id": provisioned.batch_account_id,
         "batch_account_name": provisioned.batch_account_name,
+        "management_endpoint": provisioned.management_endpoint,
         "batch_endpoint": provisioned.batch_endpoint,
         "authentication": estate.config.authentication,
         "storage_account_name": provisioned.storage_account_name,
@@ -57,6 +80,10 @@ def stack_outputs(estate: Estate, provisioned: Provisioned) -> dict[str, Any]:
         **{f"{kind}_container": name for kind, name in provisioned.containers.items()},
         "log_analytics_workspace_id": provisioned.log_analytics_workspace_id,
         "telemetry": provisioned.telemetry,
+        "applications": {
+            name: {"default_version": config.default_version}
+            for name, config in sorted(estate.config.applications.items())
+        },
         "pools": {
             pool.name: _pool_output(
                 pool, provisioned.pool_ids[pool.name], provisioned.nodes_identity_id

@@ -37,7 +37,7 @@ from infra.estate import Estate
 from infra.existing_network import name_of
 from infra.inbound import inbound_ports
 from infra.names import PREFIX, account_name, resource_group_name
-from infra.outputs import Provisioned, stack_outputs
+from infra.outputs import Provisioned, management_endpoint, stack_outputs
 from infra.private_zones import BATCH_ZONE, BLOB_ZONE, VAULT_ZONE
 from infra.sources import PROJECT_ROOT, decode_engine_config
 from infra.watching import Watched, Watching, watch
@@ -115,6 +115,7 @@ class Platform(pulumi.ComponentResource):
             vault=vault,
         )
         network = self._network()
+        applications = self._applications(account)
         links = self._private_link(network, data, account, vault)
         watching = self._watch(group, account, nodes, data=data, packages=packages)
         pools = self._pools(
@@ -123,13 +124,16 @@ class Platform(pulumi.ComponentResource):
             network,
             data,
             target=watching.target,
+            application_ids=applications,
             after=(*nodes.assignments, *links),
         )
         self.outputs = stack_outputs(
             estate,
             Provisioned(
                 resource_group=group.name,
+                batch_account_id=account.account_id,
                 batch_account_name=account.account_name,
+                management_endpoint=account.endpoint.apply(management_endpoint),
                 batch_endpoint=account.endpoint,
                 storage_account_name=data.account_name,
                 blob_endpoint=data.blob_endpoint,
@@ -347,6 +351,25 @@ class Platform(pulumi.ComponentResource):
             self._child(),
         )
 
+    def _applications(self, account: BatchAccount) -> Mapping[str, pulumi.Output[str]]:
+        """The applications, and their resource ids by name."""
+        applications = self._estate.config.applications
+        if not applications:
+            return {}
+        # Many stacks have none, and its module takes time to import.
+        from infra.components.applications import Applications, ApplicationsArgs  # noqa: PLC0415
+
+        return Applications(
+            f"{self._name}-applications",
+            ApplicationsArgs(
+                place=self._place,
+                account_name=account.account_name,
+                account=account.resource,
+                applications=applications,
+            ),
+            self._child(),
+        ).ids
+
     def _pools(
         self,
         account: BatchAccount,
@@ -355,6 +378,7 @@ class Platform(pulumi.ComponentResource):
         data: Storage,
         *,
         target: TelemetryTarget | None,
+        application_ids: Mapping[str, pulumi.Output[str]],
         after: tuple[pulumi.Resource, ...],
     ) -> dict[str, Pool]:
         config = self._estate.config.network
@@ -372,6 +396,7 @@ class Platform(pulumi.ComponentResource):
                     registry_server=self._estate.config.registry.server,
                     public_addresses=config.public_addresses,
                     telemetry=target if plan.os == "linux" else None,
+                    application_ids=application_ids,
                     after=after,
                 ),
                 self._child(),

@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from autoscale import PolicyError
 from autoscale.policies import FollowPending
+from infra.applications import PackageConfig
 from infra.config import (
     FixedScale,
     FollowPendingScale,
@@ -144,6 +145,7 @@ class PoolPlan:
     scale: ScalePlan
     min_dedicated_nodes: int
     start_task: StartTaskConfig | None
+    application_packages: tuple[PackageConfig, ...]
     ephemeral_os_disk: bool
     encryption_at_host: bool
     metadata: Mapping[str, str]
@@ -215,6 +217,7 @@ def plan_pool(name: str, config: PoolConfig, *, root: Path) -> PoolPlan:
         scale=scale,
         min_dedicated_nodes=min(scale.min_nodes, scale.max_dedicated_nodes),
         start_task=config.start_task,
+        application_packages=config.application_packages,
         ephemeral_os_disk=config.ephemeral_os_disk,
         encryption_at_host=config.encryption_at_host,
         metadata=MappingProxyType(dict(sorted(config.metadata.items()))),

@@ -26,7 +26,7 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 ENV_LOCAL_DIR = "HPC_LOCAL_DIR"
 _PULUMI_TIMEOUT_S = 120
 _STACK_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}(?:/[A-Za-z0-9_.-]{1,100}){0,2}")
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class _Outputs(BaseModel):
@@ -62,6 +62,12 @@ class Telemetry(_Outputs):
     table: str
 
 
+class StackApplication(_Outputs):
+    """An application, as docs/stack-outputs.md describes it."""
+
+    default_version: str | None
+
+
 class Stack(_Outputs):
     """A stack's outputs, as docs/stack-outputs.md describes them."""
 
@@ -69,7 +75,9 @@ class Stack(_Outputs):
     stack: str
     location: str
     resource_group: str
+    batch_account_id: str
     batch_account_name: str
+    management_endpoint: str
     batch_endpoint: str
     authentication: Literal["entra", "shared-key"]
     storage_account_name: str
@@ -80,9 +88,10 @@ class Stack(_Outputs):
     logs_container: str
     log_analytics_workspace_id: str
     telemetry: Telemetry | None = None
+    applications: dict[str, StackApplication]
     pools: dict[str, Pool]
 
-    @field_validator("batch_endpoint", "blob_endpoint")
+    @field_validator("batch_endpoint", "blob_endpoint", "management_endpoint")
     @classmethod
     def _url(cls, value: str) -> str:
         parts = urlsplit(value)
@@ -94,8 +103,8 @@ class Stack(_Outputs):
     def is_local(self) -> bool:
         """Whether both endpoints are on this machine."""
         return all(
-            urlsplit(url).hostname in _LOOPBACK
-            for url in (self.batch_endpoint, self.blob_endpoint)
+            urlsplit(url).hostname in LOOPBACK
+            for url in (self.batch_endpoint, self.blob_endpoint, self.management_endpoint)
         )
 
 

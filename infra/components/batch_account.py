@@ -74,11 +74,13 @@ class BatchAccount(pulumi.ComponentResource):
     """A Batch account.
 
     Attributes:
+        resource: The account itself, with which what is in it goes.
         account_id: Resource id.
         account_name: Its name in Azure.
         endpoint: URL of its data plane, without a trailing slash.
     """
 
+    resource: pulumi.Resource
     account_id: pulumi.Output[str]
     account_name: pulumi.Output[str]
     endpoint: pulumi.Output[str]
@@ -131,6 +133,7 @@ class BatchAccount(pulumi.ComponentResource):
                 replace_on_changes=["poolAllocationMode"],
             ),
         )
+        self.resource = account
         self.account_id = account.id
         self.account_name = account.name
         self.endpoint = account.account_endpoint.apply(endpoint_url)

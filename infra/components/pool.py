@@ -18,11 +18,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
 from pulumi_azure_native.batch import (
+    ApplicationPackageReferenceArgs,
     AutoScaleSettingsArgs,
     BatchPoolIdentityArgsDict,
     ComputeNodeFillType,
@@ -73,6 +74,7 @@ class PoolArgs:
         registry_server: The stack's own registry, which container pools sign in to, or None.
         public_addresses: Whether nodes have public addresses.
         telemetry: Where nodes report to, or None where they do not.
+        application_ids: Resource id of each application, by name.
         after: What must exist before a node starts, such as the identity's grants.
     """
 
@@ -87,6 +89,7 @@ class PoolArgs:
     public_addresses: bool
     telemetry: TelemetryTarget | None = None
     after: tuple[pulumi.Resource, ...]
+    application_ids: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
 
 
 class Pool(pulumi.ComponentResource):
@@ -114,6 +117,13 @@ class Pool(pulumi.ComponentResource):
             **fixed,
             scale_settings=_scale(plan.scale),
             start_task=start_task(plan.start_task, args.telemetry),
+            application_packages=[
+                ApplicationPackageReferenceArgs(
+                    id=args.application_ids[one.application], version=one.version
+                )
+                for one in plan.application_packages
+            ]
+            or None,
             metadata=_metadata({**plan.metadata, "hpc-pool": plan.name, "hpc-stack": args.stack}),
             opts=pulumi.ResourceOptions(
                 parent=self,

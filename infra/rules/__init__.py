@@ -13,6 +13,7 @@ from infra.estate import Estate
 from infra.findings import Finding
 from infra.rules import (
     account,
+    applications,
     equipment,
     existing_network,
     file_systems,
@@ -31,6 +32,7 @@ from infra.rules.rule import Rule
 
 MODULES = (
     account,
+    applications,
     equipment,
     existing_network,
     file_systems,

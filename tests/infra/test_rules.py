@@ -129,6 +129,12 @@ def made(*prefixes: str, **more: Any) -> dict[str, Any]:
     return existing(existing={"virtual_network_id": HUB, "free_prefixes": list(prefixes), **more})
 
 
+def packaged(count: int) -> dict[str, Any]:
+    packages = [{"application": "tool", "version": str(index)} for index in range(count)]
+    return {"applications": {"tool": {}}, **pool(application_packages=packages)}
+
+
+SILENT_APP004 = {"ignore": {"APP004": "the versions are published already"}}
 CONTAINERS_ALONE = {"EQU007": "all workloads of this pool run in containers"}
 HEALTH = {
     "publisher": "Microsoft.ManagedServices",
@@ -168,6 +174,33 @@ CASES = [
         "ACC007",
         {"batch": {**BATCH_ITSELF, "pool_allocation": "batch-service"}},
         {"batch": BATCH_ITSELF},
+    ),
+    Case(
+        "APP001",
+        {"applications": {"solver": {}}, **pool(application_packages=[{"application": "solvr"}])}
+        | SILENT_APP004,
+        {"applications": {"solver": {}}, **pool(application_packages=[{"application": "solver"}])}
+        | SILENT_APP004,
+    ),
+    Case(
+        "APP002",
+        packaged(11) | SILENT_APP004,
+        packaged(10) | SILENT_APP004,
+    ),
+    Case(
+        "APP003",
+        {"applications": {"my-tool": {}, "My_Tool": {}}},
+        {"applications": {"my-tool": {}, "my_tools": {}}},
+    ),
+    Case(
+        "APP004",
+        {"applications": {"tool": {"default_version": "1.0"}}},
+        {"applications": {"tool": {"display_name": "1.0"}}},
+    ),
+    Case(
+        "APP005",
+        {"applications": {f"tool{index}": {} for index in range(21)}},
+        {"applications": {f"tool{index}": {} for index in range(20)}},
     ),
     Case(
         "EQU001",

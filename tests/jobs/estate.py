@@ -15,6 +15,7 @@ from typing import Any
 
 import uvicorn
 
+from emulator.applications.blobs import AutoStorageBlobs
 from emulator.azurite import Azurite
 from emulator.backend import EmulatorBackend, StorageAccounts
 from emulator.clock import SystemClock
@@ -27,6 +28,10 @@ SPEED = 400
 IDENTITY = (
     "/subscriptions/0/resourceGroups/g/providers/Microsoft.ManagedIdentity/"
     "userAssignedIdentities/nodes"
+)
+BATCH_ACCOUNT_ID = (
+    "/subscriptions/00000000-0000-4000-8000-00000000a2e0/resourceGroups/rg/providers/"
+    "Microsoft.Batch/batchAccounts/jobs"
 )
 CONTAINERS = ("programs", "inputs", "outputs", "logs")
 POOL: dict[str, Any] = {
@@ -72,13 +77,16 @@ def outputs(batch: str, blob: str) -> dict[str, Any]:
         "stack": "local",
         "location": "eastus",
         "resource_group": "rg",
+        "batch_account_id": BATCH_ACCOUNT_ID,
         "batch_account_name": "jobs",
+        "management_endpoint": batch,
         "batch_endpoint": batch,
         "authentication": "shared-key",
         "storage_account_name": "jobsdata",
         "blob_endpoint": blob,
         **{f"{name}_container": name for name in CONTAINERS},
         "log_analytics_workspace_id": "/w",
+        "applications": {"tool": {"default_version": None}},
         "pools": {"cpu": pool},
     }
 
@@ -87,13 +95,17 @@ async def main() -> None:
     local = LocalDirectory.default()
     storage = StorageAccounts(local, None)
     azurite: Azurite | None = None
-    runner = ProcessRunner(
-        local.root / "nodes",
-        LocalStorage(
-            endpoint=lambda: azurite.endpoint if azurite else None,
-            key=storage.keys.get,
-            auto_storage=storage.sole,
-        ),
+    of_nodes = LocalStorage(
+        endpoint=lambda: azurite.endpoint if azurite else None,
+        key=storage.keys.get,
+        auto_storage=storage.auto_storage,
+    )
+    runner = ProcessRunner(local.root / "nodes", of_nodes)
+    server = Server(
+        data=None,
+        clock=SystemClock(SPEED),
+        runner=runner,
+        packages=AutoStorageBlobs(of_nodes),
     )
     server = Server(data=None, clock=SystemClock(SPEED), runner=runner)
     listener = socket.create_server(("127.0.0.1", 0), backlog=512)
@@ -108,6 +120,8 @@ async def main() -> None:
         backend = EmulatorBackend(server, azurite, storage)
         await backend.create_batch_account("jobs")
         await backend.create_storage_account("jobsdata")
+        await backend.link_auto_storage("jobs", "jobsdata")
+        backend.applications("jobs").put("tool", display_name="A tool")
         for name in CONTAINERS:
             await backend.create_container("jobsdata", name)
         await backend.put_pool("jobs", "pool-cpu", POOL)
