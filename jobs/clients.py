@@ -17,17 +17,19 @@ from urllib.parse import urlsplit
 
 import requests
 from azure.batch import BatchClient
-from azure.core.credentials import AzureNamedKeyCredential, TokenCredential
+from azure.batch._patch import BatchSharedKeyAuthPolicy  # the SDK signs so, exports it not
+from azure.core.credentials import AccessToken, AzureNamedKeyCredential, TokenCredential
 from azure.core.pipeline.policies import RetryPolicy
 from azure.core.pipeline.transport import RequestsTransport
 from azure.identity import DefaultAzureCredential
+from azure.mgmt.batch import BatchManagementClient
 from azure.storage.blob import ContainerClient
 from obstore.auth.azure import AzureCredentialProvider
 from obstore.store import AzureStore
 from requests.adapters import HTTPAdapter
 
 from jobs.errors import CredentialError, StackError
-from jobs.stack import Stack, local_directory
+from jobs.stack import LOOPBACK, Stack, local_directory
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig
@@ -60,7 +62,8 @@ class Clients:
                 f"stack {stack.stack}: authentication is shared-key for an endpoint that is not "
                 "on this machine; keys are for the emulator only: deploy the stack with entra"
             )
-        schemes = {urlsplit(u).scheme for u in (stack.batch_endpoint, stack.blob_endpoint)}
+        urls = (stack.batch_endpoint, stack.blob_endpoint, stack.management_endpoint)
+        schemes = {urlsplit(url).scheme for url in urls}
         if stack.authentication == "entra" and schemes != {"https"}:
             raise StackError(
                 f"stack {stack.stack}: Entra tokens go over https only, and {stack.batch_endpoint}"
@@ -95,6 +98,28 @@ class Clients:
                 read_timeout=_READ_TIMEOUT_S,
             ),
             retry_policy=RetryPolicy.no_retries(),
+        )
+
+    @cached_property
+    def management(self) -> BatchManagementClient:
+        """Resource Manager's client, for what is published."""
+        stack = self._stack
+        subscription = stack.batch_account_id.split("/")[2]
+        if stack.authentication == "entra":
+            return BatchManagementClient(
+                self._token,
+                subscription,
+                stack.management_endpoint,
+                credential_scopes=[f"{_audience(stack.management_endpoint)}/.default"],
+            )
+        key = AzureNamedKeyCredential(
+            stack.batch_account_name, _key("batch", stack.batch_account_name, ENV_BATCH_KEY)
+        )
+        return BatchManagementClient(
+            _NoToken(),
+            subscription,
+            stack.management_endpoint,
+            authentication_policy=BatchSharedKeyAuthPolicy(key),
         )
 
     def container_client(self, name: str) -> ContainerClient:
@@ -134,6 +159,20 @@ class Clients:
         if self._stack.authentication == "entra":
             return self._token
         return AzureNamedKeyCredential(account, _key(service, account, variable))
+
+
+def _audience(management_endpoint: str) -> str:
+    """What a token for Resource Manager is for: its URL; the emulator's is the public cloud's."""
+    host = urlsplit(management_endpoint).hostname
+    return "https://management.azure.com" if host in LOOPBACK else management_endpoint
+
+
+class _NoToken:
+    """The credential of a client whose policy signs with a key."""
+
+    def get_token(self, *_scopes: str, **_options: object) -> AccessToken:
+        """Is never asked."""
+        raise CredentialError("keys are used here, and a token was asked for")
 
 
 def _reach_this_machine_directly() -> None:

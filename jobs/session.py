@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from azure.mgmt.batch import BatchManagementClient
+
 from jobs.blobs import ObstoreContainer
 from jobs.clients import Clients
 from jobs.contents import ContentCache
@@ -88,6 +90,14 @@ class Session:
         """
         for blob in self.container(container).list(prefix):
             yield blob.name, blob.etag
+
+    def management(self) -> BatchManagementClient:
+        """Resource Manager's client.
+
+        Raises:
+            CredentialError: There is nothing to show to it.
+        """
+        return self._made().management
 
     def check_pool(self, pool: Pool) -> None:
         """Asks for the pool, so that a wrong key or a missing pool is known at once.

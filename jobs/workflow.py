@@ -40,6 +40,7 @@ from jobs.following import follow, go_on, interruptible
 from jobs.loading import LoadedWorkload, load_workload
 from jobs.meter import Meter
 from jobs.plan import JobPlan, plan
+from jobs.program_package import require_published
 from jobs.report import Report
 from jobs.report_text import failure_lines, report_table, stage_table
 from jobs.reporting import report_on, write_report
@@ -108,6 +109,7 @@ def run_workload(options: RunOptions, terminal: Terminal) -> int:
         _require_price(checked, options.finishing)
         session = Session(stack=checked.stack)
         session.check_pool(checked.pool)
+        require_published(checked.packages, checked.stack, session.service)
         job = prepare(checked, session, options, terminal)
     tree = options.again or tree_of(job.job_id, options.out)
     if options.resume:

@@ -14,6 +14,7 @@ import typer
 from jobs.cli.following import cancel, explain, list_jobs, rerun, resume, status, wait
 from jobs.cli.gathering import collect, logs, report
 from jobs.cli.keeping import clean, doctor
+from jobs.cli.publishing import publish
 from jobs.cli.sending import build, run, stage, submit, validate
 from jobs.completion import SHELLS, script
 from jobs.options import VerbCommand
@@ -42,6 +43,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "validate": validate,
     "build": build,
     "stage": stage,
+    "publish": publish,
     "wait": wait,
     "resume": resume,
     "rerun": rerun,
