@@ -31,6 +31,13 @@ _EXIT_CODES = {
     126: "the command was found and may not be run: is it executable, and made for this system?",
     127: "the shell did not find a command",
 }
+_REMEDIES = {
+    "Quota": "ask for more quota in the portal (Batch account, Quotas), or end what holds nodes",
+    "AllocationFailed": "the region has no such machines now: wait, or take another size or "
+    "region; spot nodes come last",
+    "AllocationTimedOut": "the region is slow to give machines: the pool tries again by itself",
+    "SubnetHasInsufficient": "the subnet has no free addresses: a larger one, or fewer nodes",
+}
 _SIGNALS = {
     signal.SIGKILL: "likely for want of memory, or at its time limit",
     signal.SIGTERM: "by the service or by itself: its time limit, or the job was ended",
@@ -72,7 +79,7 @@ def explain_job(watcher: Watcher, reader: LogReader) -> Explanation:
     service, job_id = watcher.service, watcher.job_id
     job = service.get(f"/jobs/{segment(job_id)}", f"reading job {job_id}")
     ends = list(watcher.ends.values())
-    reasons = [*_job_reasons(job, look), *look.reasons]
+    reasons = [*_job_reasons(job, look), *look.reasons, *_remedies(look)]
     pool = job.get("poolInfo", {}).get("poolId")
     if pool and not look.over:
         reasons.extend(_node_reasons(service, pool))
@@ -105,7 +112,7 @@ def explain_task(task_id: str, watcher: Watcher, look: Look, reader: LogReader) 
         return Explanation(
             subject=task_id,
             state=state,
-            reasons=tuple(_unfinished(task, state, info, look)),
+            reasons=tuple(_unfinished(task, state, info, look, watcher)),
             commands=()
             if state != "running"
             else (f"python -m jobs logs {task_id} --follow --job {job_id}",),
@@ -118,10 +125,12 @@ def explain_task(task_id: str, watcher: Watcher, look: Look, reader: LogReader) 
         return Explanation(subject=task_id, state="succeeded", reasons=(took, *again))
     lines = reader.lines(TaskState(id=task_id, state=state, failed=True), "stderr")
     printed = [line.text for line in lines][-LAST_LINES:]
+    said = reader.reason(task_id)
     return Explanation(
         subject=task_id,
         state="failed",
         reasons=(
+            *([f"its reason: {said}"] if said else []),
             *_failure(info),
             *([took] if end.started is not None else []),
             *again,
@@ -196,8 +205,19 @@ def _start_task_log(service: BatchService, node: str) -> list[str]:
     return data.decode("utf-8", "replace").splitlines()[-LAST_LINES:]
 
 
+def _remedies(look: Look) -> Iterator[str]:
+    """What to do about nodes that do not come."""
+    code = "" if look.pool is None else look.pool.missing
+    if remedy := next((text for part, text in _REMEDIES.items() if part in code), None):
+        yield f"  {remedy}"
+
+
 def _unfinished(
-    task: Mapping[str, Any], state: str, info: Mapping[str, Any], look: Look
+    task: Mapping[str, Any],
+    state: str,
+    info: Mapping[str, Any],
+    look: Look,
+    watcher: Watcher,
 ) -> Iterator[str]:
     node = (task.get("nodeInfo") or {}).get("nodeId", "")
     if info.get("retryCount"):
@@ -216,12 +236,47 @@ def _unfinished(
         yield f"its files are being brought to {node}"
     else:
         slots = task.get("requiredSlots", 1)
-        yield from look.reasons
-        if not look.reasons:
+        held = [*_too_large(slots, look), *_parents(task.get("dependsOn") or {}, watcher)]
+        yield from held
+        yield from (*look.reasons, *_remedies(look))
+        if not look.reasons and not held:
             yield (
                 f"it waits for {slots} free slot{'' if slots == 1 else 's'}: {look.running} tasks "
                 f"of the job run and {look.waiting} wait"
             )
+
+
+def _too_large(slots: int, look: Look) -> Iterator[str]:
+    """The service takes a task that no node can ever run, and lets it wait."""
+    there = 0 if look.pool is None else look.pool.slots
+    if there and slots > there:
+        yield (
+            f"it takes {slots} slots and a node of its pool has {there}: it can never run. Give "
+            "it fewer (resources.slots), or a pool with larger nodes"
+        )
+
+
+def _parents(depends_on: Mapping[str, Any], watcher: Watcher) -> Iterator[str]:
+    """What it waits for, of the tasks that it depends on."""
+    ids = frozenset(depends_on.get("taskIds", ()))
+    spans = [(span["start"], span["end"]) for span in depends_on.get("taskIdRanges", ())]
+    number = len(ids) + sum(last - first + 1 for first, last in spans)
+    if not number:
+        return
+    ended = [
+        end
+        for end in watcher.ends.values()
+        if end.id in ids or (end.id.isdecimal() and any(a <= int(end.id) <= b for a, b in spans))
+    ]
+    failed = [end.id for end in ended if not end.succeeded]
+    left = number - len(ended)
+    if failed:
+        yield (
+            f"{len(failed)} of the {number} tasks that it waits for failed, such as "
+            f"{min(failed)}: unless their failure is allowed (on_failure) it can never run"
+        )
+    if left:
+        yield f"it waits for {left} of {number} tasks to end"
 
 
 def _failure(info: Mapping[str, Any]) -> Iterator[str]:

@@ -103,6 +103,11 @@ class LogReader:
             yield from splitter.add(piece)
         yield from splitter.end()
 
+    def reason(self, task_id: str) -> str:
+        """Why an ended task says that it failed, in one line; empty if it did not say."""
+        task = TaskState(id=task_id, state="completed", failed=True)
+        return one_line(b"".join(self._pieces(task, Path(REASON_FILE).stem))[:REASON_BYTES])
+
     def follow(
         self,
         selection: Selection,

@@ -81,6 +81,7 @@ class PoolView:
         spot_running: Of the nodes that run tasks, those that are spot nodes.
         evaluated: When the autoscale formula was evaluated last, seconds since the epoch.
         missing: In a few words, why it has fewer nodes than it wants; empty if nobody said.
+        slots: Task slots of each node; 0 if that is not known.
     """
 
     nodes: Mapping[str, int]
@@ -91,6 +92,7 @@ class PoolView:
     spot_running: int = 0
     evaluated: float | None = None
     missing: str = ""
+    slots: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,6 +238,7 @@ def pool_view(pool: Mapping[str, Any], counts: Any) -> PoolView:
         broken=broken,
         spot_running=spot_running,
         evaluated=moment_of(run["timestamp"]).timestamp() if run.get("timestamp") else None,
+        slots=pool.get("taskSlotsPerNode", 1),
         missing=next((str(e.get("code")) for e in pool.get("resizeErrors", ())), ""),
     )
 

@@ -229,7 +229,7 @@ def find_trees(jobs: str, root: Path) -> list[ResultTree]:
     found: dict[Path, ResultTree] = {}
     for part in jobs.split(","):
         span = NUMBERS.fullmatch(part)
-        if span is None or tree_of(part, root).manifest_file.exists():
+        if span is None or (":" not in part and tree_of(part, root).manifest_file.exists()):
             tree = find_tree(part, root)
             found[tree.root] = tree
             continue

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from jobs.checking import check
+from jobs.errors import NotFoundError
 from jobs.explain import exit_code_text, explain_job, explain_task
 from jobs.loading import LoadedWorkload
 from jobs.logs import LogReader
@@ -38,6 +39,9 @@ def test_exit_codes_that_mean_something_are_said_in_words(code: int, words: str)
 
 class Nothing:
     """A container without blobs."""
+
+    def get(self, name: str, _path: Path) -> int:
+        raise NotFoundError(name)
 
 
 @pytest.fixture
@@ -114,3 +118,85 @@ def test_a_job_is_explained_by_its_nodes_its_submission_and_its_failures(
     assert "and 2 more nodes like these" in text
     assert "1 task: exit code 3" in text
     assert "python -m jobs resume job" in made.commands
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("AccountCoreQuotaReached", "ask for more quota"),
+        ("AccountSpotCoreQuotaReached", "ask for more quota"),
+        ("AllocationFailed", "the region has no such machines now"),
+        ("AllocationTimedOut", "the pool tries again by itself"),
+        ("SubnetHasInsufficientPrivateIPAddresses", "the subnet has no free addresses"),
+    ],
+)
+def test_each_cause_of_missing_nodes_has_its_remedy(
+    job: tuple[Watcher, LogReader, list[str]],
+    batch: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    code: str,
+    words: str,
+) -> None:
+    watcher, reader, ids = job
+    pool = {
+        "id": "pool-cpu", "state": "active", "targetDedicatedNodes": 4, "taskSlotsPerNode": 1,
+        "resizeErrors": [{"code": code, "message": "said so"}],
+    }  # fmt: skip
+    monkeypatch.setattr(batch, "_pool", lambda _pool: pool)
+    plain = batch.answer
+
+    def answer(method: str, raw: str, body: bytes) -> tuple[int, Any]:
+        status, value = (200, {"value": []}) if "/nodes?" in raw else plain(method, raw, body)
+        return status, value
+
+    monkeypatch.setattr(batch, "answer", answer)
+    for made in (
+        explain_job(watcher, reader),
+        explain_task(ids[0], watcher, watcher.look(), reader),
+    ):
+        text = "\n".join(made.reasons)
+        assert f"resize: {code}: said so" in text
+        assert words in text
+
+
+def test_a_task_that_no_node_has_room_for_is_told(
+    job: tuple[Watcher, LogReader, list[str]], batch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watcher, reader, ids = job
+    pool = {"id": "pool-cpu", "state": "active", "taskSlotsPerNode": 2, "targetDedicatedNodes": 1}
+    monkeypatch.setattr(batch, "_pool", lambda _pool: pool)
+    batch.tasks["job"][ids[0]]["requiredSlots"] = 4
+    made = explain_task(ids[0], watcher, watcher.look(), reader)
+    assert made.reasons[0].startswith("it takes 4 slots and a node of its pool has 2")
+
+
+def test_a_task_whose_parent_failed_is_told_which(
+    job: tuple[Watcher, LogReader, list[str]], batch: Any
+) -> None:
+    watcher, reader, ids = job
+    batch.complete("job", ids[1], exit_code=1)
+    batch.tasks["job"][ids[2]]["dependsOn"] = {"taskIds": ids[:2]}
+    made = explain_task(ids[2], watcher, watcher.look(), reader)
+    assert made.reasons[0].startswith(
+        f"1 of the 2 tasks that it waits for failed, such as {ids[1]}:"
+    )
+    assert made.reasons[1] == "it waits for 1 of 2 tasks to end"
+    batch.tasks["job"]["100000007"] = {
+        **batch.tasks["job"][ids[0]], "id": "100000007",
+        "dependsOn": {"taskIdRanges": [{"start": 100000000, "end": 100000003}]},
+    }  # fmt: skip
+    made = explain_task("100000007", watcher, watcher.look(), reader)
+    assert made.reasons[0] == "it waits for 4 of 4 tasks to end"
+
+
+def test_a_reason_that_a_task_wrote_is_told_first(
+    job: tuple[Watcher, LogReader, list[str]], batch: Any
+) -> None:
+    watcher, reader, ids = job
+    batch.complete("job", ids[1], exit_code=3)
+    log = reader.tree.logs / ids[1] / "reason.txt"
+    log.parent.mkdir(parents=True)
+    log.write_text("no licence\nfor mesh\n")
+    (log.parent / "stderr.txt").write_text("x\n")
+    made = explain_task(ids[1], watcher, watcher.look(), reader)
+    assert made.reasons[0] == "its reason: no licence for mesh"

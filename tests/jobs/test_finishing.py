@@ -4,6 +4,7 @@ import hmac
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from jobs.finishing import (
 )
 from jobs.looks import Look
 from jobs.notify import SIGNATURE_HEADER, checked_url
-from jobs.report import Report
+from jobs.report import FailureGroup, Report
 from jobs.results import ResultTree
 from jobs.service import BatchService
 
@@ -131,6 +132,32 @@ def test_an_address_is_told_once_with_a_signature(
     value = json.loads(body)
     assert (value["version"], value["job_id"], value["state"]) == (1, "j", "succeeded")
     assert (value["tasks"], value["failed"], value["cost"]) == (3, 1, None)
+
+
+def test_a_teams_channel_is_told_by_a_card_with_words_that_are_only_words(
+    listener: tuple[str, list[tuple[bytes, str | None]]], tmp_path: Path
+) -> None:
+    url, told = listener
+    group = FailureGroup(
+        exit_code=3, failure="", last_line="[click](http://evil) **x**", count=2, example="t"
+    )
+    report = replace(REPORT, failures=(group,), cost=1.5)
+    asked = Finishing(notify=checked_url(f"teams+{url}"))
+    assert list(tell(asked, report, ResultTree(tmp_path), succeeded=False)) == []
+    ((body, _),) = told
+    message = json.loads(body)
+    assert message["type"] == "message"
+    (attachment,) = message["attachments"]
+    assert attachment["contentType"] == "application/vnd.microsoft.card.adaptive"
+    card = attachment["content"]
+    assert (card["type"], card["version"]) == ("AdaptiveCard", "1.4")
+    title, facts, words = card["body"]
+    assert title["text"] == "j failed"
+    assert {fact["title"]: fact["value"] for fact in facts["facts"]}["Cost"] == "$1.50"
+    assert words["type"] == "RichTextBlock", "markdown in it means nothing"
+    assert "[click](http://evil)" in words["inlines"][0]["text"]
+    with pytest.raises(InputError, match="must be https"):
+        checked_url("teams+http://example.com/x")
 
 
 def test_an_address_that_refuses_or_is_gone_is_told_without_its_path(

@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from jobs.errors import InputError
-from jobs.results import Attempt, Manifest, find_tree, require_writable, tree_of
+from jobs.results import (
+    Attempt,
+    Manifest,
+    ResultTree,
+    find_tree,
+    find_trees,
+    require_writable,
+    tree_of,
+)
 
 
 def manifest(job_id: str) -> Manifest:
@@ -80,3 +88,29 @@ def test_a_place_where_results_cannot_be_written_is_told(tmp_path: Path, place: 
 def test_asking_whether_results_can_be_written_makes_nothing(tmp_path: Path) -> None:
     require_writable(tmp_path / "not" / "yet")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_several_jobs_are_meant_by_ids_numbers_or_all(tmp_path: Path) -> None:
+    for number, name in enumerate(("mc-1", "mc-2", "other", "12")):
+        tree = ResultTree(tmp_path / name)
+        tree.write_manifest(
+            Manifest(job_id=name, workload="w", stack="s", outputs=None, plan="p", tasks=1,
+                     created="x")
+        )  # fmt: skip
+        os.utime(tree.manifest_file, (number, number))
+
+    def names(text: str) -> list[str]:
+        return [tree.root.name for tree in find_trees(text, tmp_path)]
+
+    assert names("all") == ["mc-1", "mc-2", "other", "12"]
+    assert names("last") == ["12"]
+    assert names("2") == ["other"]
+    assert names("1-3") == ["12", "other", "mc-2"]
+    assert names("2-9:2,ot,mc-1") == ["other", "mc-1"]
+    assert names("12") == ["12"], "an id goes before a number"
+    assert find_tree("3", tmp_path).root.name == "mc-2"
+    for text in ("7", "0", "mc", "x", "5-6", "1-2:0"):
+        with pytest.raises(InputError):
+            find_trees(text, tmp_path)
+    with pytest.raises(InputError, match="takes one"):
+        find_tree("1-2", tmp_path)

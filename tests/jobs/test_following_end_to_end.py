@@ -1,0 +1,180 @@
+"""Trials, limits, reports, reasons and programs, against the real emulator."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "python-api.md").read_text(encoding="utf-8")
+
+
+def test_a_trial_goes_on_only_if_its_tasks_succeed_and_somebody_agrees(directory: Any) -> None:
+    directory.write(
+        "name: trial\npool: cpu\nscript: 'test {index} -ne 4'\ntasks: 6\nvariables: {bad: 9}\n"
+    )
+    _, err = directory.jobs("run", "job.yaml", "--job-id", "t1", "--first", "2", code=4)
+    assert "the first 2 tasks succeeded" in err
+    assert "Submit the other 4 tasks, about " in err
+    assert "Nobody is there to ask: say --yes" in err
+    assert "go on: python -m jobs resume t1" in err
+    assert directory.json("status", "t1")["succeeded"] == 2
+    report = directory.json("resume", "t1", code=1)["report"]
+    assert (report["succeeded"], report["failed"]) == (5, 1)
+    report = directory.json("run", "job.yaml", "--job-id", "t2", "--first", "2", "--yes", code=1)
+    assert report["report"]["tasks"] == 6
+    _, err = directory.jobs("run", "job.yaml", "--job-id", "t3", "--first", "5", "--yes", code=1)
+    assert "1 of the first 5 tasks failed, such as 0000004-" in err
+    assert "The other 1 were not submitted" in err
+    assert directory.json("status", "t3")["waiting"] == 0
+    directory.jobs("cancel", "t3")
+
+
+def test_a_limit_on_the_cost_ends_the_job(directory: Any) -> None:
+    directory.write("name: dear\npool: cpu\ncommand: sleep 60\ntasks: 4\n")
+    page = directory.path / "dear.html"
+    _, err = directory.jobs(
+        "run", "job.yaml", "--job-id", "dear", "--max-cost", "0.0001", "--report", str(page),
+        code=1,
+    )  # fmt: skip
+    assert "estimated from the time of nodes that ran its tasks (--max-cost 0.0001)" in err
+    assert "it was ended: MaxCost" in directory.jobs("explain", "--job", "dear")[0]
+    assert "4 of 4 failed" in page.read_text()
+    assert ".txt: its ending" in directory.jobs("run", "job.yaml", "--report", "x.txt", code=2)[1]
+    again = directory.json("rerun", "dear", "--exit-code", "7")
+    assert again["tasks"] == 0
+    assert "again: 4 tasks of 4" in directory.jobs("rerun", "dear", "--canceled", "-d")[1]
+    directory.jobs("cancel", "dear")
+
+
+REASON = """\
+    name: why
+    pool: cpu
+    script: |
+      test {index} -ne 1 || { echo "cell 7 is inverted" > "$JOBS_REASON"; exit 3; }
+    tasks: 3
+    """
+
+
+def test_a_task_says_why_it_failed_and_a_report_is_a_page_and_a_table(directory: Any) -> None:
+    directory.write(REASON)
+    _, err = directory.jobs("run", "job.yaml", "--job-id", "why", code=1)
+    assert '1 task: exit code 3 "cell 7 is inverted" - such as 0000001-' in err
+    tree = directory.path / "results" / "why"
+    page = (tree / "report.html").read_text()
+    assert "cell 7 is inverted" in page
+    assert 'href="tasks.csv"' in page
+    assert "echo &quot;cell" in page
+    html, table = directory.path / "a" / "r.html", directory.path / "t.csv"
+    made = directory.json("report", "why", "--html", str(html), "--csv", str(table), code=1)
+    assert made["page"] == str(html)
+    assert made["report"]["slot_efficiency"] > 0
+    assert 'href="../t.csv"' in html.read_text()
+    rows = list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
+    assert [row["outcome"] for row in rows] == ["succeeded", "failed", "succeeded"]
+    assert rows[1]["reason"] == "cell 7 is inverted"
+    assert sum(float(row["cost"]) for row in rows) == pytest.approx(
+        made["report"]["cost"], abs=1e-8
+    )
+    shown, _ = directory.jobs("explain", "failed", "--job", "why")
+    assert "its reason: cell 7 is inverted" in shown
+    history = json.loads((tree / "history.json").read_text())
+    assert history["samples"][-1]["ended"] == 3
+    listed, _ = directory.jobs(
+        "list", "--fields", "job_id,tasks", "--filter", "job_id=why", "--csv"
+    )
+    assert listed.splitlines() == ["job_id,tasks", "why,3"]
+    assert directory.json("list", "--since", "1h", "--filter", "workload=nothing")["jobs"] == []
+    assert "no field" in directory.jobs("list", "--fields", "x", code=2)[1]
+    directory.jobs("submit", "job.yaml", "--job-id", "why2")
+    both = directory.json("status", "1-2")["jobs"]
+    assert [job["job_id"] for job in both] == ["why2", "why"]
+    assert len(directory.json("status", "all")["jobs"]) == 2
+    assert "selects no job" in directory.jobs("status", "7-9", code=2)[1]
+    directory.json("wait", "1", code=1)
+
+
+def test_progress_for_programs_is_an_object_a_change(directory: Any) -> None:
+    directory.write("name: p\npool: cpu\ncommand: 'true'\ntasks: 3\n")
+    _, err = directory.jobs("run", "job.yaml", "--progress", "json")
+    looks = [json.loads(line) for line in err.splitlines() if line.startswith("{")]
+    assert looks[-1]["succeeded"] == 3
+    assert looks[-1]["over"] is True
+    assert len({json.dumps(look) for look in looks}) == len(looks)
+
+
+def test_on_a_terminal_of_80_columns_the_job_is_redrawn_and_nothing_is_left(
+    directory: Any,
+) -> None:
+    directory.write(
+        "name: live\npool: cpu\nscript: 'sleep 0.{index}; test {index} -ne 5'\ntasks: 8\n"
+    )
+    main, side = pty.openpty()
+    environment = {**directory.environment, "TERM": "xterm-256color", "COLUMNS": "80"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "jobs", "run", "job.yaml", "--job-id", "live"],
+        cwd=directory.path, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=side,
+    ) as process:  # fmt: skip
+        os.close(side)
+        written = b""
+        while select.select([main], [], [], 120)[0]:
+            try:
+                piece = os.read(main, 65536)
+            except OSError:
+                break
+            if not piece:
+                break
+            written += piece
+        assert process.wait(60) == 1
+    os.close(main)
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written.decode())
+    assert "live @local" in text
+    assert re.search(r"tasks  [█░]+ \d/8 run \d wait \d ok \d", text)
+    assert re.search(r"nodes  (run|idle) \d", text)
+    assert re.search(r"cost   (less than )?\$", text)
+    assert "✘ 0000005-" in text
+    assert all(len(line) <= 80 for line in re.split(r"[\r\n]+", text) if "█" in line)
+    redraws = written.count(b"live\x1b")
+    assert redraws <= 5 * 60
+    assert written.decode().count("\x1b[?25l") == written.decode().count("\x1b[?25h")
+
+
+def test_the_examples_of_the_python_page_run_one_after_the_other(directory: Any) -> None:
+    directory.write(
+        """\
+        name: api
+        pool: cpu
+        variables: {scale: 2}
+        script: 'echo task {index} {scale}; echo {scale} > out-{index}'
+        outputs: ["out-*"]
+        tasks: 3
+        """
+    )
+    examples = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    assert len(examples) == 4
+    (directory.path / "program.py").write_text("\n".join(examples), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "program.py"], cwd=directory.path, env=directory.environment,
+        capture_output=True, text=True, check=False, timeout=180,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("3 tasks, the first one: 0000000-")
+    assert "3/3 ended, 0 running" in done.stdout
+    assert "3 of 3 succeeded" in done.stdout
+    assert re.search(r"^0000001-\w+ task 1 5$", done.stdout, re.MULTILINE)
+    assert "nothing failed" in done.stdout
+    assert "scale is int in the file, 'ten' is not" in done.stdout
+    assert not done.stderr

@@ -1,0 +1,84 @@
+"""Every option of every verb is a variable, too."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.core import TyperGroup, TyperOption
+
+from jobs.cli import app
+from jobs.finishing import told
+from jobs.report import REASON_VARIABLE, Report
+from jobs.results import ResultTree
+
+ROOT = Path(__file__).resolve().parents[2]
+REPORT = Report(
+    job_id="j", pool="cpu", vm_size="v", tasks=3, succeeded=2, failed=1, unfinished=0, retries=0,
+    reruns=0, requeues=0, elapsed_s=1, waited_s=1, task_s=1, slowest_s=1, slowest_task="t",
+    nodes=1, dedicated_node_s=1, spot_node_s=0, cost=None, currency="USD", prices_as_of="x",
+    failures=(),
+)  # fmt: skip
+
+
+def options() -> list[tuple[str, TyperOption]]:
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
+    return [
+        (name, parameter)
+        for name, verb in group.commands.items()
+        if name != "completion"
+        for parameter in verb.params
+        if isinstance(parameter, TyperOption)
+    ]
+
+
+def test_every_option_of_every_verb_has_a_variable_that_says_its_name() -> None:
+    walked = options()
+    assert len(walked) > 100
+    names: dict[str, set[str]] = {}
+    for verb, option in walked:
+        variable = option.envvar
+        assert isinstance(variable, str), f"{verb} {option.opts}"
+        assert variable.startswith("JOBS_")
+        names.setdefault(variable, set()).add(max(option.opts, key=len))
+    assert all(len(options) == 1 for options in names.values()), "one option a variable"
+
+
+def test_no_option_reads_what_tasks_and_finishing_commands_are_told(tmp_path: Path) -> None:
+    taken = {*told(REPORT, ResultTree(tmp_path), succeeded=True), REASON_VARIABLE}
+    assert taken.isdisjoint(option.envvar for _, option in options())
+
+
+def run(directory: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("JOBS_")}
+    return subprocess.run(
+        [sys.executable, "-m", "jobs", *arguments], cwd=directory,
+        env={**environment, "PYTHONPATH": str(ROOT), **variables},
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_variables_do_what_their_options_do(tmp_path: Path, values: Any) -> None:
+    (tmp_path / "stack.json").write_text(json.dumps(values()))
+    (tmp_path / "job.yaml").write_text(
+        "name: v\npool: cpu\nvariables: {n: 1, m: 1}\ncommand: echo {n} {m}\n"
+    )
+    done = run(
+        tmp_path, "run", "job.yaml", JOBS_DRY_RUN="1", JOBS_SET="n=41 m=42", JOBS_JSON="1",
+        JOBS_OUTPUTS="stack.json", JOBS_JOB_ID="named",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    made = json.loads(done.stdout)
+    assert made["first_tasks"][0]["commandLine"] == "echo 41 42"
+    assert made["job"]["id"] == "named"
+    wrong = run(tmp_path, "run", "job.yaml", JOBS_FIRST="0")
+    assert wrong.returncode == 2
+    assert "JOBS_FIRST" in wrong.stderr
