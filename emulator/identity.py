@@ -1,18 +1,21 @@
 """The emulator's own issuer of tokens, and the endpoint where a managed identity gets them.
 
 An unchanged `DefaultAzureCredential` asks such an endpoint, in App Service's form, when
-`IDENTITY_ENDPOINT` and `IDENTITY_HEADER` stand in its environment. The header is the
-secret: whoever sends it is the identity. Tokens are for the two data planes that are
-here, Batch and blobs, and for Resource Manager; any other audience is refused, as a directory refuses a resource
-that it does not know.
+`IDENTITY_ENDPOINT` and `IDENTITY_HEADER` stand in its environment; and in the form of the
+instance metadata service when `AZURE_POD_IDENTITY_AUTHORITY_HOST` does, which tasks of nodes
+with an identity have. The header is the secret, in the second form a part of the path:
+whoever sends it is the identity. Tokens are for the two data planes that are
+here, Batch and blobs, and for Resource Manager; any other audience is refused, as a
+directory refuses a resource that it does not know.
 
 A token is a JWT with the claims that Entra ID's have, signed (RS256) with a key that
 lies in the local directory, so that a client's token outlives a restart of the emulator.
 The Batch service checks signature, issuer, audience and expiry; Azurite, by its
 `--oauth basic`, checks everything but the signature.
 
-Source of the form: "How to use managed identities for App Service", REST endpoint
-reference, api-version 2019-08-01.
+Sources of the forms: "How to use managed identities for App Service", REST endpoint
+reference, api-version 2019-08-01; "How to use managed identities for Azure resources on an
+Azure VM to acquire an access token", api-version 2018-02-01.
 """
 
 from __future__ import annotations
@@ -39,7 +42,11 @@ from emulator.local import LocalDirectory, read_json, write_json
 from emulator.service.auth import BadTokenError
 
 PATH = "/_emulator/identity/token"
+METADATA_HOST = "/_emulator/identity"
+"""Before the secret, and that before `METADATA_PATH`: the instance metadata service."""
+METADATA_PATH = "/metadata/identity/oauth2/token"
 API_VERSION = "2019-08-01"
+METADATA_API_VERSIONS = ("2018-02-01", "2019-08-01", "2021-02-01")
 LIFE_S = 24 * 3600
 """Of a token, as long as App Service's."""
 
@@ -180,13 +187,12 @@ def client_environment(local: LocalDirectory) -> dict[str, str]:
     running = local.read_running()
     if running.certificate is None or running.identity_endpoint is None:
         return {}
-    bundle = str(Certificate(local.tls).bundle)
+    header = Issuer.load(local.identity_file).header
     return {
         "IDENTITY_ENDPOINT": running.identity_endpoint,
-        "IDENTITY_HEADER": Issuer.load(local.identity_file).header,
+        "IDENTITY_HEADER": header,
         "NODE_EXTRA_CA_CERTS": running.certificate,
-        "REQUESTS_CA_BUNDLE": bundle,
-        "SSL_CERT_FILE": bundle,
+        **machine_environment(running.batch_endpoint, header, Certificate(local.tls).bundle),
     }
 
 
@@ -198,38 +204,89 @@ def _rsa(pem: str) -> rsa.RSAPrivateKey:
 
 
 class IdentityEndpoint:
-    """`GET /_emulator/identity/token`, in App Service's form."""
+    """Where a managed identity gets tokens, in the two forms that Azure has."""
 
     def __init__(self, issuer: Issuer) -> None:
         self._issuer = issuer
 
-    def route(self) -> Route:
-        """Where it is."""
-        return Route(PATH, self._token)
+    def routes(self) -> list[Route]:
+        """App Service's form, and that of a machine's instance metadata service."""
+        return [
+            Route(PATH, self._app_service),
+            Route(f"{METADATA_HOST}/{{secret}}{METADATA_PATH}", self._metadata),
+        ]
 
-    async def _token(self, request: Request) -> Response:
-        sent = request.headers.get("x-identity-header", "")
-        if not hmac.compare_digest(sent.encode(), self._issuer.header.encode()):
+    async def _app_service(self, request: Request) -> Response:
+        if not self._knows(request.headers.get("x-identity-header", "")):
             return _refused(401, "X-IDENTITY-HEADER is not the value of IDENTITY_HEADER")
         if request.query_params.get("api-version") != API_VERSION:
             return _refused(400, f"api-version must be {API_VERSION}")
+        found = self._token(request)
+        if isinstance(found, str):
+            return _refused(400, found)
+        return _told(found)
+
+    async def _metadata(self, request: Request) -> Response:
+        # As on Azure: what a browser or a careless proxy sends has no such header.
+        if not self._knows(request.path_params["secret"]):
+            return _metadata_refused(404, "not_found", "no identity is reached by this path")
+        if request.headers.get("metadata", "").lower() != "true":
+            return _metadata_refused(400, "bad_request", "Required metadata header not specified")
+        if request.query_params.get("api-version") not in METADATA_API_VERSIONS:
+            known = ", ".join(METADATA_API_VERSIONS)
+            return _metadata_refused(400, "bad_request", f"api-version must be one of {known}")
+        found = self._token(request)
+        if isinstance(found, str):
+            return _metadata_refused(400, "invalid_resource", found)
+        now = int(self._issuer.now())
+        left = int(found["expires_on"]) - now
+        return _told(
+            {**found, "expires_in": str(left), "ext_expires_in": str(left), "not_before": str(now)}
+        )
+
+    def _knows(self, secret: str) -> bool:
+        return hmac.compare_digest(secret.encode(), self._issuer.header.encode())
+
+    def _token(self, request: Request) -> dict[str, str] | str:
+        """What both forms answer, or why not."""
         resource = request.query_params.get("resource", "")
         if resource.rstrip("/") not in AUDIENCES:
-            return _refused(
-                400, f"resource {resource!r} is none of the emulator's: {', '.join(AUDIENCES)}"
-            )
+            return f"resource {resource!r} is none of the emulator's: {', '.join(AUDIENCES)}"
         token, expires = self._issuer.issue(resource)
-        return JSONResponse(
-            {
-                "access_token": token,
-                "expires_on": str(expires),
-                "resource": resource,
-                "token_type": "Bearer",
-                "client_id": self._issuer.tenant,
-            },
-            headers={"Cache-Control": "no-store"},
-        )
+        return {
+            "access_token": token,
+            "expires_on": str(expires),
+            "resource": resource,
+            "token_type": "Bearer",
+            "client_id": self._issuer.tenant,
+        }
+
+
+def _told(token: dict[str, str]) -> Response:
+    return JSONResponse(token, headers={"Cache-Control": "no-store"})
 
 
 def _refused(status: int, message: str) -> Response:
     return JSONResponse({"statusCode": status, "message": message}, status)
+
+
+def _metadata_refused(status: int, error: str, description: str) -> Response:
+    return JSONResponse({"error": error, "error_description": description}, status)
+
+
+def machine_environment(endpoint: str, header: str, bundle: Path) -> dict[str, str]:
+    """The variables by which a node's tasks are the node's identity.
+
+    On Azure a task needs none: it reaches the metadata service at one address that every
+    machine has. Here that address would be the laptop's own.
+
+    Args:
+        endpoint: Of the emulator, without a trailing slash.
+        header: The issuer's secret.
+        bundle: Authorities to trust, the emulator's among them.
+    """
+    return {
+        "AZURE_POD_IDENTITY_AUTHORITY_HOST": f"{endpoint}{METADATA_HOST}/{header}",
+        "REQUESTS_CA_BUNDLE": str(bundle),
+        "SSL_CERT_FILE": str(bundle),
+    }

@@ -20,7 +20,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,7 +36,7 @@ from emulator.clock import Clock, ManualClock, SystemClock
 from emulator.errors import AlreadyRunningError, EmulatorError
 from emulator.http import LOOPBACK, listen, serving
 from emulator.identity import PATH as IDENTITY_PATH
-from emulator.identity import Issuer
+from emulator.identity import Issuer, machine_environment
 from emulator.local import LocalDirectory, RunningEmulator, read_json
 from emulator.nodes.blobs import LocalStorage
 from emulator.nodes.runner import ProcessRunner
@@ -273,7 +273,9 @@ async def _serve(options: Options, local: LocalDirectory) -> None:
             data=options.data,
             clock=_clock(options),
             requests_per_second=options.requests_per_second,
-            runner=ProcessRunner(nodes, of_nodes),
+            runner=ProcessRunner(
+                nodes, of_nodes, identity=_identity(certificate, issuer, lambda: server.base_url)
+            ),
             issuer=issuer,
             packages=AutoStorageBlobs(of_nodes, certificate.bundle if certificate else None),
         )
@@ -322,6 +324,15 @@ async def _serve(options: Options, local: LocalDirectory) -> None:
         if http.done():
             http.result()
         raise AzuriteError("Azurite ended by itself, and the emulator with it: start it again")
+
+
+def _identity(
+    certificate: Certificate | None, issuer: Issuer | None, endpoint: Callable[[], str]
+) -> Callable[[], dict[str, str]]:
+    """How tasks of nodes with an identity get tokens: only behind TLS are there any."""
+    if certificate is None or issuer is None:
+        return dict
+    return lambda: machine_environment(endpoint(), issuer.header, certificate.bundle)
 
 
 def _clock(options: Options) -> Clock:

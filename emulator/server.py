@@ -103,7 +103,7 @@ class Server:
         self._gone: dict[tuple[str, str], list[asyncio.Future[None]]] = {}
         own = Admin(self).routes() + Page(self).routes()
         if issuer is not None:
-            own.append(IdentityEndpoint(issuer).route())
+            own += IdentityEndpoint(issuer).routes()
         self.app = Starlette(routes=own, middleware=[Middleware(LoopbackOnly)])
         verify = issuer.verify if issuer is not None else None
         manage = issuer.verify_management if issuer is not None else None

@@ -74,9 +74,18 @@ class ProcessRunner:
         nodes: Directory of all nodes: `POOL/NODE` under it.
         storage: The emulator's own storage accounts.
         grace_s: Between SIGTERM and SIGKILL, seconds.
+        identity: Variables by which a task is its pool's identity, where it has one.
     """
 
-    def __init__(self, nodes: Path, storage: LocalStorage, *, grace_s: float = GRACE_S) -> None:
+    def __init__(
+        self,
+        nodes: Path,
+        storage: LocalStorage,
+        *,
+        grace_s: float = GRACE_S,
+        identity: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
+        self._identity = identity
         self._nodes = nodes.resolve()
         self._blobs = Blobs(storage)
         self._packages = PackageStore(self._blobs)
@@ -250,6 +259,8 @@ class ProcessRunner:
         home = task_dir if launch.kind == "coordination" else task_dir / "wd"
         await resource_files.bring(self._blobs, launch.node, files, home)
         env = environment(launch, root, task_dir) | package_environment(root, launch.packages)
+        if launch.node.identity_ids:
+            env = {**self._identity(), **env}
         inside = None
         if settings := task.get("containerSettings"):
             name = f"batch-{launch.node.node_id[:12]}-{secrets.token_hex(6)}"

@@ -180,6 +180,9 @@ class Member:
 def record(kind: str, *members: Member, rule: Rule | None = None) -> Check:
     """An object with these members, in this order, and no others.
 
+    Annotations such as `odata.metadata`, which a client sends back with what it has read,
+    are passed over.
+
     Args:
         kind: The service's name of its type, for messages.
         members: In the order in which the service writes them.
@@ -191,7 +194,9 @@ def record(kind: str, *members: Member, rule: Rule | None = None) -> Check:
         if not isinstance(value, dict):
             raise malformed(f"An object is expected for '{name or kind}'.")
         if not known.issuperset(value):
-            raise _unknown(next(given for given in value if given not in known), kind)
+            for given in value:
+                if given not in known and "odata." not in given:
+                    raise _unknown(given, kind)
         result: dict[str, Any] = {}
         for member in members:
             given = value.get(member.name)

@@ -17,7 +17,15 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from emulator.errors import LocalStateError
-from emulator.identity import API_VERSION, BATCH_AUDIENCE, PATH, STORAGE_AUDIENCE, Issuer
+from emulator.identity import (
+    API_VERSION,
+    BATCH_AUDIENCE,
+    METADATA_HOST,
+    METADATA_PATH,
+    PATH,
+    STORAGE_AUDIENCE,
+    Issuer,
+)
 from emulator.server import Server
 from emulator.service.auth import BadTokenError
 from tests.emulator.simulation import KEY, manual_server
@@ -100,6 +108,40 @@ async def test_the_endpoint_gives_none_to_a_stranger_or_for_another_service(
     answer = await ask(server, f"{PATH}?{query}", **{"X-IDENTITY-HEADER": header})
     assert answer.status_code == status
     assert "access_token" not in answer.text
+
+
+METADATA = f"{METADATA_HOST}/secret{METADATA_PATH}?api-version=2018-02-01"
+
+
+async def test_the_metadata_form_gives_a_token_that_batch_takes(server: Server) -> None:
+    answer = await ask(server, f"{METADATA}&resource={BATCH_AUDIENCE}", metadata="true")
+    assert answer.status_code == 200
+    given = answer.json()
+    assert int(given["expires_on"]) - int(given["not_before"]) == int(given["expires_in"])
+    pools = await ask(server, LIST, authorization=bearer(given["access_token"]))
+    assert pools.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("url", "header", "status"),
+    [
+        (f"{METADATA}&resource={BATCH_AUDIENCE}", "", 400),
+        (f"{METADATA}&resource=https://vault.azure.net", "true", 400),
+        (METADATA.replace("secret", "guess") + f"&resource={BATCH_AUDIENCE}", "true", 404),
+        (
+            METADATA.replace("2018-02-01", "2001-01-01") + f"&resource={BATCH_AUDIENCE}",
+            "true",
+            400,
+        ),
+        (f"{METADATA_PATH}?api-version=2018-02-01&resource={BATCH_AUDIENCE}", "true", 400),
+    ],
+)
+async def test_the_metadata_form_gives_none_to_a_stranger(
+    server: Server, url: str, header: str, status: int
+) -> None:
+    answer = await ask(server, url, metadata=header)
+    assert "access_token" not in answer.text
+    assert answer.status_code in {status, 403}
 
 
 async def test_without_tls_there_is_no_endpoint_and_no_token_is_taken(
