@@ -86,8 +86,8 @@ def of_task(task: Task, now: int) -> Totals:
         **dict(zip(names, rest, strict=True)),
         retries=task.retry_count,
         wait=max(0, task.start - task.created) if task.start is not None else 0,
-        succeeded=task.state == "completed" and task.result == "success",
-        failed=task.state == "completed" and task.result != "success",
+        succeeded=int(task.state == "completed" and task.result == "success"),
+        failed=int(task.state == "completed" and task.result != "success"),
     )
 
 
@@ -106,7 +106,7 @@ def _sum(figures: Iterable[Sequence[int]]) -> Totals:
     total: tuple[int, ...] = ()
     for one in figures:
         total = plus(total, one)
-    return Totals(*total) if total else Totals()
+    return Totals(**dict(zip(Totals.__slots__, total, strict=True))) if total else Totals()
 
 
 def task_gone(task: Task, now: int) -> None:

@@ -83,6 +83,8 @@ def environment(launch: TaskLaunch, root: Path, task_dir: Path) -> dict[str, str
         "AZ_BATCH_TASK_WORKING_DIR": str(work),
         "AZ_BATCH_CERTIFICATES_DIR": str(task_dir / "certs"),
     }
+    if launch.token:
+        settings["AZ_BATCH_AUTHENTICATION_TOKEN"] = launch.token
     if launch.kind != "start":
         settings["AZ_BATCH_JOB_ID"] = launch.job_id
     preparation = task_dir.parent / "jobpreparation"

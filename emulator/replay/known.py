@@ -17,9 +17,8 @@ FOLLOWS = "what it is about could not be made before"
 BLURRED = "a change before it could not be played"
 OUTAGE = "the service itself was in trouble"
 ABSENT = "absent"
-NO_FEATURE = "refused by its name: not emulated"
 NO_PACKAGE = "the recording does not say which application packages there were"
-CANNOT = frozenset({NO_FEATURE, NO_PACKAGE})
+CANNOT = frozenset({NO_PACKAGE})
 """Reasons for which a creation or a change was not made."""
 
 
@@ -97,7 +96,6 @@ TABLE: tuple[Known, ...] = (
         reason="how it came about before the recording began is not recorded",
         when=_given,
     ),
-    Known(where="status", reason=NO_FEATURE, when=_answers("501 NotImplemented")),
     Known(
         where="status",
         reason=NO_PACKAGE,
@@ -109,7 +107,26 @@ TABLE: tuple[Known, ...] = (
         when=_renamed,
     ),
     Known(where=r"value\[\]", operation="list_applications", reason=NO_PACKAGE),
-    Known(where=r"jobManagerTask|authenticationTokenSettings", reason=NO_FEATURE, when=_given),
+    Known(
+        where=r"remoteLogin\w+",
+        operation="get_node_remote_login_settings",
+        reason="who logs in to a node reaches the ssh server of this machine, if there is one",
+    ),
+    Known(
+        where=r"value\[\].*",
+        operation="list_pool_usage_metrics",
+        reason="usage of pools is told up to this instant, not hours later",
+    ),
+    Known(
+        where=r"virtualDirectoryName|numberOfFilesUploaded",
+        operation="upload_node_logs",
+        reason="which logs a node has, and their place, is the emulator's own",
+    ),
+    Known(
+        where=r"state|previous\w+|executionInfo.*|status",
+        reason="instants that a request names have passed since it was recorded",
+        when=_in("TestJobSchedule"),
+    ),
     Known(
         where=r"(?:value\[\]\.)?(?:state|lastBootTime|nodeAgentInfo|certificateReferences"
         r"|currentNodeCommunicationMode)|value\[\]",

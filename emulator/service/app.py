@@ -17,7 +17,7 @@ import orjson
 
 from emulator.engine.refusal import Refused
 from emulator.faults import NOTHING, Strike
-from emulator.service import routes
+from emulator.service import job_tokens, routes
 from emulator.service.auth import Address, VerifyToken, authenticate
 from emulator.service.call import Call, FileBody, Host, Reply
 from emulator.service.errors import Failure, failure_of
@@ -104,17 +104,24 @@ class DataPlane:
 
     async def _answer(self, request: _Request, receive: Receive) -> Reply:
         content = await _read_body(receive)
-        account = authenticate(
-            self._directory.keys(),
-            method=request.method,
-            raw_path=request.address.prefix + request.raw_path,
-            query=request.pairs,
-            headers=request.headers,
-            address=request.address,
-            verify_token=self._verify_token,
-        )
+        keys = self._directory.keys()
+        of_task = job_tokens.read(keys, request.headers.get("authorization", ""))
+        if of_task is not None:
+            account = of_task[0]
+        else:
+            account = authenticate(
+                keys,
+                method=request.method,
+                raw_path=request.address.prefix + request.raw_path,
+                query=request.pairs,
+                headers=request.headers,
+                address=request.address,
+                verify_token=self._verify_token,
+            )
         _check_version(request)
         route, path = routes.find(request.method, request.raw_path)
+        if of_task is not None:
+            job_tokens.check(self._directory.host(account).world, path, *of_task[1:])
         strike = self._before(route.name)
         if strike is not NOTHING:
             await asyncio.sleep(strike.delay_s)

@@ -7,8 +7,8 @@ machine. Extensions are shown, and never run.
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
-from uuid import uuid4
 
 from emulator.engine import node_users
 from emulator.engine.refusal import Refused, invalid
@@ -139,7 +139,8 @@ def upload_logs(call: Call) -> Reply:
     until = parse_instant(body["endTime"]) if "endTime" in body else None
     if until is not None and until < since:
         raise invalid("endTime", body["endTime"], "endTime must not be before startTime")
-    prefix = f"{call.host.name}/{node.pool.id}/{node.id}/{uuid4()}"
+    number = sha256(call.host.name.encode()).hexdigest()[:16].upper()
+    prefix = f"{call.host.name}-{number}/{node.pool.id}/{node.id}/{call.request_id}"
     count = call.host.upload_logs(
         node, body["containerUrl"], body.get("identityReference"), prefix, (since, until)
     )
