@@ -3,7 +3,10 @@
 InfraError              everything that `python -m infra` prints and exits with 1
 ├── ConfigError         the stack config is wrong; carries every finding
 ├── StackFileError      a project or stack file cannot be found or read
-└── AddressSpaceError   a network plan does not fit its address space
+├── AddressSpaceError   a network plan does not fit its address space
+├── AskError            Azure could not be asked; carries the remedy
+├── PriceError          no price list came, or it cannot be kept
+└── BusyPoolError       a pool is not deleted, because tasks on it are unfinished
 """
 
 from __future__ import annotations
@@ -40,3 +43,25 @@ class StackFileError(InfraError):
 
 class AddressSpaceError(InfraError):
     """The planned subnets do not fit the address space."""
+
+
+class AskError(InfraError):
+    """Azure could not be asked, or did not answer.
+
+    Attributes:
+        reason: Whom, and why not, in one line.
+        remedy: What to do about it.
+    """
+
+    def __init__(self, reason: str, *, remedy: str) -> None:
+        self.reason = reason
+        self.remedy = remedy
+        super().__init__(f"{reason}\n{remedy}")
+
+
+class BusyPoolError(InfraError):
+    """A pool is not deleted, because tasks on it are unfinished or nobody can tell."""
+
+
+class PriceError(InfraError):
+    """No price list came, or it cannot be kept."""

@@ -35,6 +35,7 @@ from infra.components.storage import Storage, StorageArgs
 from infra.errors import InfraError
 from infra.estate import Estate
 from infra.existing_network import name_of
+from infra.hooks import Hooks
 from infra.inbound import inbound_ports
 from infra.names import PREFIX, account_name, resource_group_name
 from infra.outputs import Provisioned, management_endpoint, stack_outputs
@@ -80,7 +81,15 @@ class Platform(pulumi.ComponentResource):
     def __init__(
         self, name: str, estate: Estate, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__("hpc:index:Platform", name, {}, opts)
+        hooks = Hooks(estate.config.authentication)
+        super().__init__(
+            "hpc:index:Platform",
+            name,
+            {},
+            pulumi.ResourceOptions.merge(
+                pulumi.ResourceOptions(transformations=[hooks.transformation]), opts
+            ),
+        )
         self._name = name
         self._estate = estate
         self._shared_keys = estate.config.authentication == "shared-key"
@@ -114,6 +123,7 @@ class Platform(pulumi.ComponentResource):
             ),
             vault=vault,
         )
+        hooks.ask(account=account.account_name, endpoint=account.endpoint)
         network = self._network()
         applications = self._applications(account)
         links = self._private_link(network, data, account, vault)

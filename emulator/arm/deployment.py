@@ -11,6 +11,7 @@ in a file that the user alone can read.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
@@ -27,10 +28,12 @@ from typing import Any, Final
 import yaml
 from pulumi import automation
 from pulumi.automation.errors import CommandError
+from pulumi.runtime._callbacks import _CallbackServicer  # there is no public way
+from pulumi.runtime.settings import SETTINGS
 
 from emulator.arm.cli_process import EngineCommand
 from emulator.arm.progress import Progress, plain_text
-from emulator.arm.state import StackState, without_pending
+from emulator.arm.state import StackState, has_delete_hooks, without_pending
 from emulator.errors import LocalStateError, NotRunningError, StackError
 from emulator.local import PROJECT_ROOT, LocalDirectory, RunningEmulator, write_json
 
@@ -216,9 +219,14 @@ class Deployment:
         if self.state.exists():
             stack = self._prepared()
             with self._translated(progress):
-                stack.destroy(on_event=progress)
+                # Hooks that keep a resource from being deleted are in the program; without
+                # any, a program that no longer runs is no reason to keep what is there.
+                hooked = has_delete_hooks(stack.export_stack().deployment or {})
+                stack.destroy(on_event=progress, run_program=hooked)
         self._local.stack_outputs(self._stack_name).unlink(missing_ok=True)
-        return Outcome(changes=progress.changes, outputs={})
+        # What the program registers on the way is the same until it is deleted.
+        changes = {name: count for name, count in progress.changes.items() if name != "same"}
+        return Outcome(changes=changes, outputs={})
 
     def outputs(self) -> dict[str, Any]:
         """The outputs of the last deployment; no emulator is needed.
@@ -269,6 +277,7 @@ class Deployment:
             return automation.Stack.create_or_select(self._stack_name, workspace)
 
     def _program(self) -> None:
+        forget_earlier_programs()
         runpy.run_path(str(self._project / "__main__.py"), run_name="__main__")
 
     def _copy_settings(self) -> None:
@@ -305,6 +314,24 @@ class Deployment:
         finally:
             if not known:
                 sys.path.remove(root)
+
+
+def forget_earlier_programs() -> None:
+    """Drops what a program that failed in this process has left under way.
+
+    The SDK keeps calls and values under way for the process, not for the program, and would
+    wait for those of an event loop that is closed. To be called by the next program.
+    """
+    loop = asyncio.get_running_loop()
+
+    def of_another(one: object) -> bool:
+        return isinstance(one, asyncio.Future) and one.get_loop() is not loop
+
+    calls, values = SETTINGS.rpc_manager.rpcs, SETTINGS.outputs
+    calls[:] = [call for call in calls if not of_another(call)]
+    values.difference_update([value for value in values if of_another(value)])
+    # Servers of hooks, all of which the SDK stops at the end of each program.
+    _CallbackServicer._servicers.clear()  # noqa: SLF001 - there is no public way
 
 
 def _stderr_of(error: CommandError) -> str:

@@ -54,17 +54,38 @@ class ProgramError(Exception):
     """The program registered a resource that Resource Manager refuses."""
 
 
+class RegisteredHooks:
+    """Takes a program's hooks, which Pulumi's own mocks have no place for, and runs none.
+
+    Attributes:
+        names: Of the hooks, in the order of their registration.
+    """
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def register_resource_hook(self, hook: pulumi.ResourceHook) -> None:
+        """Takes a hook of a resource's life."""
+        self.names.append(hook.name)
+
+    def register_error_hook(self, hook: pulumi.ErrorHook) -> None:
+        """Takes a hook of a resource's failures."""
+        self.names.append(hook.name)
+
+
 class ArmMocks(Mocks):
     """Pulumi's mocks, answered by Resource Manager.
 
     Attributes:
         resources: What was registered, in order.
+        hooks: The hooks that were registered.
         backend: What was made real.
     """
 
     def __init__(self, backend: Backend | None = None) -> None:
         self.backend: Backend = backend or MemoryBackend()
         self.resources: list[Registered] = []
+        self.hooks = RegisteredHooks()
         self._store = Store(None)
         self._manager = ResourceManager(self.backend, self._store, now=lambda: _NOW)
         # Pulumi calls from several threads.
@@ -187,6 +208,7 @@ def run_program(
             mocks.set_mocks(arm, project=project, stack=stack, preview=False)
             settings.SETTINGS.rpc_manager.clear()
             settings.SETTINGS.outputs.clear()
+            settings.SETTINGS.callbacks = arm.hooks
             set_all_config(dict(config or {}))
             loop.run_until_complete(run())
     finally:

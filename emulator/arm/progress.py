@@ -28,7 +28,7 @@ _LINE = "  {mark} {name:<52} {what}"
 
 
 class Progress:
-    """Takes events from the engine's threads and writes a line for each change.
+    """Takes events from the engine's threads, writes a line for each change and each warning.
 
     Attributes:
         errors: Texts of the errors that the engine reported, in order, each once.
@@ -41,6 +41,7 @@ class Progress:
         self._write = write
         self._planned = planned
         self._begun: dict[str, float] = {}
+        self._warned: set[str] = set()
         self._lock = threading.Lock()
 
     def __call__(self, event: EngineEvent) -> None:
@@ -61,8 +62,13 @@ class Progress:
                 metadata = event.res_op_failed_event.metadata
                 name = _named(metadata.urn, metadata.type)
                 self._write(_LINE.format(mark="✘", name=name, what="failed"))
-            if event.diagnostic_event is not None and event.diagnostic_event.severity == "error":
-                self._note(plain_text(event.diagnostic_event.message))
+            if event.diagnostic_event is not None:
+                text = plain_text(event.diagnostic_event.message)
+                if event.diagnostic_event.severity == "error":
+                    self._note(text)
+                elif event.diagnostic_event.severity == "warning" and text not in self._warned:
+                    self._warned.add(text)
+                    self._write(f"  ! {text}")
             if event.summary_event is not None:
                 counts = event.summary_event.resource_changes or {}
                 self.changes = {

@@ -114,6 +114,15 @@ def without_pending(deployment: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in deployment.items() if key != "pending_operations"}
 
 
+def has_delete_hooks(deployment: Mapping[str, Any]) -> bool:
+    """Whether a resource of an exported deployment wants its program asked before it goes."""
+    return any(
+        (resource.get("resourceHooks") or {}).get(kind)
+        for resource in deployment.get("resources") or []
+        for kind in ("BeforeDelete", "AfterDelete")
+    )
+
+
 def _remove(lock: Path) -> None:
     lock.unlink(missing_ok=True)
     # Attributes of the object, which the backend keeps beside it.

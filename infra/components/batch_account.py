@@ -25,11 +25,9 @@ from pulumi_azure_native.batch import (
     PublicNetworkAccessType,
     ResourceIdentityType,
 )
-from pulumi_azure_native.batch import (
-    BatchAccount as AzureBatchAccount,
-)
 
 from infra.components.place import Place
+from infra.components.readback import BatchAccount as AzureBatchAccount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

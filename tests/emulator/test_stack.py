@@ -60,6 +60,8 @@ def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalDirectory:
     monkeypatch.setenv(ENV_LOCAL_DIR, str(tmp_path / "local dir"))
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "80")
+    # The Batch service of these tests answers nothing but that it is there.
+    monkeypatch.setenv("HPC_DELETE_BUSY_POOLS", "all")
     return LocalDirectory.default()
 
 

@@ -19,6 +19,7 @@ import pytest
 import yaml
 from pulumi import automation
 
+from emulator.arm.deployment import forget_earlier_programs
 from emulator.arm.memory import MemoryBackend
 from emulator.arm.mocks import ProgramRun, run_program
 from emulator.arm.provider import start_provider
@@ -126,7 +127,7 @@ def _started(home: Path) -> Iterator[Engine]:
         stack = automation.create_or_select_stack(
             "dev",
             project_name="hpc",
-            program=lambda: void(runpy.run_path(str(PROJECT_ROOT / "__main__.py"))),
+            program=_program,
             opts=automation.LocalWorkspaceOptions(
                 work_dir=str(project),
                 pulumi_home=str(home / "home"),
@@ -145,6 +146,11 @@ def _started(home: Path) -> Iterator[Engine]:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+def _program() -> None:
+    forget_earlier_programs()
+    runpy.run_path(str(PROJECT_ROOT / "__main__.py"))
 
 
 def _pulumi_cli() -> automation.PulumiCommand:

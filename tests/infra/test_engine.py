@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pulumi import automation
 
+from infra.hooks import ENV_DELETE_BUSY_POOLS
+
 if TYPE_CHECKING:
     from tests.infra.conftest import Engine
 
@@ -20,7 +22,10 @@ CONFIG: dict[str, Any] = {"pools": {"cpu": {}, "mpi": {"preset": "rdma"}}}
 @pytest.mark.filterwarnings("default")  # the Automation API leaves event loops to the collector
 def test_an_up_that_fails_in_the_middle_is_ended_by_the_next_one(
     start_engine: Callable[[], AbstractContextManager[Engine]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # Nobody answers here who knows of tasks; test_hooks.py has a Batch service.
+    monkeypatch.setenv(ENV_DELETE_BUSY_POOLS, "all")
     with start_engine() as engine:
         engine.configure(CONFIG)
         engine.backend.fail_on_call = 7
@@ -37,7 +42,7 @@ def test_an_up_that_fails_in_the_middle_is_ended_by_the_next_one(
         assert len(engine.backend.containers) == 2
         preview = engine.stack.preview(expect_no_changes=True)
         assert set(preview.change_summary) == {"same"}
-        engine.stack.destroy()
+        engine.stack.destroy(run_program=True)
         assert deployed(engine) == set()
         assert engine.backend.accounts == {}
         assert engine.backend.containers == {}
