@@ -5,9 +5,11 @@ engine, each resource answering with what the state has of it, and each pool's i
 are compared with those in the state. So ids, subnets and names are the real ones, and
 the answer is the one that `pulumi preview` gives, told per field with the reason.
 
-What this does not do: ask Azure, or tell a new value of a secret from an old one. Drift
-is found by `pulumi refresh`, and jobs bound to a pool are known to the Batch service
-alone (`python -m jobs list`).
+Of a pool that would go, the Batch service is asked which jobs still have tasks on it; where
+it cannot be asked, that is said, and the rest stands.
+
+What this does not do: find drift (`pulumi refresh` does), or tell a new value of a secret
+from an old one.
 """
 
 from __future__ import annotations
@@ -15,9 +17,9 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,14 +27,17 @@ import pulumi
 from pulumi.runtime import Mocks, mocks, set_all_config, settings
 from pulumi.runtime.stack import run_pulumi_func
 
-from infra.config import NAMESPACE
+from infra.components.batch_account import endpoint_url
+from infra.config import NAMESPACE, Authentication
 from infra.equipment import SECRETS_NAMESPACE
-from infra.errors import StackFileError
+from infra.errors import AskError, StackFileError
 from infra.estate import Estate
 from infra.platform import Platform
 from infra.pool_changes import EFFECTS, Effect
+from infra.unfinished import BatchService, UnfinishedJob, unfinished_jobs
 
 POOL = "azure-native:batch:Pool"
+ACCOUNT = "azure-native:batch:BatchAccount"
 UNKNOWN = "(known after deployment)"
 SECRET = "[secret]"  # noqa: S105 - what is shown instead of a secret
 _NAME = "poolName"
@@ -61,12 +66,20 @@ class PoolChange:
         pool_id: Id of the deployed pool, None for a new one.
         action: What the engine does.
         fields: What differs; empty unless the pool exists before and after.
+        unfinished_jobs: Jobs with unfinished tasks on a pool that goes; None for a pool that
+            stays, and where nobody could be asked.
     """
 
     pool: str
     pool_id: str | None
     action: Literal["create", "update", "replace", "delete", "same"]
     fields: tuple[FieldChange, ...] = ()
+    unfinished_jobs: tuple[UnfinishedJob, ...] | None = None
+
+    @property
+    def goes(self) -> bool:
+        """Whether the deployed pool goes."""
+        return self.action in {"replace", "delete"}
 
     def to_json(self) -> dict[str, Any]:
         """The change as JSON has it."""
@@ -101,6 +114,24 @@ class DeployedState:
                 f"{source} is no exported state ({type(error).__name__}: {error}); "
                 "make one with `pulumi stack export --file state.json`"
             ) from error
+
+    def batch_service(self, authentication: Authentication) -> BatchService:
+        """Where the deployed Batch account answers.
+
+        Raises:
+            AskError: The state has no Batch account.
+        """
+        for (token, _), entry in self.resources.items():
+            outputs = entry.get("outputs") or {}
+            if token == ACCOUNT and outputs.get("accountEndpoint"):
+                return BatchService(
+                    account=str(outputs.get("name")),
+                    endpoint=endpoint_url(str(outputs["accountEndpoint"])),
+                    authentication=authentication,
+                )
+        raise AskError(
+            "the deployed state has no Batch account", remedy="Refresh it: pulumi refresh"
+        )
 
     def pools(self) -> dict[str, Mapping[str, Any]]:
         """The deployed pools by logical name."""
@@ -156,6 +187,20 @@ def pool_changes(estate: Estate, state: DeployedState) -> list[PoolChange]:
             PoolChange(pool=name, pool_id=pool_id, action=_action(fields), fields=fields)
         )
     return changes
+
+
+def with_unfinished_jobs(changes: Sequence[PoolChange], service: BatchService) -> list[PoolChange]:
+    """The changes with the jobs that still have tasks on the pools that go.
+
+    Raises:
+        AskError: The Batch service cannot be asked, or does not answer.
+    """
+    going = [change.pool_id for change in changes if change.goes and change.pool_id]
+    jobs = unfinished_jobs(service, going) if going else {}
+    return [
+        replace(change, unfinished_jobs=jobs.get(str(change.pool_id))) if change.goes else change
+        for change in changes
+    ]
 
 
 def _plain(value: Any) -> Any:
@@ -244,6 +289,16 @@ class _Deployed(Mocks):
         return {"subscriptionId": ""}, []
 
 
+class _NoHooks:
+    """Takes the program's hooks, which are for the engine, and runs none."""
+
+    def register_resource_hook(self, hook: pulumi.ResourceHook) -> None:
+        """Takes a hook of a resource's life."""
+
+    def register_error_hook(self, hook: pulumi.ErrorHook) -> None:
+        """Takes a hook of a resource's failures."""
+
+
 def _wanted_pools(
     estate: Estate, state: DeployedState, secrets: frozenset[str]
 ) -> dict[str, Mapping[str, Any]]:
@@ -265,6 +320,7 @@ def _wanted_pools(
     try:
         settings.reset_options()
         mocks.set_mocks(deployed, project=NAMESPACE, stack=estate.stack, preview=True)
+        settings.SETTINGS.callbacks = _NoHooks()
         loop.run_until_complete(run_pulumi_func(program))
         loop.run_until_complete(loop.shutdown_default_executor())
     finally:

@@ -19,7 +19,8 @@ from infra.config import StackConfig
 from infra.errors import ConfigError
 from infra.estate import Estate, plan_estate
 from infra.findings import Finding, near_misses
-from infra.rules import RULES, all_findings
+from infra.rules import all_findings
+from infra.rules.live import EVERY_RULE
 from infra.schema_findings import WRONG_VALUE, describe, failing_keys
 
 
@@ -77,7 +78,7 @@ def judge(estate: Estate) -> list[Finding]:
     findings = [
         replace(finding, silenced=ignore.get(finding.code)) for finding in all_findings(estate)
     ]
-    codes = sorted(rule.code for rule in RULES)
+    codes = sorted(rule.code for rule in EVERY_RULE)
     findings += [
         Finding(
             path=f"ignore.{code}",

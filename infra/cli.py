@@ -1,7 +1,8 @@
 """`python -m infra`: checks and plans a stack offline, before it costs anything.
 
 Results go to stdout, errors to stderr. The one place that catches `InfraError`. Neither
-Pulumi nor azure-native is imported, so that the answer comes at once.
+Pulumi nor azure-native is imported, so that the answer comes at once; Azure is asked with
+`--live` and `--refresh-prices` alone.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from rich import box
@@ -20,10 +22,12 @@ from rich.text import Text
 
 from infra.checking import PlannedStack, plan_stack
 from infra.config import json_schema
-from infra.errors import InfraError
+from infra.errors import AskError, InfraError
 from infra.findings import Finding
+from infra.live import LiveFacts, ask_azure
 from infra.pool_changes import Effect
-from infra.rules import RULES
+from infra.prices import PriceTable, cached_prices, refresh_prices
+from infra.rules.live import EVERY_RULE, live_findings
 from infra.sources import PROJECT_ROOT, read_stack_file, stack_names
 from infra.summary import PoolSummary, Summary, summarise
 
@@ -39,24 +43,41 @@ StackOption = Annotated[
     list[str] | None,
     typer.Option("--stack", "-s", help="A stack; may be repeated. All stacks when left out."),
 ]
+LiveOption = Annotated[
+    bool, typer.Option("--live", help="Ask Azure too: quota, sizes and images of the region.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 
 
-@app.command(epilog="Examples: python -m infra check   python -m infra check -s dev --json")
+@app.command(
+    epilog="Examples: python -m infra check   python -m infra check -s dev --json   "
+    "python -m infra check -s dev --live"
+)
 def check(
     stack: StackOption = None,
     as_json: JsonOption = False,
+    live: LiveOption = False,
     fail_on: Annotated[
         Literal["error", "warning"], typer.Option(help="Least severity that exits with 1.")
     ] = "error",
 ) -> None:
-    """Find every mistake of a stack's config at once: PATH: CODE message."""
+    """Find every mistake of a stack's config at once: PATH: CODE message.
+
+    With --live Azure is asked too; what it could not be asked is told by name and fails
+    nothing.
+    """
     planned = _plan(stack)
+    facts = {one.stack: ask_azure(one.estate) for one in planned if live and one.estate}
+    planned = [_with_live(one, facts.get(one.stack)) for one in planned]
     if as_json:
         _print_json(
             {
                 "stacks": [
-                    {"stack": one.stack, "findings": [_finding_json(f) for f in one.findings]}
+                    {
+                        "stack": one.stack,
+                        "findings": [_finding_json(f) for f in one.findings],
+                        **_unasked_json(facts.get(one.stack)),
+                    }
                     for one in planned
                 ]
             }
@@ -64,21 +85,38 @@ def check(
     else:
         for one in planned:
             _print_findings(one)
+            _print_unasked(facts.get(one.stack))
     counted = [f for one in planned for f in one.findings if f.silenced is None]
     if any(fail_on == "warning" or finding.severity == "error" for finding in counted):
         raise typer.Exit(1)
 
 
-@app.command(epilog="Examples: python -m infra plan -s dev   python -m infra plan --formulas")
+@app.command(
+    epilog="Examples: python -m infra plan -s dev   python -m infra plan --formulas   "
+    "python -m infra plan -s dev --refresh-prices"
+)
 def plan(
     stack: StackOption = None,
     as_json: JsonOption = False,
     formulas: Annotated[
         bool, typer.Option("--formulas", help="Print formulas as they will be sent.")
     ] = False,
+    refresh: Annotated[
+        bool,
+        typer.Option(
+            "--refresh-prices", help="Ask for today's prices in the region, and keep them."
+        ),
+    ] = False,
 ) -> None:
     """Tell what a stack comes to: nodes, vCPUs, addresses, price per hour."""
-    summaries = [summarise(planned.deployable()) for planned in _plan(stack)]
+    summaries = []
+    for planned in _plan(stack):
+        estate = planned.deployable()
+        if refresh:
+            prices: PriceTable | None = refresh_prices(estate, today=estate.today)
+        else:
+            prices = cached_prices(estate, today=estate.today)
+        summaries.append(summarise(estate, prices=prices))
     if as_json:
         _print_json({"stacks": [summary.to_json() for summary in summaries]})
         return
@@ -101,16 +139,33 @@ def changes(
 ) -> None:
     """Tell what a deployment does to each pool: live, update, or a new pool."""
     # Pulumi is imported where it is needed, so that `check` answers at once.
-    from infra.changes import pool_changes, read_state  # noqa: PLC0415
+    from infra.changes import pool_changes, read_state, with_unfinished_jobs  # noqa: PLC0415
 
     planned = plan_stack(stack, read_stack_file(stack, root=PROJECT_ROOT), root=PROJECT_ROOT)
     deployed = read_state(stack, file=state, root=PROJECT_ROOT)
-    found = pool_changes(planned.deployable(), deployed)
+    estate = planned.deployable()
+    found = pool_changes(estate, deployed)
+    unasked: AskError | None = None
+    if any(change.goes for change in found):
+        try:
+            service = deployed.batch_service(estate.config.authentication)
+            found = with_unfinished_jobs(found, service)
+        except AskError as error:
+            unasked = error
     if as_json:
-        _print_json({"stack": stack, "pools": [change.to_json() for change in found]})
+        pools = [change.to_json() for change in found]
+        told = {"reason": unasked.reason, "remedy": unasked.remedy} if unasked else None
+        _print_json({"stack": stack, "pools": pools, "unasked": told})
         return
+    if unasked:
+        typer.echo(f"not asked: unfinished jobs: {unasked.reason}\n  {unasked.remedy}")
     for change in found:
         typer.echo(f"{change.pool}: {_ACTIONS[change.action].format(id=change.pool_id)}")
+        for job in change.unfinished_jobs or ():
+            typer.echo(
+                f"  job {job.job_id}: {job.running_tasks} tasks running, {job.waiting_tasks} "
+                "waiting; until they are done the pool is kept and the deployment stops"
+            )
         for field in change.fields:
             typer.echo(f"  {field.field}: {_EFFECT_TEXTS[field.effect]}")
             if not isinstance(field.before, dict | list) and not isinstance(
@@ -122,8 +177,8 @@ def changes(
 _ACTIONS = {
     "create": "is created",
     "update": "{id} is changed while it runs",
-    "replace": "{id} goes when a new pool exists; jobs bound to it end with it",
-    "delete": "{id} is deleted; jobs bound to it end with it",
+    "replace": "{id} goes when a new pool exists; jobs bound to it need the new one",
+    "delete": "{id} is deleted; jobs bound to it have no pool then",
     "same": "{id} stays as it is",
 }
 _EFFECT_TEXTS = {
@@ -146,12 +201,12 @@ def rules(as_json: JsonOption = False) -> None:
                         "about": rule.about,
                         "source": rule.source,
                     }
-                    for rule in RULES
+                    for rule in EVERY_RULE
                 ]
             }
         )
         return
-    for rule in RULES:
+    for rule in EVERY_RULE:
         typer.echo(f"{rule.code} {rule.severity:7} {rule.about}")
 
 
@@ -175,6 +230,24 @@ def _plan(stacks: Sequence[str] | None) -> list[PlannedStack]:
         plan_stack(stack, read_stack_file(stack, root=PROJECT_ROOT), root=PROJECT_ROOT)
         for stack in stacks or stack_names(root=PROJECT_ROOT)
     ]
+
+
+def _with_live(planned: PlannedStack, facts: LiveFacts | None) -> PlannedStack:
+    """The stack with what Azure's answers came to, in order of path."""
+    if facts is None or planned.estate is None:
+        return planned
+    found = (*planned.findings, *live_findings(planned.estate, facts))
+    return replace(planned, findings=tuple(sorted(found, key=lambda one: (one.path, one.code))))
+
+
+def _unasked_json(facts: LiveFacts | None) -> dict[str, Any]:
+    return {} if facts is None else {"unasked": [asdict(one) for one in facts.unasked]}
+
+
+def _print_unasked(facts: LiveFacts | None) -> None:
+    for one in facts.unasked if facts else ():
+        typer.echo(f"not asked: {one.question}: {one.reason}")
+        typer.echo(f"  {one.remedy}")
 
 
 def _print_json(value: object) -> None:
@@ -264,9 +337,10 @@ def _notes(summary: Summary) -> Iterable[str]:
         quota = _quota(summary.spot_vcpu_quota)
         yield f"quota spot: {summary.max_spot_vcpus} vCPUs at most, {quota}"
     yield (
-        f"Nodes alone, {summary.price_currency} in East US as of {summary.prices_as_of}; "
-        "≤ counts spot on demand where it has no price."
+        f"Nodes alone, {summary.price_currency} as of {summary.prices_as_of}, from "
+        f"{summary.prices_source};"
     )
+    yield ("≤ counts spot on demand where it has no price. Newer prices: --refresh-prices")
 
 
 def _range(least: int, most: int) -> str:

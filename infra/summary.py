@@ -1,7 +1,8 @@
 """What an estate comes to, in numbers: nodes, vCPUs, addresses, price per hour.
 
-Pure: `python -m infra plan` prints it, as a table or as JSON. Prices are the table's
-(`infra.sizes`), for nodes alone: disks, gateways, logs and traffic are not in them.
+Pure: `python -m infra plan` prints it, as a table or as JSON. Prices are the project's
+(`infra.sizes`) or those of a table (`infra.prices`), for nodes alone: disks, gateways, logs
+and traffic are not in them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 from infra.estate import Estate
 from infra.pools import PoolPlan
+from infra.prices import TABLE_SOURCE, PriceTable, with_prices
 from infra.rules.quota import spot_vcpus, vcpus_by_series
 from infra.sizes import PRICE_CURRENCY, PRICES_AS_OF
 
@@ -81,14 +83,17 @@ class Summary:
     full_price_is_bound: bool
     price_currency: str
     prices_as_of: str
+    prices_source: str
 
     def to_json(self) -> dict[str, Any]:
         """The summary as JSON has it."""
         return asdict(self)
 
 
-def summarise(estate: Estate) -> Summary:
-    """The estate in numbers."""
+def summarise(estate: Estate, *, prices: PriceTable | None = None) -> Summary:
+    """The estate in numbers, at the project's prices or at those of a table."""
+    if prices is not None:
+        estate = with_prices(estate, prices)
     pools = tuple(_summarise_pool(pool, estate) for pool in estate.pools)
     quota = estate.config.batch.vcpu_quota_by_series
     return Summary(
@@ -113,8 +118,9 @@ def summarise(estate: Estate) -> Summary:
         idle_price_per_hour=_sum(pool.idle_price_per_hour for pool in pools),
         full_price_per_hour=_sum(pool.full_price_per_hour for pool in pools),
         full_price_is_bound=any(pool.full_price_is_bound for pool in pools),
-        price_currency=PRICE_CURRENCY,
-        prices_as_of=PRICES_AS_OF.isoformat(),
+        price_currency=prices.currency if prices else PRICE_CURRENCY,
+        prices_as_of=(prices.as_of if prices else PRICES_AS_OF).isoformat(),
+        prices_source=prices.source if prices else TABLE_SOURCE,
     )
 
 
