@@ -20,11 +20,12 @@ from pydantic import Discriminator, Field, StringConstraints, Tag
 
 from infra.account import BatchConfig
 from infra.applications import ApplicationConfig, ApplicationName, PackageConfig
-from infra.equipment import EquipmentConfig
+from infra.equipment import EquipmentConfig, StartFileConfig
 from infra.existing_network import ExistingNetworkConfig
 from infra.images import ImageName
 from infra.model import Model
 from infra.monitoring import MonitoringConfig
+from infra.storage import StorageConfig
 
 NAMESPACE = "hpc"
 SCHEMA_FILE = Path(__file__).with_name("config.schema.json")
@@ -39,10 +40,21 @@ PoolName = Annotated[
 ]
 RuleId = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}[0-9]{3}$")]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=10)]
-ContainerName = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9](-?[a-z0-9])*$", min_length=3, max_length=63)
-]
 Nodes = Annotated[int, Field(ge=0, le=5000)]
+
+
+class KeepWarmConfig(Model):
+    """Hours in which dedicated nodes are kept without work, in a time zone of one's own."""
+
+    nodes: int = Field(default=1, ge=1, le=5000, description="Dedicated nodes that are kept.")
+    zone: str = Field(default="UTC", description="Time zone, such as `Europe/Berlin`.")
+    from_hour: int = Field(default=8, ge=0, le=23, description="First hour, local time.")
+    to_hour: int = Field(default=18, ge=1, le=24, description="Hour in which it ends.")
+    days: tuple[Annotated[int, Field(ge=1, le=7)], ...] = Field(
+        default=(1, 2, 3, 4, 5), min_length=1, description="1 for Monday to 7 for Sunday."
+    )
+    first_year: int = Field(description="First year whose changes of the clock are written down.")
+    last_year: int = Field(description="Last such year; at most ten in all.")
 
 
 class FollowPendingScale(Model):
@@ -57,6 +69,27 @@ class FollowPendingScale(Model):
     )
     max_spot_nodes: Nodes | None = Field(
         default=None, description="Most spot nodes; the preset's default when absent."
+    )
+    min_spot_nodes: Nodes = Field(
+        default=0, description="Spot nodes that stay when there is no work."
+    )
+    spot_share: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="Share of the nodes that is asked for as spot, as far as the most allow.",
+    )
+    max_step_up: int | None = Field(
+        default=None, ge=1, description="Most nodes of a kind that one evaluation adds."
+    )
+    max_step_down: int | None = Field(
+        default=None, ge=1, description="Most nodes of a kind that one evaluation takes away."
+    )
+    keep_warm: KeepWarmConfig | None = Field(
+        default=None, description="Hours in which nodes are kept without work."
+    )
+    node_deallocation_option: Literal["requeue", "terminate", "taskcompletion", "retaineddata"] = (
+        Field(default="taskcompletion", description="What becomes of tasks on a node that leaves.")
     )
     idle_minutes: int = Field(
         default=15,
@@ -143,6 +176,9 @@ class StartTaskConfig(Model):
     max_retries: int = Field(default=2, ge=0, le=10, description="Retries of a failed command.")
     environment: dict[str, str] = Field(
         default_factory=dict, description="Environment variables; never secrets."
+    )
+    files: tuple[StartFileConfig, ...] = Field(
+        default=(), description="Files that a node downloads before, by its identity."
     )
 
 
@@ -255,35 +291,6 @@ class NetworkConfig(Model):
     )
 
 
-class DeleteAfterDays(Model):
-    """How many days after its last change a blob is deleted, by container."""
-
-    programs: int | None = Field(default=None, ge=1)
-    inputs: int | None = Field(default=None, ge=1)
-    outputs: int | None = Field(default=None, ge=1)
-    logs: int | None = Field(default=30, ge=1)
-
-
-class StorageConfig(Model):
-    """The data account and the account of application packages."""
-
-    replication: Literal["LRS", "ZRS", "GRS", "GZRS"] = Field(
-        default="LRS", description="How many copies there are, and where."
-    )
-    public_network_access: bool = Field(
-        default=True, description="Reached from outside the network, by Entra identities."
-    )
-    soft_delete_days: int = Field(
-        default=7, ge=1, le=365, description="Deleted blobs and containers can be restored."
-    )
-    versioning: bool = Field(default=False, description="Overwritten blobs keep their past.")
-    programs_container: ContainerName = "programs"
-    inputs_container: ContainerName = "inputs"
-    outputs_container: ContainerName = "outputs"
-    logs_container: ContainerName = "logs"
-    delete_after_days: DeleteAfterDays = Field(default_factory=DeleteAfterDays)
-
-
 class RegistryConfig(Model):
     """A container registry of the stack's own; none without a name."""
 
@@ -294,6 +301,15 @@ class RegistryConfig(Model):
     sku: Literal["Basic", "Standard", "Premium"] = Field(
         default="Basic", description="Size and price of the registry."
     )
+
+    public_network_access: bool = Field(
+        default=True, description="Reached from outside the network, by Entra identities."
+    )
+
+    @property
+    def can_be_private(self) -> bool:
+        """Whether it can have private endpoints."""
+        return self.name is not None and self.sku == "Premium"
 
     @property
     def server(self) -> str | None:

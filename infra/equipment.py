@@ -36,6 +36,13 @@ ExtensionName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.
 NatName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9_.-]{0,75}[A-Za-z0-9_])?$")
 ]
+PublicAddressId = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers"
+        r"/Microsoft\.Network/publicIPAddresses/[^/]+$"
+    ),
+]
 Port = Annotated[int, Field(ge=1, le=65535)]
 _PATH = Field(description="Directory below $AZ_BATCH_NODE_MOUNTS_DIR, such as `scratch`.")
 
@@ -145,6 +152,34 @@ class DataDiskConfig(Model):
     storage: Literal["Standard_LRS", "StandardSSD_LRS", "Premium_LRS"] = "StandardSSD_LRS"
 
 
+class OsDiskConfig(Model):
+    """The disk that the operating system is on."""
+
+    size_gib: int | None = Field(
+        default=None, ge=1, le=4095, description="Larger than the image's own; that when absent."
+    )
+    storage: Literal["Standard_LRS", "StandardSSD_LRS", "Premium_LRS"] | None = Field(
+        default=None, description="What it is made of; Batch's choice when absent."
+    )
+    caching: Literal["none", "read-only", "read-write"] | None = None
+
+
+class StartFileConfig(Model):
+    """Files that a node downloads before its start task, by its identity; one source."""
+
+    url: str | None = Field(
+        default=None,
+        pattern=r"^https://\S+$",
+        description="One blob or file, without a signature.",
+    )
+    container: str | None = Field(
+        default=None, description="Container of the data account; all blobs below `prefix`."
+    )
+    prefix: str = Field(default="", description="What names of blobs begin with.")
+    path: str = Field(default="", description="File, or directory, in the start task's directory.")
+    mode: str | None = Field(default=None, pattern=r"^[0-7]{3,4}$", description="Such as `0755`.")
+
+
 class UserAccountConfig(Model):
     """An account on each node, that tasks may run as."""
 
@@ -209,6 +244,23 @@ class EquipmentConfig(Model):
     )
     extensions: dict[ExtensionName, ExtensionConfig] = Field(
         default_factory=dict, description="Extensions by a name of one's own."
+    )
+    os_disk: OsDiskConfig | None = Field(
+        default=None, description="The system's disk; an ephemeral one has neither size nor kind."
+    )
+    trusted_launch: bool = Field(
+        default=False, description="Secure boot and a virtual TPM; nothing unsigned is loaded."
+    )
+    zones: Literal["regional", "zonal"] | None = Field(
+        default=None, description="Nodes in one zone of the region's or spread over them."
+    )
+    accelerated_networking: bool = Field(
+        default=False, description="Less latency and jitter, where the size allows it."
+    )
+    public_ip_ids: tuple[PublicAddressId, ...] = Field(
+        default=(),
+        description="Public addresses of one's own, by resource id, that nodes leave from: one "
+        "for each 100 nodes.",
     )
     upgrade_policy: UpgradePolicyConfig | None = Field(
         default=None, description="How new image versions reach nodes that exist."

@@ -24,6 +24,7 @@ class Provisioned:
     """What the engine knows after a deployment.
 
     Attributes:
+        registry_server: What names of images in the stack's registry begin with, or None.
         containers: Container names by what they hold (`programs`, `inputs`, …).
         management_endpoint: Resource Manager's URL, where applications are published.
         pool_ids: Pool ids by logical name.
@@ -42,6 +43,7 @@ class Provisioned:
     log_analytics_workspace_id: pulumi.Input[str]
     pool_ids: Mapping[str, pulumi.Input[str]]
     nodes_identity_id: pulumi.Input[str]
+    registry_server: pulumi.Input[str] | None = None
     telemetry: Mapping[str, pulumi.Input[str]] | None = None
 
 
@@ -78,6 +80,7 @@ def stack_outputs(estate: Estate, provisioned: Provisioned) -> dict[str, Any]:
         "storage_account_name": provisioned.storage_account_name,
         "blob_endpoint": provisioned.blob_endpoint,
         **{f"{kind}_container": name for kind, name in provisioned.containers.items()},
+        "registry_server": provisioned.registry_server,
         "log_analytics_workspace_id": provisioned.log_analytics_workspace_id,
         "telemetry": provisioned.telemetry,
         "applications": {

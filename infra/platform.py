@@ -13,6 +13,7 @@ from pulumi_azure_native.resources import ResourceGroup
 
 from infra.checking import plan_stack
 from infra.components.batch_account import BatchAccount, BatchAccountArgs, VaultReference
+from infra.components.file_systems import FileSystems, FileSystemsArgs
 from infra.components.identity import (
     ACR_PULL,
     BLOB_DATA_CONTRIBUTOR,
@@ -22,6 +23,7 @@ from infra.components.identity import (
     Identity,
     IdentityArgs,
 )
+from infra.components.lifecycle import Lifecycle
 from infra.components.network import Network, NetworkArgs
 from infra.components.place import Place
 from infra.components.pool import Pool, PoolArgs
@@ -32,19 +34,24 @@ from infra.components.private_link import (
 )
 from infra.components.start_task import TelemetryTarget
 from infra.components.storage import Storage, StorageArgs
+from infra.config import StackConfig
 from infra.errors import InfraError
 from infra.estate import Estate
 from infra.existing_network import name_of
-from infra.hooks import Hooks
+from infra.file_systems import BLOB_ZONE, TYPES
 from infra.inbound import inbound_ports
 from infra.names import PREFIX, account_name, resource_group_name
+from infra.outbound import mount_ports, mounting_pools
 from infra.outputs import Provisioned, management_endpoint, stack_outputs
-from infra.private_zones import BATCH_ZONE, BLOB_ZONE, VAULT_ZONE
+from infra.private_zones import BATCH_ZONE, REGISTRY_ZONE, VAULT_ZONE
+from infra.security_rules import OutboundPorts
 from infra.sources import PROJECT_ROOT, decode_engine_config
+from infra.tagging import tagging
 from infra.watching import Watched, Watching, watch
 
 if TYPE_CHECKING:
     from infra.components.key_vault import KeyVault
+    from infra.components.registry import Registry
 
 # Azure draws subscription ids at random; the emulator's begins like no drawn one.
 EMULATED_SUBSCRIPTION_PREFIX = "00000000-0000-"
@@ -81,13 +88,12 @@ class Platform(pulumi.ComponentResource):
     def __init__(
         self, name: str, estate: Estate, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        hooks = Hooks(estate.config.authentication)
         super().__init__(
             "hpc:index:Platform",
             name,
             {},
             pulumi.ResourceOptions.merge(
-                pulumi.ResourceOptions(transformations=[hooks.transformation]), opts
+                pulumi.ResourceOptions(transformations=[tagging(_tags(estate))]), opts
             ),
         )
         self._name = name
@@ -95,7 +101,7 @@ class Platform(pulumi.ComponentResource):
         self._shared_keys = estate.config.authentication == "shared-key"
         if self._shared_keys:
             _refuse_shared_keys_in_azure()
-        tags = {"project": PREFIX, "stack": estate.stack, **estate.config.tags}
+        tags = _tags(estate)
         group = ResourceGroup(
             resource_group_name(estate.stack),
             location=estate.config.location,
@@ -106,11 +112,15 @@ class Platform(pulumi.ComponentResource):
             resource_group_name=group.name, location=estate.config.location, tags=tags
         )
         data, packages = self._data_storage(), self._packages_storage()
+        registry = self._registry()
+        network = self._network()
+        file_systems = self._file_systems(network)
         nodes = self._identity(
             "nodes",
             data=Grant(role=BLOB_DATA_CONTRIBUTOR, scope=data.account_id),
             packages=Grant(role=BLOB_DATA_READER, scope=packages.account_id),
-            **self._registry_grants(),
+            **_lake_grants(file_systems),
+            **_registry_grants(registry),
         )
         vault = self._key_vault()
         account = self._batch_account(
@@ -123,19 +133,19 @@ class Platform(pulumi.ComponentResource):
             ),
             vault=vault,
         )
-        hooks.ask(account=account.account_name, endpoint=account.endpoint)
-        network = self._network()
         applications = self._applications(account)
-        links = self._private_link(network, data, account, vault)
+        links = self._private_link(network, data, account, file_systems, vault, registry)
         watching = self._watch(group, account, nodes, data=data, packages=packages)
+        ready = file_systems.ready if file_systems else ()
         pools = self._pools(
             account,
             nodes,
             network,
             data,
+            file_systems,
             target=watching.target,
             application_ids=applications,
-            after=(*nodes.assignments, *links),
+            after=(*nodes.assignments, *links, *ready),
         )
         self.outputs = stack_outputs(
             estate,
@@ -147,6 +157,7 @@ class Platform(pulumi.ComponentResource):
                 batch_endpoint=account.endpoint,
                 storage_account_name=data.account_name,
                 blob_endpoint=data.blob_endpoint,
+                registry_server=registry.server if registry else None,
                 containers=data.containers,
                 log_analytics_workspace_id=watching.workspace_id,
                 pool_ids={logical_name: pool.pool_id for logical_name, pool in pools.items()},
@@ -180,10 +191,15 @@ class Platform(pulumi.ComponentResource):
                 allow_shared_keys=self._shared_keys,
                 protect=config.protect,
                 containers=containers,
-                delete_after_days={
-                    containers[kind]: days
-                    for kind, days in storage.delete_after_days.model_dump().items()
-                    if days is not None
+                lifecycle={
+                    name: Lifecycle(
+                        cool_after_days=getattr(storage.cool_after_days, kind),
+                        delete_after_days=getattr(storage.delete_after_days, kind),
+                        delete_versions_after_days=(
+                            storage.delete_versions_after_days if storage.versioning else None
+                        ),
+                    )
+                    for kind, name in containers.items()
                 },
             ),
             self._child(),
@@ -214,25 +230,25 @@ class Platform(pulumi.ComponentResource):
             self._child(),
         )
 
-    def _registry_grants(self) -> dict[str, Grant]:
-        """What nodes may do with the stack's own registry, which is made if it has a name."""
+    def _registry(self) -> Registry | None:
+        """The stack's own registry, which is made if it has a name."""
         config = self._estate.config
         if config.registry.name is None:
-            return {}
+            return None
         # Most stacks have none, and its module takes time to import.
         from infra.components.registry import Registry, RegistryArgs  # noqa: PLC0415
 
-        registry = Registry(
+        return Registry(
             f"{self._name}-registry",
             RegistryArgs(
                 place=self._place,
                 registry=config.registry.name,
                 sku=config.registry.sku,
+                public_network_access=config.registry.public_network_access,
                 protect=config.protect,
             ),
             self._child(),
         )
-        return {"registry": Grant(role=ACR_PULL, scope=registry.registry_id)}
 
     def _key_vault(self) -> KeyVault | None:
         """The vault that the Batch account is tied to, where it cannot be without one."""
@@ -303,13 +319,56 @@ class Platform(pulumi.ComponentResource):
                 container_pools=frozenset(
                     pool.name for pool in estate.pools if pool.equipment.containers is not None
                 ),
+                file_systems=self._mount_ports,
                 inbound={pool.name: inbound_ports(pool.equipment) for pool in estate.pools},
             ),
             self._child(),
         )
 
+    def _mount_ports(self, pool: str, endpoints: str | None) -> frozenset[OutboundPorts]:
+        config = self._estate.config
+        return mount_ports(
+            config.pools[pool],
+            config.storage.file_systems,
+            location=config.location,
+            endpoints=endpoints,
+        )
+
+    def _file_systems(self, network: Network) -> FileSystems | None:
+        """The file systems that the config names, in accounts that pools' subnets reach."""
+        stack, config = self._estate.stack, self._estate.config
+        named = config.storage.file_systems
+        if not named:
+            return None
+        mounting = mounting_pools(self._estate)
+        return FileSystems(
+            f"{self._name}-file-systems",
+            FileSystemsArgs(
+                place=self._place,
+                accounts={
+                    facts.purpose: account_name(stack, facts.purpose) for facts in TYPES.values()
+                },
+                file_systems=named,
+                subnet_ids=(
+                    None
+                    if config.network.private_endpoints
+                    else {kind: network.subnets_of(mounting[kind]) for kind in mounting}
+                ),
+                is_zone_redundant=config.storage.replication in {"ZRS", "GZRS"},
+                soft_delete_days=config.storage.soft_delete_days,
+                protect=config.protect,
+            ),
+            self._child(),
+        )
+
     def _private_link(
-        self, network: Network, data: Storage, account: BatchAccount, vault: KeyVault | None
+        self,
+        network: Network,
+        data: Storage,
+        account: BatchAccount,
+        file_systems: FileSystems | None,
+        vault: KeyVault | None,
+        registry: Registry | None,
     ) -> tuple[pulumi.Resource, ...]:
         """Private endpoints where the config asks for them, and what nodes wait for."""
         config = self._estate.config.network
@@ -324,6 +383,8 @@ class Platform(pulumi.ComponentResource):
                 zone_ids={name_of(one).lower(): one for one in existing_zones},
                 subnet_id=network.endpoint_subnet_id,
                 targets={
+                    **_file_system_targets(file_systems),
+                    **_registry_targets(registry, self._estate.config),
                     **_vault_targets(vault),
                     "data": PrivateTarget(
                         resource_id=data.account_id, group_id="blob", zone=BLOB_ZONE
@@ -386,6 +447,7 @@ class Platform(pulumi.ComponentResource):
         nodes: Identity,
         network: Network,
         data: Storage,
+        file_systems: FileSystems | None,
         *,
         target: TelemetryTarget | None,
         application_ids: Mapping[str, pulumi.Output[str]],
@@ -402,6 +464,8 @@ class Platform(pulumi.ComponentResource):
                     account_name=account.account_name,
                     subnet_id=network.pool_subnet_ids[plan.name],
                     data_account_name=data.account_name,
+                    blob_endpoint=data.blob_endpoint,
+                    file_systems=file_systems.mounts if file_systems else {},
                     identity_id=nodes.identity_id,
                     registry_server=self._estate.config.registry.server,
                     public_addresses=config.public_addresses,
@@ -413,6 +477,45 @@ class Platform(pulumi.ComponentResource):
             )
             for plan in self._estate.pools
         }
+
+
+def _tags(estate: Estate) -> dict[str, str]:
+    """What everything of a stack is tagged with."""
+    return {"project": PREFIX, "stack": estate.stack, **estate.config.tags}
+
+
+def _lake_grants(file_systems: FileSystems | None) -> dict[str, Grant]:
+    """What nodes may do with blobs that they mount by identity."""
+    lake = file_systems.accounts.get("blobfuse") if file_systems else None
+    return {"lake": Grant(role=BLOB_DATA_CONTRIBUTOR, scope=lake.account_id)} if lake else {}
+
+
+def _registry_grants(registry: Registry | None) -> dict[str, Grant]:
+    """What nodes may do with the stack's own registry."""
+    return {"registry": Grant(role=ACR_PULL, scope=registry.registry_id)} if registry else {}
+
+
+def _registry_targets(registry: Registry | None, config: StackConfig) -> dict[str, PrivateTarget]:
+    """The stack's own registry, where it can have an endpoint."""
+    if registry is None or not config.registry.can_be_private:
+        return {}
+    return {
+        "registry": PrivateTarget(
+            resource_id=registry.registry_id, group_id="registry", zone=REGISTRY_ZONE
+        )
+    }
+
+
+def _file_system_targets(file_systems: FileSystems | None) -> dict[str, PrivateTarget]:
+    """The faces of file systems' accounts that nodes need."""
+    accounts = file_systems.accounts if file_systems else {}
+    return {
+        f"{TYPES[kind].purpose}-{group}": PrivateTarget(
+            resource_id=account.account_id, group_id=group, zone=zone
+        )
+        for kind, account in accounts.items()
+        for group, zone in TYPES[kind].endpoint_groups.items()
+    }
 
 
 def _key_grants(vault: KeyVault | None) -> dict[str, Grant]:

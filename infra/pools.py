@@ -6,6 +6,7 @@ tell. A pool's formula is rendered or read here, so that what is checked is what
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from types import MappingProxyType
 
 from autoscale import PolicyError
 from autoscale.policies import FollowPending
+from autoscale.schedule import KeepWarm
 from infra.applications import PackageConfig
 from infra.config import (
     FixedScale,
@@ -90,6 +92,7 @@ class ScalePlan:
         interval_minutes: Between two evaluations; None for a fixed pool.
         resize_timeout_minutes: Of a fixed pool; None for an autoscaled one.
         min_nodes: Least nodes, dedicated and spot together.
+        min_spot_nodes: Those of them that are spot as long as there are spot nodes.
         max_dedicated_nodes: Most dedicated nodes.
         max_spot_nodes: Most spot nodes.
     """
@@ -100,6 +103,7 @@ class ScalePlan:
     interval_minutes: int | None = None
     resize_timeout_minutes: int | None = None
     min_nodes: int
+    min_spot_nodes: int = 0
     max_dedicated_nodes: int
     max_spot_nodes: int
 
@@ -215,7 +219,7 @@ def plan_pool(name: str, config: PoolConfig, *, root: Path) -> PoolPlan:
             else config.inter_node_communication
         ),
         scale=scale,
-        min_dedicated_nodes=min(scale.min_nodes, scale.max_dedicated_nodes),
+        min_dedicated_nodes=min(scale.min_nodes - scale.min_spot_nodes, scale.max_dedicated_nodes),
         start_task=config.start_task,
         application_packages=config.application_packages,
         ephemeral_os_disk=config.ephemeral_os_disk,
@@ -232,6 +236,7 @@ def _plan_scale(config: PoolConfig, preset: PresetDefaults, *, path: str, root: 
             return ScalePlan(
                 resize_timeout_minutes=scale.resize_timeout_minutes,
                 min_nodes=scale.dedicated_nodes + scale.spot_nodes,
+                min_spot_nodes=scale.spot_nodes,
                 max_dedicated_nodes=scale.dedicated_nodes,
                 max_spot_nodes=scale.spot_nodes,
             )
@@ -259,7 +264,7 @@ def _plan_follow_pending(
         max_dedicated = scale.min_dedicated_nodes if explicit else preset.max_dedicated_nodes
     max_spot = scale.max_spot_nodes
     if max_spot is None:
-        max_spot = 0 if explicit else preset.max_spot_nodes
+        max_spot = scale.min_spot_nodes if explicit else preset.max_spot_nodes
     formula: str | None = None
     problem = ""
     try:
@@ -267,22 +272,37 @@ def _plan_follow_pending(
             min_dedicated_nodes=scale.min_dedicated_nodes,
             max_dedicated_nodes=max_dedicated,
             max_spot_nodes=max_spot,
+            min_spot_nodes=scale.min_spot_nodes,
+            spot_share=scale.spot_share,
+            max_step_up=scale.max_step_up,
+            max_step_down=scale.max_step_down,
+            keep_warm=(
+                KeepWarm(**scale.keep_warm.model_dump()) if scale.keep_warm is not None else None
+            ),
+            node_deallocation_option=scale.node_deallocation_option,
             task_slots_per_node=slots,
             idle_minutes=scale.idle_minutes,
             nodes_per_task=scale.nodes_per_task,
             spot_fallback_minutes=scale.spot_fallback_minutes,
         ).render()
     except PolicyError as error:
-        problem = str(error).replace("FollowPending.", "").replace("\n", "; ")
+        problem = re.sub(r"(?:FollowPending|(KeepWarm))\.", _option, str(error))
+        problem = problem.replace("\n", "; ")
     return ScalePlan(
         formula=formula,
         formula_path=f"{path}.scale",
         formula_problem=problem,
         interval_minutes=scale.evaluation_interval_minutes,
-        min_nodes=scale.min_dedicated_nodes,
+        min_nodes=scale.min_dedicated_nodes + scale.min_spot_nodes,
+        min_spot_nodes=scale.min_spot_nodes,
         max_dedicated_nodes=max_dedicated,
         max_spot_nodes=max_spot,
     )
+
+
+def _option(match: re.Match[str]) -> str:
+    """How the config has a policy's parameter."""
+    return "keep_warm." if match[1] else ""
 
 
 def _read_formula(root: Path, name: str) -> tuple[str | None, str]:

@@ -86,6 +86,7 @@ class Stack(_Outputs):
     inputs_container: str
     outputs_container: str
     logs_container: str
+    registry_server: str | None = None
     log_analytics_workspace_id: str
     telemetry: Telemetry | None = None
     applications: dict[str, StackApplication]

@@ -10,15 +10,15 @@ name is a new pool, and everything else is an update.
 A secret (a password, a storage key) goes into the digest through scrypt, so that a new
 value makes a new pool and the name gives nobody a cheap way to try guesses.
 
-What it deliberately does not do: wait for jobs. A pool with unfinished tasks is kept by a
-hook (`infra.hooks`), and `python -m infra changes` tells beforehand which pools go.
+What it deliberately does not do: wait for jobs. Jobs bound to the old pool end with it;
+`python -m infra changes` tells beforehand which pools a deployment replaces.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pulumi
@@ -41,15 +41,20 @@ from pulumi_azure_native.batch import (
     TaskSchedulingPolicyArgsDict,
     VirtualMachineConfigurationArgsDict,
 )
+from pulumi_azure_native.batch import (
+    Pool as AzurePool,
+)
 
+from infra.components.file_systems import MountedFileSystem
 from infra.components.place import Place
 from infra.components.pool_equipment import (
     Secret,
     endpoint_arguments,
     equip_machine,
+    os_disk,
     pool_arguments,
+    security_profile,
 )
-from infra.components.readback import Pool as AzurePool
 from infra.components.start_task import TelemetryTarget, start_task
 from infra.equipment import SECRETS_NAMESPACE
 from infra.pool_changes import REPLACED_ON_CHANGES
@@ -68,7 +73,9 @@ class PoolArgs:
         account_name: Batch account.
         subnet_id: Subnet that nodes join.
         data_account_name: Storage account of blob mounts that name none.
+        blob_endpoint: URL of the blobs of the data account.
         identity_id: Identity with which nodes read and write blobs.
+        file_systems: Those that the stack makes, by name.
         registry_server: The stack's own registry, which container pools sign in to, or None.
         public_addresses: Whether nodes have public addresses.
         telemetry: Where nodes report to, or None where they do not.
@@ -82,11 +89,13 @@ class PoolArgs:
     account_name: pulumi.Input[str]
     subnet_id: pulumi.Input[str]
     data_account_name: pulumi.Input[str]
+    blob_endpoint: pulumi.Input[str]
     identity_id: pulumi.Input[str]
     registry_server: str | None
     public_addresses: bool
     telemetry: TelemetryTarget | None = None
     after: tuple[pulumi.Resource, ...]
+    file_systems: Mapping[str, MountedFileSystem] = field(default_factory=dict)
     application_ids: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
 
 
@@ -114,7 +123,12 @@ class Pool(pulumi.ComponentResource):
             ),
             **fixed,
             scale_settings=_scale(plan.scale),
-            start_task=start_task(plan.start_task, args.telemetry),
+            start_task=start_task(
+                plan.start_task,
+                args.telemetry,
+                blob_endpoint=args.blob_endpoint,
+                identity_id=args.identity_id,
+            ),
             application_packages=[
                 ApplicationPackageReferenceArgs(
                     id=args.application_ids[one.application], version=one.version
@@ -148,7 +162,11 @@ def pool_name(logical_name: str, unchangeable: str) -> str:
 
 def named_after(args: PoolArgs) -> dict[str, Any]:
     """What a pool's name is the digest of: all that is unchangeable, no secret in clear."""
-    return unchangeable(args, secret=_fingerprint)
+    file_systems = {
+        name: replace(one, account_key=_fingerprint_of(name, one.account_key))
+        for name, one in args.file_systems.items()
+    }
+    return unchangeable(replace(args, file_systems=file_systems), secret=_fingerprint)
 
 
 def _secret(name: str) -> pulumi.Output[str]:
@@ -156,7 +174,15 @@ def _secret(name: str) -> pulumi.Output[str]:
 
 
 def _fingerprint(name: str) -> pulumi.Output[str]:
-    return pulumi.Output.unsecret(_secret(name).apply(lambda value: fingerprint(name, value)))
+    return _digested(name, _secret(name))
+
+
+def _fingerprint_of(name: str, key: pulumi.Output[str] | None) -> pulumi.Output[str] | None:
+    return None if key is None else _digested(name, key)
+
+
+def _digested(name: str, secret: pulumi.Output[str]) -> pulumi.Output[str]:
+    return pulumi.Output.unsecret(secret.apply(lambda value: fingerprint(name, value)))
 
 
 def fingerprint(name: str, value: str) -> str:
@@ -173,13 +199,17 @@ def unchangeable(args: PoolArgs, *, secret: Secret = _secret) -> dict[str, Any]:
         "image_reference": _image(plan),
         "node_agent_sku_id": plan.node_agent_sku_id,
     }
+    equipment = plan.equipment
     if plan.ephemeral_os_disk:
         virtual_machine["os_disk"] = {
             "ephemeral_os_disk_settings": {"placement": DiffDiskPlacement.CACHE_DISK}
         }
-    if plan.encryption_at_host:
-        virtual_machine["security_profile"] = {"encryption_at_host": True}
-    equipment = plan.equipment
+    elif equipment.os_disk is not None:
+        virtual_machine["os_disk"] = os_disk(equipment.os_disk)
+    if plan.encryption_at_host or equipment.trusted_launch:
+        virtual_machine["security_profile"] = security_profile(
+            encryption_at_host=plan.encryption_at_host, trusted_launch=equipment.trusted_launch
+        )
     equip_machine(
         virtual_machine,
         equipment,
@@ -203,6 +233,13 @@ def unchangeable(args: PoolArgs, *, secret: Secret = _secret) -> dict[str, Any]:
             )
         },
     }
+    if equipment.public_ip_ids:
+        network["public_ip_address_configuration"] = {
+            "provision": IPAddressProvisioningType.USER_MANAGED,
+            "ip_address_ids": list(equipment.public_ip_ids),
+        }
+    if equipment.accelerated_networking:
+        network["enable_accelerated_networking"] = True
     if equipment.inbound:
         network["endpoint_configuration"] = endpoint_arguments(equipment.inbound)
     scheduling: TaskSchedulingPolicyArgsDict = {"node_fill_type": _FILL[plan.fill]}
@@ -224,6 +261,7 @@ def unchangeable(args: PoolArgs, *, secret: Secret = _secret) -> dict[str, Any]:
             equipment,
             data_account_name=args.data_account_name,
             identity_id=args.identity_id,
+            file_systems=args.file_systems,
             secret=secret,
         ),
     }

@@ -21,7 +21,11 @@ from pulumi_azure_native.batch import (
     InboundNatPoolArgsDict,
     NetworkSecurityGroupRuleAccess,
     NetworkSecurityGroupRuleArgsDict,
+    NodePlacementPolicyType,
+    OSDiskArgsDict,
     PoolEndpointConfigurationArgsDict,
+    SecurityProfileArgsDict,
+    SecurityTypes,
     StorageAccountType,
     VirtualMachineConfigurationArgsDict,
     VMExtensionArgsDict,
@@ -39,6 +43,7 @@ from infra.equipment import (
     FileSystemMount,
     InboundConfig,
     NfsMount,
+    OsDiskConfig,
     UpgradePolicyConfig,
     UserAccountConfig,
 )
@@ -62,7 +67,7 @@ def equip_machine(
     identity_id: pulumi.Input[str],
     registry_server: str | None,
 ) -> None:
-    """Adds what belongs to the virtual machine: containers, disks, extensions.
+    """Adds what belongs to the virtual machine: containers, disks, extensions, zones.
 
     Args:
         machine: Is added to.
@@ -77,10 +82,36 @@ def equip_machine(
         )
     if equipment.data_disks:
         machine["data_disks"] = [_disk(disk) for disk in equipment.data_disks]
+    if equipment.zones is not None:
+        policy = NodePlacementPolicyType(equipment.zones.capitalize())
+        machine["node_placement_configuration"] = {"policy": policy}
     if equipment.extensions:
         machine["extensions"] = [
             _extension(name, extension) for name, extension in sorted(equipment.extensions.items())
         ]
+
+
+def os_disk(config: OsDiskConfig) -> OSDiskArgsDict:
+    """The system's disk; what the config leaves out is Batch's choice."""
+    disk: OSDiskArgsDict = {}
+    if config.size_gib is not None:
+        disk["disk_size_gb"] = config.size_gib
+    if config.storage is not None:
+        disk["managed_disk"] = {"storage_account_type": StorageAccountType(config.storage)}
+    if config.caching is not None:
+        disk["caching"] = _CACHING[config.caching]
+    return disk
+
+
+def security_profile(*, encryption_at_host: bool, trusted_launch: bool) -> SecurityProfileArgsDict:
+    """What protects a node from below."""
+    profile: SecurityProfileArgsDict = {}
+    if encryption_at_host:
+        profile["encryption_at_host"] = True
+    if trusted_launch:
+        profile["security_type"] = SecurityTypes.TRUSTED_LAUNCH
+        profile["uefi_settings"] = {"secure_boot_enabled": True, "v_tpm_enabled": True}
+    return profile
 
 
 def pool_arguments(

@@ -23,12 +23,14 @@ class RegistryArgs:
     Attributes:
         registry: Its name in Azure, unique in the world, 5 to 50 letters and digits.
         sku: `Basic`, `Standard` or `Premium`.
+        public_network_access: Whether it is reached from outside the network.
         protect: Whether Pulumi refuses to delete it.
     """
 
     place: Place
     registry: str
     sku: str
+    public_network_access: bool
     protect: bool
 
 
@@ -37,9 +39,11 @@ class Registry(pulumi.ComponentResource):
 
     Attributes:
         registry_id: Resource id.
+        server: What names of its images begin with.
     """
 
     registry_id: pulumi.Output[str]
+    server: pulumi.Output[str]
 
     def __init__(
         self, name: str, args: RegistryArgs, opts: pulumi.ResourceOptions | None = None
@@ -53,7 +57,10 @@ class Registry(pulumi.ComponentResource):
             tags=args.place.tags,
             sku=SkuArgs(name=args.sku),
             admin_user_enabled=False,
+            # Of the larger registry alone; Azure refuses it elsewhere.
+            public_network_access=None if args.public_network_access else "Disabled",
             opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
         )
         self.registry_id = registry.id
+        self.server = registry.login_server
         self.register_outputs({"registry_id": registry.id})

@@ -227,7 +227,11 @@ def _rolling_upgrades_see_health(estate: Estate) -> Iterator[Problem]:
 _MOUNTS = "https://learn.microsoft.com/azure/batch/virtual-file-mount"
 _CONTAINERS = "https://learn.microsoft.com/azure/batch/batch-docker-container-workloads"
 _EXTENSIONS = "https://learn.microsoft.com/azure/batch/create-pool-extensions"
-_UPGRADES = "https://learn.microsoft.com/azure/batch/batch-upgrade-policy"
+_UPGRADES = "https://learn.microsoft.com/rest/api/batchmanagement/pool/create"
+_HEALTHY = (
+    "https://learn.microsoft.com/azure/virtual-machine-scale-sets/"
+    "virtual-machine-scale-sets-automatic-upgrade"
+)
 _POOLS = "https://learn.microsoft.com/rest/api/batchservice/pool/add-pool"
 
 RULES = (
@@ -248,6 +252,6 @@ RULES = (
     Rule(code="EQU010", severity="error", source=_EXTENSIONS, judge=_extensions_are_allowed),
     Rule(code="EQU011", severity="error", source=_EXTENSIONS, judge=_one_driver_is_enough),
     Rule(code="EQU012", severity="error", source=_UPGRADES, judge=_upgrades_are_in_order),
-    Rule(code="EQU013", severity="warning", source=_UPGRADES, judge=_rolling_upgrades_see_health),
+    Rule(code="EQU013", severity="warning", source=_HEALTHY, judge=_rolling_upgrades_see_health),
     Rule(code="EQU014", severity="error", source=_CONTAINERS, judge=_images_are_reached),
 )

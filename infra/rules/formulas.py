@@ -23,7 +23,7 @@ def _checked(estate: Estate, severities: frozenset[str]) -> Iterator[Problem]:
         limits = Limits(
             max_dedicated_nodes=pool.scale.max_dedicated_nodes,
             max_low_priority_nodes=pool.scale.max_spot_nodes,
-            min_dedicated_nodes=pool.scale.min_nodes,
+            min_dedicated_nodes=pool.min_dedicated_nodes,
             task_slots_per_node=pool.task_slots_per_node,
         )
         for finding in check(pool.scale.formula, limits=limits):

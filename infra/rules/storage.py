@@ -1,4 +1,4 @@
-"""Rules of blobs and how long they stay."""
+"""Rules of blobs and how long they stay, and of the registry of images."""
 
 from __future__ import annotations
 
@@ -22,11 +22,29 @@ def _blobs_cool_before_they_go(estate: Estate) -> Iterator[Problem]:
             )
 
 
+def _only_large_registries_are_private(estate: Estate) -> Iterator[Problem]:
+    """A registry without public access is one that can have private endpoints."""
+    registry = estate.config.registry
+    if not registry.public_network_access and not registry.can_be_private:
+        yield Problem(
+            "registry.public_network_access",
+            f"only a Premium registry can be closed and have private endpoints, and this is "
+            f"{registry.sku if registry.name else 'none'}; write sku: Premium and a name, or "
+            "leave access on",
+        )
+
+
 RULES = (
     Rule(
         code="STO001",
         severity="error",
         source="https://learn.microsoft.com/azure/storage/blobs/lifecycle-management-overview",
         judge=_blobs_cool_before_they_go,
+    ),
+    Rule(
+        code="STO002",
+        severity="error",
+        source="https://learn.microsoft.com/azure/container-registry/container-registry-private-link",
+        judge=_only_large_registries_are_private,
     ),
 )

@@ -55,6 +55,13 @@ EQUIPPED: dict[str, Any] = {
         }
     },
     "upgrade_policy": {"mode": "rolling", "max_batch_percent": 10},
+    "os_disk": {"size_gib": 128, "storage": "Premium_LRS"},
+    "trusted_launch": True,
+    "zones": "zonal",
+    "accelerated_networking": True,
+    "public_ip_ids": [
+        "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/publicIPAddresses/one"
+    ],
     "inbound": {
         "web": {
             "port": 8080,
@@ -76,7 +83,7 @@ EQUIPPED: dict[str, Any] = {
 def planned(**changed: Any) -> Estate:
     raw = {"pools": {"cfd": {**EQUIPPED, **changed}, "plain": {}}}
     found = plan_stack("dev", raw, root=PROJECT_ROOT)
-    assert {one.code for one in found.findings} <= {"EQU007"}
+    assert {one.code for one in found.findings} <= {"EQU007", "FSY006", "MAC002"}
     return found.deployable()
 
 
@@ -131,6 +138,11 @@ def test_the_service_has_all_that_the_config_has(run: ProgramRun, pool: Register
     }
     (disk,) = machine["dataDisks"]
     assert (disk["lun"], disk["diskSizeGB"], disk["caching"]) == (3, 256, "readonly")
+    assert machine["osDisk"]["diskSizeGB"] == 128
+    assert machine["securityProfile"]["uefiSettings"]["secureBootEnabled"] is True
+    assert machine["nodePlacementConfiguration"] == {"policy": "zonal"}
+    assert body["networkConfiguration"]["enableAcceleratedNetworking"] is True
+    assert body["networkConfiguration"]["publicIPAddressConfiguration"]["ipAddressIds"]
     assert machine["extensions"][0]["settings"] == {"protocol": "tcp", "port": 22}
     (account,) = body["userAccounts"]
     assert account["linuxUserConfiguration"] == {"uid": 1200, "gid": 1201}

@@ -18,7 +18,8 @@ from infra.pool_changes import EFFECTS, REPLACED_ON_CHANGES, Effect
 from infra.sources import PROJECT_ROOT
 
 POOL: dict[str, Any] = {"scale": {"mode": "fixed", "dedicated_nodes": 1}}
-NEW_POOL = [
+PUBLIC_IP = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/publicIPAddresses/one"
+NEW_POOL: list[dict[str, Any]] = [
     {"vm_size": "Standard_D8s_v5"},
     {"image": "almalinux-hpc-9"},
     {"image_version": "24.04.202512010"},
@@ -35,6 +36,11 @@ NEW_POOL = [
     {"user_accounts": {"cfd": {"password_secret": "cfd"}}},
     {"extensions": {"a": {"publisher": "p", "type": "t", "version": "1.0"}}},
     {"upgrade_policy": {"mode": "manual"}},
+    {"os_disk": {"size_gib": 256, "storage": "Premium_LRS"}},
+    {"trusted_launch": True},
+    {"zones": "zonal"},
+    {"accelerated_networking": True},
+    {"public_ip_ids": [PUBLIC_IP]},
     {
         "inbound": {
             "web": {
@@ -46,11 +52,13 @@ NEW_POOL = [
         }
     },
 ]
-SAME_POOL = [
+SAME_POOL: list[dict[str, Any]] = [
     {"scale": {"mode": "fixed", "dedicated_nodes": 2}},
     {"scale": {"max_dedicated_nodes": 3}},
     {"start_task": {"command_line": "/bin/true"}},
     {"metadata": {"team": "cfd"}},
+    {"start_task": {"command_line": "sh x", "files": [{"container": "programs"}]}},
+    {"scale": {"min_spot_nodes": 1, "max_spot_nodes": 2, "spot_share": 0.5, "max_step_up": 1}},
 ]
 
 
@@ -64,6 +72,7 @@ def name_of(pool: dict[str, Any], **args: Any) -> str:
         "account_name": "account",
         "subnet_id": "/subnets/pools",
         "data_account_name": "hpcdevdata",
+        "blob_endpoint": "https://hpcdevdata.blob.core.windows.net",
         "identity_id": "/identities/nodes",
         "registry_server": None,
         "public_addresses": True,

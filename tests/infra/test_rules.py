@@ -19,6 +19,7 @@ NETWORKS = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network"
 HUB = f"{NETWORKS}/virtualNetworks/hub"
 SUBNET = f"{HUB}/subnets/nodes"
 ENDPOINTS = f"{HUB}/subnets/endpoints"
+ADDRESS = f"{NETWORKS}/publicIPAddresses/one"
 ZONE = f"{NETWORKS}/privateDnsZones/privatelink.batch.azure.com"
 FIXED = {"mode": "fixed", "dedicated_nodes": 1}
 GEN1 = {"publisher": "p", "offer": "o", "sku": "8-gen1", "node_agent_sku_id": "batch.node.el 8"}
@@ -441,6 +442,53 @@ CASES = [
     ),
     Case("IMG005", {"protect": True}, {"protect": True, **pool(image_version="24.04.202512010")}),
     Case(
+        "MAC001",
+        pool(ephemeral_os_disk=True, os_disk={"size_gib": 128}),
+        pool(os_disk={"size_gib": 128}),
+    ),
+    Case(
+        "MAC002",
+        pool(trusted_launch=True, image="ubuntu-hpc-24.04"),
+        pool(trusted_launch=True),
+    ),
+    Case(
+        "MAC003",
+        pool(public_ip_ids=[ADDRESS], vm_size="Standard_X1", scale={"max_dedicated_nodes": 101}),
+        pool(public_ip_ids=[ADDRESS], vm_size="Standard_X1", scale={"max_dedicated_nodes": 100}),
+    ),
+    Case(
+        "MAC004",
+        {
+            "network": {"public_addresses": False, "nat_gateway": True},
+            **pool(public_ip_ids=[ADDRESS]),
+        },
+        pool(public_ip_ids=[ADDRESS]),
+    ),
+    Case(
+        "MAC005",
+        pool(upgrade_policy={"mode": "automatic"}, image_version="24.04.202512010"),
+        pool(upgrade_policy={"mode": "automatic"}),
+    ),
+    Case(
+        "MAC006",
+        start("/bin/true", files=[{"url": "https://a.example/x", "container": "programs"}]),
+        start("/bin/true", files=[{"url": "https://a.example/x", "path": "x"}]),
+    ),
+    Case(
+        "MAC006",
+        start("/bin/true", files=[{"url": "https://a.example/x"}]),
+        start("/bin/true", files=[{"container": "programs", "prefix": "tools/"}]),
+    ),
+    Case(
+        "MAC007",
+        pool(preset="gpu", image="ubuntu-24.04", start_task={"command_line": "sh drivers.sh"}),
+        pool(
+            preset="gpu",
+            image="ubuntu-24.04",
+            start_task={"command_line": "sh drivers.sh", "elevated": True},
+        ),
+    ),
+    Case(
         "MON001",
         {"monitoring": {"monthly_budget_amount": 150}},
         {"monitoring": {"monthly_budget_amount": 150, "alert_emails": ["ops@lab.example"]}},
@@ -614,6 +662,17 @@ CASES = [
         {"storage": {"cool_after_days": {"logs": 30}, "delete_after_days": {"logs": 30}}},
         {"storage": {"cool_after_days": {"logs": 30}, "delete_after_days": {"logs": 31}}},
     ),
+    Case(
+        "STO002",
+        {
+            "registry": {"name": "hpcLab", "public_network_access": False},
+            "network": {"private_endpoints": True},
+        },
+        {
+            "registry": {"name": "hpcLab", "public_network_access": False, "sku": "Premium"},
+            "network": {"private_endpoints": True},
+        },
+    ),
     Case("SIZ001", pool(vm_size="Standard_D4s_v9"), pool(vm_size="standard_d4s_V5")),
     Case(
         "SIZ002",
@@ -651,9 +710,9 @@ def test_the_config_that_cases_start_from_has_no_finding(root: Path) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: str(case.code))
 def test_a_rule_fires_on_what_breaks_it_and_not_beside_it(case: Case, root: Path) -> None:
-    assert codes(case.breaks, root) - COMPANIONS | {case.code} == {case.code}
-    assert case.code in codes(case.breaks, root)
-    assert codes(case.near, root) <= COMPANIONS - {case.code}
+    assert codes(case.breaks, root, case.stack) - COMPANIONS | {case.code} == {case.code}
+    assert case.code in codes(case.breaks, root, case.stack)
+    assert codes(case.near, root, case.stack) <= COMPANIONS - {case.code}
 
 
 def test_every_rule_has_a_case_and_every_case_a_rule() -> None:
@@ -674,11 +733,13 @@ def test_a_text_says_what_to_write_instead(case: Case, root: Path) -> None:
     finding = next(finding for finding in planned.findings if finding.code == case.code)
     assert len(finding.message) > 40 or case.code.startswith("FOR")
     assert finding.path.split(".")[0] in {
+        "applications",
         "authentication",
         "batch",
         "monitoring",
         "network",
         "pools",
+        "registry",
         "storage",
     }
 
