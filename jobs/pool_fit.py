@@ -116,6 +116,13 @@ def _several_nodes(
             "inter_node_communication for it in the stack's configuration",
             *stage.place("multi_instance"),
         )
+    if pool.task_slots_per_node != 1:
+        yield workload.finding(
+            f"the nodes of pool {name!r} have {pool.task_slots_per_node} task slots, and the "
+            "service runs multi-instance tasks on nodes that have one: set task_slots_per_node "
+            "to 1 for it in the stack's configuration",
+            *stage.place("multi_instance"),
+        )
     if stage.spec.resources.slots != 1:
         yield workload.finding(
             "a multi-instance task takes whole nodes: the service takes no slots for it",

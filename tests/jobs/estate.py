@@ -52,6 +52,7 @@ POOL: dict[str, Any] = {
         "userAssignedIdentities": [{"resourceId": IDENTITY}],
     },
 }
+MPI = {"id": "pool-mpi", "task_slots_per_node": 1, "inter_node_communication": True}
 
 
 def outputs(batch: str, blob: str) -> dict[str, Any]:
@@ -87,7 +88,7 @@ def outputs(batch: str, blob: str) -> dict[str, Any]:
         **{f"{name}_container": name for name in CONTAINERS},
         "log_analytics_workspace_id": "/w",
         "applications": {"tool": {"default_version": None}},
-        "pools": {"cpu": pool},
+        "pools": {"cpu": pool, "mpi": pool | MPI},
     }
 
 
@@ -107,7 +108,6 @@ async def main() -> None:
         runner=runner,
         packages=AutoStorageBlobs(of_nodes),
     )
-    server = Server(data=None, clock=SystemClock(SPEED), runner=runner)
     listener = socket.create_server(("127.0.0.1", 0), backlog=512)
     server.base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     azurite = await Azurite.start(data=None, accounts={})
@@ -125,6 +125,8 @@ async def main() -> None:
         for name in CONTAINERS:
             await backend.create_container("jobsdata", name)
         await backend.put_pool("jobs", "pool-cpu", POOL)
+        reaching = {"id": "pool-mpi", "taskSlotsPerNode": 1, "enableInterNodeCommunication": True}
+        await backend.put_pool("jobs", "pool-mpi", POOL | reaching)
         values = outputs(server.base_url, backend.blob_endpoint("jobsdata"))
         write_json(local.stack_outputs("local"), values)
         sys.stdout.write(json.dumps({"ready": True}) + "\n")

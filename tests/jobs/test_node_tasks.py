@@ -41,7 +41,10 @@ multi_instance: {nodes: 3, mpi: FLAVOUR, processes_per_node: 4, options: ["--ver
 def wired(values: Values) -> Stack:
     """A stack whose pool has nodes that reach each other."""
     members = values()
-    members["pools"]["cpu"] |= {"inter_node_communication": True}
+    members["pools"]["cpu"] |= {
+        "inter_node_communication": True,
+        "task_slots_per_node": 1,
+    }
     return parse_stack(members, where="test")
 
 
@@ -136,14 +139,15 @@ def test_what_a_pool_cannot_run_on_several_nodes_is_said(
     assert any("9 nodes and pool 'cpu' has 4 at most" in text for text in found)
     assert any("cannot reach each other" in text for text in found)
     assert any("takes whole nodes" in text for text in found)
+    assert any("have 4 task slots, and the service runs" in text for text in found)
 
 
 def test_a_pool_that_is_small_is_warned_of(workload: MakeWorkload, wired: Stack) -> None:
     checked = check(workload(HEAD + "command: x\ntasks: 100\n"), wired)
     (warning,) = checked.warnings
     assert warning == (
-        "the job: 100 tasks, and the pool's formula has 4 nodes at most, for 16 of them at a "
-        "time: 7 rounds"
+        "the job: 100 tasks, and the pool's formula has 4 nodes at most, for 4 of them at a "
+        "time: 25 rounds"
     )
 
 

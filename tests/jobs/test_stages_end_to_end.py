@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -163,3 +165,56 @@ def test_a_generator_and_draws_make_tasks(directory: Directory) -> None:
     logs = results_of(directory) / "logs"
     lines = sorted(path.read_text().strip() for path in logs.glob("*/stdout.txt"))
     assert lines == ["0 0 3", "1 1 3", "2 4 3"]
+
+
+RING = """\
+#include <mpi.h>
+#include <stdio.h>
+int main(int argc, char **argv) {
+  int rank, size, sum = 0;
+  char line[64] = "";
+  MPI_Init(&argc, &argv);
+  MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  MPI_Comm_size(MPI_COMM_WORLD, &size);
+  FILE *in = fopen("shared.txt", "r");
+  int mine = 0;
+  if (in) { if (fgets(line, sizeof line, in)) sscanf(line, "%d", &mine); fclose(in); }
+  mine *= rank;
+  MPI_Reduce(&mine, &sum, 1, MPI_INT, MPI_SUM, 0, MPI_COMM_WORLD);
+  if (rank == 0) { FILE *out = fopen("sum.txt", "w"); fprintf(out, "%d of %d\\n", sum, size); fclose(out); }
+  MPI_Finalize();
+  return 0;
+}
+"""  # noqa: E501 - C
+COMPILER = Path(sys.executable).parent / "mpicc"
+
+
+@pytest.mark.skipif(
+    not COMPILER.exists() or shutil.which("cc") is None, reason="needs MPICH and a C compiler"
+)
+def test_a_real_mpi_program_runs_on_two_nodes(directory: Directory) -> None:
+    binaries = COMPILER.parent
+    directory.write(
+        f"""\
+        name: ring
+        pool: mpi
+        program:
+          build:
+            command: [{COMPILER}, ring.c, -o, build/ring]
+            sources: [ring.c]
+            output: build/ring
+        inputs: [shared.txt]
+        environment: {{PATH: "{binaries}:/usr/bin:/bin"}}
+        command: ./ring
+        outputs: [sum.txt]
+        multi_instance:
+          nodes: 2
+          mpi: mpich
+          processes_per_node: 2
+          coordination: test -f shared.txt
+        check: [sh, -c, 'test "$(cat outputs/*/sum.txt)" = "42 of 4"']
+        """,
+        ring_DOT_c=RING,
+        shared_DOT_txt="7\n",
+    )
+    directory.jobs("job.yaml", module="jobs.run")
