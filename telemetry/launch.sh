@@ -1,6 +1,12 @@
 # Starts the collector beside what the node is for, then becomes the pool's own start task.
 # Nothing in here may fail the node: what goes wrong is said and left.
 hpc_telemetry() {
+    case $AZ_BATCH_ACCOUNT_URL in
+        *//127.0.0.1* | *//localhost*)
+            echo "telemetry: a node of the emulator has no Azure to report to" >&2
+            return
+            ;;
+    esac
     python=$(command -v python3) || { echo "telemetry: there is no python3" >&2; return; }
     if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 9))'; then
         echo "telemetry: $python is older than 3.9" >&2

@@ -41,7 +41,8 @@ def _collectors(azure: Azure) -> Iterator[psutil.Process]:
 
 
 def start(azure: Azure, command: str | None, **more: str) -> subprocess.CompletedProcess[str]:
-    own = {**variables(azure), **environment(command, interval_s=60), **more}
+    url = {"AZ_BATCH_ACCOUNT_URL": "https://hpc.eastus.batch.azure.com"}
+    own = {**variables(azure), **url, **environment(command, interval_s=60), **more}
     return subprocess.run(
         shlex.split(COMMAND_LINE),
         env={**own, "HPC_TELEMETRY_INTERVAL_S": "0.05"},
@@ -94,6 +95,16 @@ def test_a_pool_without_a_command_has_a_collector_alone(azure: Azure, unprivileg
     azure.arrived.clear()
     assert azure.arrived.wait(30)
     assert azure.rows
+
+
+def test_a_node_of_the_emulator_leaves_nothing_behind(
+    azure: Azure, collectors: list[psutil.Process], unprivileged: str
+) -> None:
+    url = "https://127.0.0.1:10300/"
+    done = start(azure, "/bin/echo ran", PATH=unprivileged, AZ_BATCH_ACCOUNT_URL=url)
+    assert (done.returncode, done.stdout) == (0, "ran\n")
+    assert "emulator" in done.stderr
+    assert list(collectors) == []
 
 
 def test_a_node_without_python_runs_its_command(azure: Azure, tmp_path: Path) -> None:
