@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from emulator.clock import from_datetime, seconds, to_datetime
-from emulator.engine import jobs, nodes, pools, tasks
+from emulator.engine import gangs, jobs, nodes, pools, schedules, tasks
 from emulator.engine.core import ScalingResult
 from emulator.engine.effects import AddNode, Cancel, Launch, RemoveNode
 from emulator.engine.engine import Engine
 from emulator.engine.records import Row
 from emulator.engine.refusal import Refused
 from emulator.engine.settings import Settings
-from emulator.engine.world import SCHEDULABLE, Attempt, Job, Node, Pool, Task
+from emulator.engine.world import SCHEDULABLE, Attempt, Job, Node, Pool, Task, Timing
 from emulator.nodes.interface import FailureInfo, TaskOutcome
 from emulator.service import bodies
 
@@ -56,6 +56,8 @@ class Scheduler(RuleBasedStateMachine):
         self.stored: dict[tuple[str, str, str], Row] = {}
         self.finished: Counter[str] = Counter()
         self.number = 0
+        self.done: dict[Job, set[str]] = {}
+        self.reactivated: set[str] = set()
         self.engine.restore(self.now, ())
 
     # The driver's part
@@ -126,13 +128,17 @@ class Scheduler(RuleBasedStateMachine):
         sizes=st.tuples(st.integers(0, 3), st.integers(0, 2)),
         fill=st.sampled_from(["spread", "pack"]),
         start=st.booleans(),
+        linked=st.booleans(),
     )
-    def add_pool(self, slots: int, sizes: tuple[int, int], fill: str, start: bool) -> None:
+    def add_pool(
+        self, slots: int, sizes: tuple[int, int], fill: str, start: bool, linked: bool
+    ) -> None:
         wire: dict[str, Any] = {
             "id": self.any_of(["a", "b"], len(self.all_pools())),
             "vmSize": "x",
             "virtualMachineConfiguration": MACHINE,
-            "taskSlotsPerNode": slots,
+            "taskSlotsPerNode": 1 if linked else slots,
+            "enableInterNodeCommunication": linked,
             "taskSchedulingPolicy": {"nodeFillType": fill},
         }
         if start:
@@ -149,14 +155,25 @@ class Scheduler(RuleBasedStateMachine):
         preparation=st.booleans(),
         action=st.sampled_from(["noaction", "performexitoptionsjobaction"]),
         end=st.sampled_from(["noaction", "terminatejob"]),
+        gives_way=st.booleans(),
+        manager=st.sampled_from([None, None, True, False]),
     )
     def add_job(
-        self, pool: str, priority: int, most: int, preparation: bool, action: str, end: str
+        self,
+        pool: str,
+        priority: int,
+        most: int,
+        preparation: bool,
+        action: str,
+        end: str,
+        gives_way: bool,
+        manager: bool | None,
     ) -> None:
         self.number += 1
         wire: dict[str, Any] = {
             "id": f"j{self.number}",
             "poolInfo": {"poolId": pool},
+            "allowTaskPreemption": gives_way,
             "priority": priority,
             "maxParallelTasks": most,
             "usesTaskDependencies": True,
@@ -166,8 +183,70 @@ class Scheduler(RuleBasedStateMachine):
         if preparation:
             wire["jobPreparationTask"] = {"commandLine": "prepare"}
             wire["jobReleaseTask"] = {"commandLine": "release"}
+        if manager is not None:
+            wire["jobManagerTask"] = {
+                "id": "manager",
+                "commandLine": "manage",
+                "runExclusive": manager,
+                "killJobOnCompletion": manager,
+            }
         body = bodies.job(wire, "")
         self.run(jobs.add, body.pop("id"), body, wall_clock=seconds(10**9))
+
+    @precondition(lambda self: len(self.engine.world.schedules) < 2 and len(self.all_jobs()) < 5)
+    @rule(
+        pool=st.sampled_from(["a", "b"]),
+        interval=st.sampled_from([None, 60, 900]),
+        window=st.sampled_from([None, 60]),
+        after=st.sampled_from([None, 1800]),
+    )
+    def add_schedule(
+        self, pool: str, interval: int | None, window: int | None, after: int | None
+    ) -> None:
+        self.number += 1
+        spec = {"poolInfo": {"poolId": pool}, "onAllTasksComplete": "terminatejob"}
+        spec["jobManagerTask"] = {"id": "manager", "commandLine": "manage"}
+        body = bodies.schedule({"id": f"s{self.number}", "jobSpecification": spec}, "")
+        timing = Timing(
+            interval=None if interval is None else seconds(interval),
+            window=None if window is None else seconds(window),
+            after=None if after is None else self.now + seconds(after),
+        )
+        self.run(
+            schedules.add,
+            body.pop("id"),
+            body,
+            timing=timing,
+            wall_clock=seconds(10**9),
+            retention=seconds(3600),
+        )
+
+    @rule(
+        pick=st.integers(0),
+        what=st.sampled_from(
+            [schedules.disable, schedules.enable, schedules.terminate, schedules.delete]
+        ),
+    )
+    def act_on_schedule(self, pick: int, what: Any) -> None:
+        if schedule := self.any_of(self.engine.world.schedules.values(), pick):
+            self.run(what, schedule)
+
+    @rule(pick=st.integers(0), instances=st.integers(1, 3), retries=st.integers(0, 1))
+    def add_gang(self, pick: int, instances: int, retries: int) -> None:
+        job = self.any_of(self.all_jobs(), pick)
+        if job is None:
+            return
+        self.number += 1
+        wire = {
+            "id": str(self.number),
+            "commandLine": "run",
+            "multiInstanceSettings": {
+                "numberOfInstances": instances,
+                "coordinationCommandLine": "coordinate",
+            },
+            "constraints": {"maxTaskRetryCount": retries},
+        }
+        self.run(tasks.add, job, bodies.task(wire, ""), seconds(3600))
 
     @rule(
         pick=st.integers(0),
@@ -213,6 +292,8 @@ class Scheduler(RuleBasedStateMachine):
     )
     def act_on_task(self, pick: int, what: Any) -> None:
         if task := self.any_of(self.all_tasks(), pick):
+            if what is tasks.reactivate:
+                self.reactivated.add(task.key)
             self.run(what, task)
 
     @rule(
@@ -276,8 +357,18 @@ class Scheduler(RuleBasedStateMachine):
     @rule(pick=st.integers(0), code=st.sampled_from([0, 0, 0, 1]))
     def end_one(self, pick: int, code: int) -> None:
         attempt_id = self.any_of(self.running, pick)
-        if attempt_id is not None:
+        if attempt_id is None:
+            return
+        # A coordination that has returned only ends when it is called off, or fails.
+        coordination = self.running[attempt_id].kind == "coordination"
+        if coordination and not code and attempt_id not in self.cancelled:
+            self.coordinate(attempt_id)
+        else:
             self.end(attempt_id, code)
+
+    def coordinate(self, attempt_id: int) -> None:
+        self.engine.attempt_started(self.now, attempt_id, self.now)
+        self.obey()
 
     @rule()
     def restart(self) -> None:
@@ -303,6 +394,38 @@ class Scheduler(RuleBasedStateMachine):
             if attempt.kind == "task" and attempt.job and attempt.intent != "delete"
         )
         assert all(times == 1 for times in on.values()), on
+
+    @invariant()
+    def a_multi_instance_task_is_on_all_of_its_nodes_or_on_none(self) -> None:
+        for task in self.all_tasks():
+            gang = task.gang
+            assert (gang is not None) is bool(task.instances and task.attempt)
+            if gang is None or gang.intent or gang.outcome:
+                continue
+            assert sorted(gang.instances) == list(range(task.instances))
+            held = [attempt.node for attempt in gang.instances.values()]
+            assert len(set(held)) == task.instances
+            assert all(attempt.id in attempt.node.attempts for attempt in gang.instances.values())
+            if gang.application is not None:
+                assert gang.application.node is gang.instances[0].node
+                assert len(gang.coordinated) == task.instances
+
+    @invariant()
+    def a_schedule_has_one_unfinished_job_at_most(self) -> None:
+        for schedule in self.engine.world.schedules.values():
+            of_it = [job for job in self.all_jobs() if job.schedule == schedule.key]
+            going = [job for job in of_it if job.state not in {"completed", "deleting"}]
+            assert len(going) <= 1
+            assert schedule.state != "completed" or not going
+
+    @invariant()
+    def completed_counts_never_fall_but_by_a_client(self) -> None:
+        for job in self.all_jobs():
+            done = {key for key, task in job.tasks.items() if task.state == "completed"}
+            before = self.done.get(job, set())
+            assert before & job.tasks.keys() <= done | self.reactivated
+            self.done[job] = done
+        self.reactivated.clear()
 
     @invariant()
     def slots_are_never_exceeded_and_never_leak(self) -> None:
@@ -362,6 +485,7 @@ class Scheduler(RuleBasedStateMachine):
                 "node": len(self.all_nodes()),
                 "job": len(self.all_jobs()),
                 "task": len(self.all_tasks()),
+                "schedule": len(self.engine.world.schedules),
             }
         )
 
@@ -370,10 +494,10 @@ class Scheduler(RuleBasedStateMachine):
         for job in self.all_jobs():
             if job.state in {"disabled", "disabling"}:
                 self.run(jobs.enable, job)
+        for schedule in list(self.engine.world.schedules.values()):
+            self.run(schedules.terminate, schedule)
         for turn in range(60):
-            for attempt_id in list(self.running):
-                if attempt_id in self.running:
-                    self.end(attempt_id, 0)
+            self.end_all()
             self.provide(mend=turn in {20, 35, 45})
             self.pass_time(900.0)
         assert not self.running
@@ -383,17 +507,32 @@ class Scheduler(RuleBasedStateMachine):
             for task in job.tasks.values():
                 assert task.state == "completed" or self.may_wait(task), vars_of(task)
 
+    def end_all(self) -> None:
+        """Everything that runs returns, until nothing does."""
+        while self.running:
+            for attempt_id, attempt in list(self.running.items()):
+                if attempt_id not in self.running:
+                    continue
+                gang = attempt.task.gang if attempt.task else None
+                waits = gang is not None and attempt.instance in gang.coordinated
+                if attempt.kind != "coordination" or attempt_id in self.cancelled:
+                    self.end(attempt_id, 0)
+                elif not waits:
+                    self.coordinate(attempt_id)
+
     def provide(self, *, mend: bool) -> None:
         for node in self.all_nodes() if mend else ():
             self.mend(node)
         for pool in self.all_pools():
-            if pool.allocation == "steady" and not pool.current[True]:
-                self.run(pools.resize, pool, (1, 0), "requeue", 0)
+            if pool.allocation == "steady" and pool.target_dedicated < 3:
+                self.run(pools.resize, pool, (3, 0), "requeue", 0)
 
     def may_wait(self, task: Task) -> bool:
         pool = self.engine.world.pools.get(task.job.pool_key)
         runs = task.job.state == "active" and not task.unmet
-        return not runs or pool is None or task.slots > pool.slots
+        if not runs or pool is None or task.slots > pool.slots:
+            return True
+        return bool(task.instances) and not gangs.possible(pool)
 
     def mend(self, node: Node) -> None:
         failed = any(

@@ -46,6 +46,7 @@ async def client(url: str) -> Client:
 async def refused(client: Client, code: str, *call: Any) -> None:
     with pytest.raises(HttpResponseError) as error:
         await client.do(*call)
+    assert error.value.error is not None
     assert error.value.error.code == code
 
 
