@@ -39,6 +39,7 @@ from infra.errors import InfraError
 from infra.estate import Estate
 from infra.existing_network import name_of
 from infra.file_systems import BLOB_ZONE, TYPES
+from infra.hooks import Hooks
 from infra.inbound import inbound_ports
 from infra.names import PREFIX, account_name, resource_group_name
 from infra.outbound import mount_ports, mounting_pools
@@ -88,12 +89,16 @@ class Platform(pulumi.ComponentResource):
     def __init__(
         self, name: str, estate: Estate, opts: pulumi.ResourceOptions | None = None
     ) -> None:
+        hooks = Hooks(estate.config.authentication)
         super().__init__(
             "hpc:index:Platform",
             name,
             {},
             pulumi.ResourceOptions.merge(
-                pulumi.ResourceOptions(transformations=[tagging(_tags(estate))]), opts
+                pulumi.ResourceOptions(
+                    transformations=[hooks.transformation, tagging(_tags(estate))]
+                ),
+                opts,
             ),
         )
         self._name = name
@@ -133,6 +138,7 @@ class Platform(pulumi.ComponentResource):
             ),
             vault=vault,
         )
+        hooks.ask(account=account.account_name, endpoint=account.endpoint)
         applications = self._applications(account)
         links = self._private_link(network, data, account, file_systems, vault, registry)
         watching = self._watch(group, account, nodes, data=data, packages=packages)

@@ -10,8 +10,8 @@ name is a new pool, and everything else is an update.
 A secret (a password, a storage key) goes into the digest through scrypt, so that a new
 value makes a new pool and the name gives nobody a cheap way to try guesses.
 
-What it deliberately does not do: wait for jobs. Jobs bound to the old pool end with it;
-`python -m infra changes` tells beforehand which pools a deployment replaces.
+What it deliberately does not do: wait for jobs. A pool with unfinished tasks is kept by a
+hook (`infra.hooks`), and `python -m infra changes` tells beforehand which pools go.
 """
 
 from __future__ import annotations
@@ -41,9 +41,6 @@ from pulumi_azure_native.batch import (
     TaskSchedulingPolicyArgsDict,
     VirtualMachineConfigurationArgsDict,
 )
-from pulumi_azure_native.batch import (
-    Pool as AzurePool,
-)
 
 from infra.components.file_systems import MountedFileSystem
 from infra.components.place import Place
@@ -55,6 +52,7 @@ from infra.components.pool_equipment import (
     pool_arguments,
     security_profile,
 )
+from infra.components.readback import Pool as AzurePool
 from infra.components.start_task import TelemetryTarget, start_task
 from infra.equipment import SECRETS_NAMESPACE
 from infra.pool_changes import REPLACED_ON_CHANGES
