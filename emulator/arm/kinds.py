@@ -95,6 +95,10 @@ class Effect:
     async def delete(self, context: Context) -> None:
         """Removes it."""
 
+    async def delete_with_parent(self, context: Context) -> None:
+        """Removes it because what it is in is removed, which may be where it alone is not."""
+        await self.delete(context)
+
 
 Outputs = Callable[[Context], Mapping[str, Any]]
 Rule = Callable[[Context], None]

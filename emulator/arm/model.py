@@ -316,7 +316,10 @@ class ResourceManager:
                     context = self._context(
                         one_kind, one.id, one.inputs, one.created, one.modified
                     )
-                    await one_kind.effect.delete(context)
+                    remove = one_kind.effect.delete
+                    if one is not document:
+                        remove = one_kind.effect.delete_with_parent
+                    await remove(context)
             except BackendError as error:
                 raise ArmError(400, error.code, error.message) from error
             self._store.delete(resource_id, with_content=not kind.is_settings)

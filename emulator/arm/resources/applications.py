@@ -59,6 +59,9 @@ class Application(Effect):
             with _refusals():
                 found.delete(context.name)
 
+    async def delete_with_parent(self, context: Context) -> None:
+        """Goes with the account, its packages too, and needs nothing done."""
+
 
 class Package(Effect):
     """`Microsoft.Batch/batchAccounts/applications/versions`."""
@@ -99,6 +102,9 @@ class Package(Effect):
         if found is not None:
             with _refusals():
                 await found.delete_package(context.inputs["applicationName"], context.name)
+
+    async def delete_with_parent(self, context: Context) -> None:
+        """Goes with its account."""
 
 
 def _catalogue(context: Context) -> Catalogue:
