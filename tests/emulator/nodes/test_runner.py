@@ -66,7 +66,8 @@ def text(runner: ProcessRunner, name: str = "stdout.txt") -> str:
 
 
 def files_under(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file()]
+    """Files in a folder, but for the node's own log."""
+    return [p for p in folder.rglob("*") if p.is_file() and p.name != "agent.log"]
 
 
 def code(outcome: TaskOutcome) -> str | None:
