@@ -81,7 +81,7 @@ def test_all_errors_appear_together_each_with_its_line(tmp_path: Path) -> None:
         ("pool: cpu\ncommand: a\n", "1: name: is missing"),
         (HELLO + "script: x\n", "1: needs exactly one of command, script, and has command and script"),
         ("name: a\npool: b\n", "1: needs exactly one of command, script, and has none"),
-        (HELLO + "program: {}\n", "5: program: has neither files nor build: leave `program` out instead"),
+        (HELLO + "program: {}\n", "5: program: has neither files, build nor application: leave `program` out instead"),
         (HELLO.replace("3", "0"), "4: tasks: should be greater than or equal to 1"),
         (
             HELLO.replace("3", "{repeat: 2, csv: x}"),

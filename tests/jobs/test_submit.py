@@ -78,6 +78,96 @@ def test_answers_that_are_lost_after_the_work_leave_each_task_once(
     assert metadata_of(batch.jobs["job"])[META_SUBMISSION] == "complete"
 
 
+STAGES = """\
+name: n
+pool: cpu
+stages:
+  part: {command: "echo {index}", tasks: 330}
+  sum: {command: "COMMAND", after: part}
+"""
+
+
+@pytest.fixture
+def make_stages(workload: Callable[..., LoadedWorkload], stack: Stack) -> MakePlan:
+    def make(command: str = "add", **on_failure: str) -> JobPlan:
+        text = STAGES.replace("COMMAND", command)
+        text += "".join(f"on_failure: {word}\n" for word in on_failure.values())
+        return plan(check(workload(text), stack), {}, job_id="job")
+
+    return make
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_stages_are_sent_in_order_and_each_task_once(
+    make_stages: MakePlan, service: BatchService, batch: Any, fault: Any, seed: int
+) -> None:
+    """What a task waits for is in when it is added, whatever the connection does."""
+    draw = random.Random(seed)  # noqa: S311 - faults, not secrets
+    kinds = [
+        fault(drop=True, after_work=True),
+        fault(status=503),
+        fault(cut=True, after_work=True),
+    ]
+    batch.fault = lambda _method, path, _number: (
+        draw.choice([*kinds, None, None, None]) if "collection" in path else None
+    )
+    done = submit(make_stages(), service)
+    assert done.added + done.present == 331
+    assert set(batch.added.values()) == {1}
+    assert list(batch.tasks["job"])[-1] == "110000000"
+
+
+def test_a_submission_of_stages_that_was_cut_short_is_resumed(
+    make_stages: MakePlan, service: BatchService, batch: Any, fault: Any
+) -> None:
+    sent: list[int] = []
+
+    def die(_method: str, path: str, _number: int) -> Any:
+        sent.append("collection" in path)
+        return fault(status=503) if sum(sent) > 2 else None
+
+    batch.fault = die
+    with pytest.raises(UnavailableError):
+        submit(make_stages(), service)
+    there = len(batch.tasks["job"])
+    assert 0 < there < 331
+    batch.fault = lambda *_: None
+    done = submit(make_stages(), service, resume=True)
+    assert (done.present, done.added) == (there, 331 - there)
+    assert set(batch.added.values()) == {1}
+
+
+def test_a_number_that_is_taken_by_another_task_is_found_out(
+    make_stages: MakePlan, service: BatchService, batch: Any
+) -> None:
+    """Ids of stages are numbers: what a task does is compared by its display name."""
+    submit(make_stages(), service)
+    job = batch.jobs["job"]
+    for item in job["metadata"]:
+        if item["name"] == META_SUBMISSION:
+            item["value"] = "unfinished"
+    batch.tasks["job"]["100000007"]["displayName"] = "part/7 somebody else's"
+    with pytest.raises(ServiceError, match="100000007 exists in the job and differs"):
+        submit(make_stages(), service, resume=True)
+
+
+def test_a_job_that_a_failed_task_has_ended_takes_no_more(
+    make_stages: MakePlan, service: BatchService, batch: Any, fault: Any
+) -> None:
+    def ended(_method: str, path: str, number: int) -> Any:
+        if "collection" not in path or number < 3:
+            return None
+        batch.jobs["job"]["state"] = "completed"
+        batch.jobs["job"]["executionInfo"] = {"terminateReason": "TaskFailed"}
+        return fault(status=409, code="JobCompleted")
+
+    batch.fault = ended
+    done = submit(make_stages(on_failure="stop"), service)
+    assert done.stopped
+    assert 0 < done.added < 331
+    assert "job" in batch.jobs, "what ran so far is kept"
+
+
 def test_a_submission_that_was_cut_short_is_resumed(
     make_plan: MakePlan, service: BatchService, batch: Any, fault: Any
 ) -> None:
