@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from jobs.answer import answer, answer_steps
+from jobs.binding import check_binding
 from jobs.build import build_programs
 from jobs.canary import try_first
 from jobs.checking import Checked, check
@@ -41,6 +42,7 @@ from jobs.loading import LoadedWorkload, load_workload
 from jobs.meter import Meter
 from jobs.plan import JobPlan, plan
 from jobs.program_package import require_published
+from jobs.reasons import differing, keep_parts
 from jobs.report import Report
 from jobs.report_text import failure_lines, report_table, stage_table
 from jobs.reporting import report_on, write_report
@@ -109,6 +111,7 @@ def run_workload(options: RunOptions, terminal: Terminal) -> int:
         _require_price(checked, options.finishing)
         session = Session(stack=checked.stack)
         session.check_pool(checked.pool)
+        check_binding(checked, session.service)
         require_published(checked.packages, checked.stack, session.service)
         job = prepare(checked, session, options, terminal)
     tree = options.again or tree_of(job.job_id, options.out)
@@ -175,9 +178,13 @@ def require_same(job: JobPlan, tree: ResultTree) -> None:
     """
     manifest = tree.read_manifest()
     if not manifest.attempts and manifest.plan != job.digest:
+        changes = differing(tree, job.parts)
+        what = ", ".join(changes) if changes else (
+            "the file, one that it names or the stack has changed since"
+        )  # fmt: skip
         raise InputError(
-            f"job {manifest.job_id} was made from another workload: the file, one that it names "
-            "or the stack has changed since, and its tasks would not be the same. Submit it "
+            f"job {manifest.job_id} was made from another workload: {what}, and its tasks would "
+            "not be the same. Submit it "
             f"anew: python -m jobs.run {shlex.quote(manifest.workload)}"
         )
 
@@ -211,7 +218,8 @@ def prepare(
         only=options.only,
         ran=() if options.again is None else ran_before(options.again, options.job_id),
     )
-    staged = stage_files(checked, contents, session)
+    with counting(terminal, "staged") as progress:
+        staged = stage_files(checked, contents, session, progress=progress)
     if staged.files:
         terminal.note(
             f"staged: {counted(staged.files, 'file')}, {staged.sent} sent "
@@ -227,14 +235,17 @@ def stage_files(
     *,
     programs: bool = True,
     inputs: bool = True,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Staged:
-    """Sends programs, inputs or both to their containers."""
+    """Sends programs, inputs or both to their containers; `progress` gets files and bytes."""
     stack = checked.stack
     staged = Staged(files=0, sent=0, bytes_sent=0)
     if programs and checked.program:
-        staged += stage(checked.program, contents, session.container(stack.programs_container))
+        container = session.container(stack.programs_container)
+        staged += stage(checked.program, contents, container, progress=progress)
     if inputs and checked.input_files:
-        staged += stage(checked.input_files, contents, session.container(stack.inputs_container))
+        container = session.container(stack.inputs_container)
+        staged += stage(checked.input_files, contents, container, progress=progress)
     return staged
 
 
@@ -264,6 +275,7 @@ def _note_submission(job: JobPlan, tree: ResultTree, options: RunOptions) -> Man
     target = options.target
     created = datetime.now(UTC).isoformat(timespec="seconds")
     if job.only is None:
+        keep_parts(tree, job)
         tree.write_manifest(
             Manifest(
                 job_id=job.job_id,

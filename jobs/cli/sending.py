@@ -41,6 +41,7 @@ from jobs.results import DEFAULT_ROOT, tree_of
 from jobs.session import Session, Target, content_cache
 from jobs.stage import contents_of
 from jobs.terminal import counted, size_text
+from jobs.transfer import counting
 from jobs.workflow import RunOptions, checked_workload, run_workload, stage_files
 
 
@@ -231,13 +232,15 @@ def stage(
                 build_programs(checked.workload, cache)
             contents = contents_of(checked, cache)
         both = programs == inputs
-        staged = stage_files(
-            checked,
-            contents,
-            Session(stack=checked.stack),
-            programs=programs or both,
-            inputs=inputs or both,
-        )
+        with counting(terminal, "staged") as progress:
+            staged = stage_files(
+                checked,
+                contents,
+                Session(stack=checked.stack),
+                programs=programs or both,
+                inputs=inputs or both,
+                progress=progress,
+            )
         terminal.result(
             {
                 "version": 1,
