@@ -1,0 +1,85 @@
+"""kill -9 of the submitter at random moments, then `resume`: each task exactly once.
+
+`JOBS_KILLS` says how many submitters are killed (3 by default), `JOBS_KILL_SEED` when.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+Directory = Any  # the fixture of command_line.py, which importlib mode cannot name
+TASKS = 300
+
+pytestmark = pytest.mark.slow
+
+
+def killed(directory: Directory, after_s: float, *arguments: str) -> bool:
+    """Whether a command was killed before it ended."""
+    process: subprocess.Popen[str] = directory.start(*arguments)
+    with process:
+        try:
+            process.communicate(timeout=after_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            return True
+    assert process.returncode == 0
+    return False
+
+
+def write(directory: Directory, name: str) -> None:
+    log = directory.path / name
+    log.write_text("")
+    command = json.dumps(["sh", "-c", 'echo {index} >> "$0"', str(log)])
+    directory.write(
+        f"name: {name}\npool: cpu\ninputs: [input]\ntasks: {TASKS}\ncommand: {command}\n",
+        input=name,
+    )
+
+
+def check_each_ran_once(directory: Directory, name: str) -> None:
+    """Finishes the job, and demands what it was to do."""
+    report = directory.json("resume")["report"]
+    assert (report["succeeded"], report["tasks"]) == (TASKS, TASKS)
+    runs = Counter((directory.path / name).read_text().split())
+    assert runs == Counter(str(index) for index in range(TASKS))
+
+
+def test_however_often_it_is_killed_each_task_runs_once(
+    directory: Directory, record_property: Callable[[str, object], None]
+) -> None:
+    seed = int(os.environ.get("JOBS_KILL_SEED", str(random.SystemRandom().randrange(10**6))))
+    record_property("seed", seed)
+    moments = random.Random(seed)  # noqa: S311 - moments, no secrets
+    write(directory, "whole")
+    began = time.monotonic()
+    directory.jobs("submit", "job.yaml")
+    lasts_s = time.monotonic() - began
+    check_each_ran_once(directory, "whole")
+
+    kills = jobs = 0
+    while kills < int(os.environ.get("JOBS_KILLS", "3")):
+        jobs += 1
+        write(directory, f"kill{jobs}")
+        before = set(directory.path.glob("results/*/job.json"))
+        command = ["submit", "job.yaml"]
+        while killed(directory, moments.uniform(0.2, 1.1) * lasts_s, *command):
+            kills += 1
+            # What a person would do: the tree of results is there from before the first
+            # request on, and with it there is something to resume.
+            if set(directory.path.glob("results/*/job.json")) != before:
+                command = ["resume"]
+                if moments.random() < 0.7:
+                    break  # the others are killed once more
+        check_each_ran_once(directory, f"kill{jobs}")
+    trees = list(directory.path.glob("results/*/job.json"))
+    assert len(trees) == jobs + 1
