@@ -27,7 +27,7 @@ CASES = (
 
 
 def rows_of(
-    make: MakeWorkload, tasks: str, list_blobs: ListBlobs | None = None, **files: str
+    make: MakeWorkload, tasks: str, list_blobs: ListBlobs | None, **files: str
 ) -> Rows:
     loaded = make(HEAD + "tasks: " + tasks, **files)
     return expand(loaded, stages_of(loaded)[0], list_blobs)
@@ -35,7 +35,7 @@ def rows_of(
 
 def message_of(make: MakeWorkload, tasks: str, **files: str) -> str:
     with pytest.raises(WorkloadError) as caught:
-        rows_of(make, tasks, **files)
+        rows_of(make, tasks, None, **files)
     return str(caught.value)
 
 
@@ -115,7 +115,7 @@ def test_distributions_that_are_none_are_refused(
 
 def test_json_lines_are_rows(workload: MakeWorkload) -> None:
     text = '{"a": 1, "b": "x"}\n\n{"b": "y", "a": 2.5}\n'
-    made = rows_of(workload, "{jsonl: t.jsonl}", t_DOT_jsonl=text)
+    made = rows_of(workload, "{jsonl: t.jsonl}", None, t_DOT_jsonl=text)
     assert (made.names, made.count) == (("a", "b"), 2)
     assert list(made.each()) == [(1, "x"), (2.5, "y")]
 
@@ -138,7 +138,7 @@ def test_json_lines_that_are_none_are_told(
 
 
 def test_a_generator_gets_the_variables_that_it_names(workload: MakeWorkload) -> None:
-    made = rows_of(workload, '{generator: "c:cases"}', c_DOT_py=CASES)
+    made = rows_of(workload, '{generator: "c:cases"}', None, c_DOT_py=CASES)
     assert (made.names, made.count) == (("i", "s"), 3)
     assert list(made.each()) == [(0, ""), (1, "v"), (2, "vv")]
     assert list(made.each()) == list(made.each())
@@ -172,7 +172,7 @@ def test_a_generator_that_gives_other_tasks_the_next_time_is_found_out(
     text = (
         "import itertools\nturn = itertools.count()\ndef cases():\n    yield {'a': next(turn)}\n"
     )
-    made = rows_of(workload, '{generator: "c:cases"}', c_DOT_py=text)
+    made = rows_of(workload, '{generator: "c:cases"}', None, c_DOT_py=text)
     with pytest.raises(ValueError, match="gave other tasks than when they were counted"):
         list(made.each())
 
