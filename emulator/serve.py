@@ -40,6 +40,7 @@ from emulator.identity import Issuer, machine_environment
 from emulator.local import LocalDirectory, RunningEmulator, read_json
 from emulator.nodes.blobs import LocalStorage
 from emulator.nodes.runner import ProcessRunner
+from emulator.page import PATH as PAGE
 from emulator.server import Server
 
 _logger = logging.getLogger(__name__)
@@ -311,7 +312,8 @@ async def _serve(options: Options, local: LocalDirectory) -> None:
         local.write_running(running)
         stack.callback(local.run_file.unlink, missing_ok=True)
         data = str(options.data) if options.data else None
-        sys.stdout.write(json.dumps({**asdict(running), "data": data}) + "\n")
+        page = f"{server.base_url}{PAGE}"
+        sys.stdout.write(json.dumps({**asdict(running), "data": data, "page": page}) + "\n")
         sys.stdout.flush()
         parts = [http]
         if azurite is not None:

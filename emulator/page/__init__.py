@@ -8,6 +8,6 @@ It looks like the rest of `/_emulator/`: without authentication, on loopback onl
 not for other web sites (`emulator.loopback`).
 """
 
-from emulator.page.routes import Page
+from emulator.page.routes import PATH, Page
 
-__all__ = ["Page"]
+__all__ = ["PATH", "Page"]

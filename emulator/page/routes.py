@@ -32,6 +32,7 @@ from emulator.service.call import Host
 from emulator.service.errors import CATALOGUE
 from emulator.service.files import task_file
 
+PATH = "/_emulator/"
 OUTPUT_BYTES = 65_536
 """Of a task's output that one answer holds."""
 
@@ -70,7 +71,7 @@ class Page:
         """What the module's docstring lists."""
         job = "/_emulator/accounts/{account}/jobs/{job}"
         return [
-            _file("/_emulator/", "index.html"),
+            _file(PATH, "index.html"),
             _file("/_emulator/page.css", "page.css"),
             _file("/_emulator/page.js", "page.js"),
             Route("/_emulator/overview", self._overview),

@@ -259,7 +259,8 @@ def test_a_kill_under_load_leaves_no_process_and_a_state_to_go_on_from(
 def test_what_it_says_is_what_it_wrote_and_secrets_are_its_users_alone(start: Start) -> None:
     served = start("--no-provider", "--no-blob", "--account", "mine").ready()
     written = json.loads((served.local / "run.json").read_text())
-    assert served.said == {**written, "data": str(served.local / "emulator")}
+    page = f"{written['batch_endpoint']}/_emulator/"
+    assert served.said == {**written, "data": str(served.local / "emulator"), "page": page}
     assert (written["account"], written["pid"]) == ("mine", served.process.pid)
     assert written["blob_endpoint"] is None
     assert written["provider_address"] is None
