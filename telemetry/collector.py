@@ -185,9 +185,8 @@ class Node:
         return total // 1024, (total - available) // 1024
 
     def _disk_used_percent(self) -> float | None:
-        try:
-            found = os.statvfs(self._disk)
-        except OSError:
+        found = _space(self._disk)
+        if found is None:
             return None
         usable = found.f_blocks - found.f_bfree + found.f_bavail
         return round(100.0 * (1 - found.f_bavail / usable), 2) if usable else None
@@ -270,6 +269,17 @@ def _lines(path: Path) -> list[str]:
         return path.read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:
         return []
+
+
+def _space(directory: Path) -> os.statvfs_result | None:
+    """Of the disk with a directory, or with the nearest above it that one may look at."""
+    try:
+        return os.statvfs(directory)
+    except PermissionError:
+        above = directory.parent
+        return None if above == directory else _space(above)
+    except OSError:
+        return None
 
 
 def _is_disk(block: Path) -> bool:

@@ -20,8 +20,10 @@ hpc_telemetry() {
 # Batch wants what outlives the start task to be a service of the operating system, which a
 # start task without administrator rights cannot make:
 # https://learn.microsoft.com/azure/batch/best-practices
-hpc_service() {
+hpc_service() (
     [ "$(id -u)" = 0 ] && command -v systemd-run >/dev/null || return
+    # The service runs as nobody in particular, who must be able to read its program.
+    umask 022
     program=${HPC_TELEMETRY_DIRECTORY:-/run/hpc-telemetry}/collector.py
     mkdir -p "${program%/*}" && printf '%s' "$HPC_TELEMETRY_PROGRAM" >"$program" || return
     systemctl stop hpc-telemetry.service 2>/dev/null
@@ -38,7 +40,7 @@ hpc_service() {
         --setenv=AZ_BATCH_NODE_ID="$AZ_BATCH_NODE_ID" \
         --setenv=AZ_BATCH_NODE_ROOT_DIR="$AZ_BATCH_NODE_ROOT_DIR" \
         "$python" "$program" >&2
-}
+)
 
 hpc_telemetry || echo "telemetry: the collector was not started" >&2
 hpc_command=$HPC_START_COMMAND

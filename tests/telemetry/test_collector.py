@@ -130,6 +130,25 @@ def test_what_cannot_be_read_is_left_out(tmp_path: Path) -> None:
     assert json.loads(json.dumps(told)) == told
 
 
+def test_a_directory_that_is_closed_is_told_by_the_disk_above_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = tmp_path / "batch" / "tasks"
+    statvfs = os.statvfs
+
+    def look(path: Path) -> os.statvfs_result:
+        if path.is_relative_to(tmp_path / "batch"):
+            raise PermissionError
+        return statvfs(path)
+
+    monkeypatch.setattr("telemetry.collector.os.statvfs", look)
+    told = Node(root=tmp_path, disk=closed, nvidia_smi="/nonexistent").sample(**WHO)
+    assert told.disk_used_percent is not None
+    monkeypatch.setattr("telemetry.collector.os.statvfs", statvfs)
+    open_one = Node(root=tmp_path, disk=tmp_path, nvidia_smi="/nonexistent").sample(**WHO)
+    assert told.disk_used_percent == pytest.approx(open_one.disk_used_percent, abs=1)
+
+
 @pytest.mark.parametrize(
     ("says", "gpus", "percent", "total", "used"),
     [

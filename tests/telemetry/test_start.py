@@ -51,6 +51,7 @@ def start(azure: Azure, command: str | None, **more: str) -> subprocess.Complete
         check=False,
         cwd="/",
         timeout=60,
+        umask=0o077,
     )
 
 
@@ -145,6 +146,7 @@ def test_an_administrators_start_task_makes_a_service(
     assert "--property=DynamicUser=yes" in arguments
     program = Path(arguments[-1])
     assert program == directory / "collector.py"
+    assert program.stat().st_mode & 0o444 == 0o444
     assert program.read_text() == environment(None, interval_s=60)["HPC_TELEMETRY_PROGRAM"]
     assert list(collectors) == []
 
