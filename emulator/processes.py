@@ -298,8 +298,12 @@ _BLOCK = 512
 
 def _done(pid: int) -> dict[str, int]:
     """What a process that ended, but was not waited for, has read and written."""
-    try:
-        text = Path("/proc", str(pid), "io").read_text()
+    try:  # for every process of every task: no path object and no buffer
+        descriptor = os.open(f"/proc/{pid}/io", os.O_RDONLY)
+        try:
+            text = os.read(descriptor, 4096).decode()
+        finally:
+            os.close(descriptor)
     except OSError:
         return {}
     pairs = (line.partition(":") for line in text.splitlines())
