@@ -311,10 +311,7 @@ async def _serve(options: Options, local: LocalDirectory) -> None:
         )
         local.write_running(running)
         stack.callback(local.run_file.unlink, missing_ok=True)
-        data = str(options.data) if options.data else None
-        page = f"{server.base_url}{PAGE}"
-        sys.stdout.write(json.dumps({**asdict(running), "data": data, "page": page}) + "\n")
-        sys.stdout.flush()
+        _announce(running, options.data)
         parts = [http]
         if azurite is not None:
             parts.append(asyncio.create_task(azurite.wait()))
@@ -341,6 +338,13 @@ def _clock(options: Options) -> Clock:
     if options.manual_clock:
         return ManualClock(datetime.now(UTC), speed=options.service_speed)
     return SystemClock(options.service_speed)
+
+
+def _announce(running: RunningEmulator, data: Path | None) -> None:
+    """Says on stdout, in one line of JSON, that all is ready, and where."""
+    where = {"data": str(data) if data else None, "page": f"{running.batch_endpoint}{PAGE}"}
+    sys.stdout.write(json.dumps({**asdict(running), **where}) + "\n")
+    sys.stdout.flush()
 
 
 def _certificate(local: LocalDirectory) -> Certificate:
