@@ -1,13 +1,14 @@
 """A completion script for bash, and for zsh through its bashcompinit.
 
 What can be known beforehand (verbs, their options) is written into it; ids of jobs are
-looked up as one types, in the result trees under the working directory: no request, and
-no Python is started for a key.
+looked up as one types, in the result trees under the working directory, those of tasks
+among the collected logs of the latest, and stacks in the local state: no request, and no
+Python is started for a key.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import typer
@@ -28,7 +29,36 @@ _hpc_jobs() {
     case $verb in
 @CASES@
     esac
-    if [[ $cur != -* && ( $verb == @TAKERS@ ) ]]; then
+    local prev=${COMP_WORDS[COMP_CWORD-1]} kind=""
+    case $prev in
+        --job|-j) kind=job ;;
+        --stack|-s) kind=stack ;;
+        *) if [[ $cur != -* && ( $verb == @TAKERS@ ) ]]; then kind=job
+           elif [[ $cur != -* && ( $verb == @TASK_TAKERS@ ) ]]; then kind=task; fi ;;
+    esac
+    if [[ $kind == stack ]]; then
+        local stack
+        words=""
+        for stack in "${HPC_LOCAL_DIR:-.local}"/stacks/*/outputs.json; do
+            [[ -e $stack ]] || continue
+            stack=${stack%/outputs.json}
+            stack=${stack##*/}
+            [[ $stack == *[!A-Za-z0-9_.-]* ]] || words+=" $stack"
+        done
+    elif [[ $kind == task ]]; then
+        local log newest=""
+        words="all failed"
+        for log in "${JOBS_OUT:-results}"/*/job.json; do
+            [[ -e $log ]] || continue
+            [[ -z $newest || $log -nt $newest ]] && newest=$log
+        done
+        if [[ -n $cur && -n $newest ]]; then
+            for log in "${newest%/job.json}/logs/$cur"*; do
+                log=${log##*/}
+                [[ $log == *[!A-Za-z0-9_-]* ]] || words+=" $log"
+            done
+        fi
+    elif [[ $kind == job ]]; then
         local tree
         words="last"
         for tree in "${JOBS_OUT:-results}"/*/job.json; do
@@ -57,8 +87,9 @@ def script(app: typer.Typer, shell: str) -> str:
         f'        {name}) words="{" ".join(_options(verb))}" ;;'
         for name, verb in group.commands.items()
     )
-    takers = " || $verb == ".join(_takers(group.commands))
-    text = _SCRIPT.replace("@CASES@", "\n".join(cases)).replace("@TAKERS@", takers)
+    text = _SCRIPT.replace("@CASES@", "\n".join(cases))
+    for mark, names in (("@TAKERS@", ("job", "jobs")), ("@TASK_TAKERS@", ("tasks",))):
+        text = text.replace(mark, " || $verb == ".join(_takers(group.commands, names)))
     return "autoload -U +X bashcompinit && bashcompinit\n" + text if shell == "zsh" else text
 
 
@@ -69,8 +100,8 @@ def _options(verb: Any) -> Iterator[str]:
     yield "--help"
 
 
-def _takers(verbs: Mapping[str, Any]) -> Iterator[str]:
-    """Verbs whose first argument is a job."""
+def _takers(verbs: Mapping[str, Any], names: Collection[str]) -> Iterator[str]:
+    """Verbs that have an argument of one of these names."""
     for name, verb in verbs.items():
-        if any(p.name in {"job", "jobs"} and p.param_type_name == "argument" for p in verb.params):
+        if any(p.name in names and p.param_type_name == "argument" for p in verb.params):
             yield name

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -15,6 +16,14 @@ def directory(tmp_path: Path) -> Path:
         (tmp_path / "results" / job).mkdir(parents=True)
         if job != "no-job":
             (tmp_path / "results" / job / "job.json").touch()
+    latest = tmp_path / "results" / "other"
+    for task in ("0000001-aaa", "0000002-bbb", "0000002-$(id)"):
+        (latest / "logs" / task).mkdir(parents=True)
+    os.utime(latest / "job.json", (4_000_000_000, 4_000_000_000))
+    for stack in ("dev", "prod", "half", "a b"):
+        (tmp_path / ".local" / "stacks" / stack).mkdir(parents=True)
+        if stack != "half":
+            (tmp_path / ".local" / "stacks" / stack / "outputs.json").touch()
     (tmp_path / "script").write_text(script(app, "bash"), encoding="utf-8")
     return tmp_path
 
@@ -25,6 +34,12 @@ def directory(tmp_path: Path) -> Path:
         ("python -m jobs wa", {"wait", "watch"}),
         ("python -m jobs wait ", {"last", "mc-1", "mc-2", "other"}),
         ("python -m jobs cancel mc", {"mc-1", "mc-2"}),
+        ("python -m jobs status o", {"other"}),
+        ("python -m jobs logs 0 --job mc", {"mc-1", "mc-2"}),
+        ("python -m jobs logs 0000002", {"0000002-bbb"}),
+        ("python -m jobs logs ", {"all", "failed"}),
+        ("python -m jobs explain f", {"failed"}),
+        ("python -m jobs list --stack ", {"dev", "prod"}),
         ("python -m jobs rerun --exit", {"--exit-code"}),
         ("python -m jobs.run job.yaml --det", {"--detach"}),
         ("python -m jobs run job", set()),

@@ -58,9 +58,8 @@ def test_a_workload_runs_from_its_source_to_its_checked_answer(directory: Direct
 def test_every_verb_finds_the_job_again(directory: Directory) -> None:
     directory.write(SUM, add_DOT_sh=ADD, numbers_DOT_txt="6\n")
     assert directory.json("validate", ".")["tasks"] == 3
-    assert directory.json("build", ".") == {
-        "version": 1, "output": str(directory.path / "build" / "add"), "ran": True,
-    }  # fmt: skip
+    built = directory.json("build", ".")
+    assert (built["output"], built["ran"]) == (str(directory.path / "build" / "add"), True)
     assert directory.json("stage", ".", "--inputs")["files"] == 1
     assert directory.json("stage", ".", "--programs")["files"] == 1
     submitted = directory.json("submit", ".")
