@@ -413,7 +413,7 @@ def test_an_emulator_that_is_gone_is_exit_code_3(directory: Directory, estate: P
     out, err = directory.jobs("doctor", "--outputs", "gone.json", code=3)
     assert "BAD  batch: " in out
     assert "ok   container outputs" in out
-    assert "2 of 8 checks failed" in err
+    assert "3 of 9 checks failed" in err
     _, err = directory.jobs("run", "job.yaml", "--outputs", "gone.json", code=3)
     assert "is the emulator running (python -m emulator serve)?" in err
     assert "Connection refused" in err
