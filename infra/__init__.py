@@ -6,3 +6,8 @@ Pure parts read, plan and judge: `config` (what a person writes), `sizes` and `i
 `platform` alone wires them. Nothing here talks to Azure outside the Pulumi engine, and
 the pure parts do not even import Pulumi, so that `python -m infra check` answers at once.
 """
+
+from infra.lean_imports import install
+
+# Before azure-native itself is imported, which prepares all of its services.
+install()
