@@ -180,10 +180,14 @@ class EmulatorBackend:
         self._storage = storage
         self._changing = asyncio.Lock()
 
-    @property
-    def batch_endpoint(self) -> str:
-        """URL of the Batch data plane, without a trailing slash."""
-        return self._server.base_url
+    def batch_endpoint(self, account: str) -> str:
+        """URL of an account in the Batch data plane, without a trailing slash.
+
+        A key's signature says whose request it is. A token does not: where tokens are
+        taken, the URL names the account, for there may be several.
+        """
+        url = self._server.base_url
+        return f"{url}/accounts/{account}" if self._certificates else url
 
     def blob_endpoint(self, account: str) -> str:
         """URL of a storage account's blobs, without a trailing slash."""

@@ -59,10 +59,10 @@ _MANAGEMENT = {
 def management_endpoint(batch_endpoint: str) -> str:
     """Resource Manager's URL in the cloud of a Batch endpoint.
 
-    The emulator serves both under one.
+    The emulator serves both under one, whatever account its Batch endpoint names.
     """
     found = (url for suffix, url in _MANAGEMENT.items() if batch_endpoint.endswith(suffix))
-    return next(found, batch_endpoint)
+    return next(found, batch_endpoint.partition("/accounts/")[0])
 
 
 def stack_outputs(estate: Estate, provisioned: Provisioned) -> dict[str, Any]:

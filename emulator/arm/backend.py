@@ -33,9 +33,8 @@ class Backend(Protocol):
     no error, because an interrupted deployment is simply run again.
     """
 
-    @property
-    def batch_endpoint(self) -> str:
-        """URL of the Batch data plane, without a trailing slash."""
+    def batch_endpoint(self, account: str) -> str:
+        """URL of an account in the Batch data plane, without a trailing slash."""
         ...
 
     def blob_endpoint(self, account: str) -> str:

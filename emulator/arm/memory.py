@@ -40,9 +40,9 @@ class MemoryBackend:
         self._batch_endpoint = batch_endpoint
         self._blob_endpoint = blob_endpoint
 
-    @property
-    def batch_endpoint(self) -> str:
-        """URL of the Batch data plane."""
+    def batch_endpoint(self, account: str) -> str:
+        """URL of the Batch data plane, one for all accounts."""
+        del account
         return self._batch_endpoint
 
     def blob_endpoint(self, account: str) -> str:

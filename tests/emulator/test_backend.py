@@ -25,7 +25,7 @@ from emulator.certificate import Certificate
 from emulator.clock import SystemClock
 from emulator.http import serving
 from emulator.local import LocalDirectory
-from emulator.nodes.blobs import LocalStorage
+from emulator.nodes.blobs import NO_STORAGE, LocalStorage
 from emulator.nodes.runner import ProcessRunner
 from emulator.server import Server
 
@@ -256,6 +256,17 @@ async def test_a_pools_identity_opens_storage_to_its_tasks(emulator: Emulator) -
         server.base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         async with serving(server.app, listener), asyncio.timeout(30):
             assert await asyncio.to_thread(work) == b"keyless"
+
+
+async def test_where_tokens_are_taken_the_endpoint_names_the_account(tmp_path: Path) -> None:
+    storage = StorageAccounts(LocalDirectory(tmp_path / "local"), None)
+    runner = ProcessRunner(tmp_path / "nodes", NO_STORAGE)
+    server = Server(data=None, clock=SystemClock(), runner=runner)
+    server.base_url = "https://127.0.0.1:1"
+    with_tokens = EmulatorBackend(server, None, storage, tmp_path / "bundle.pem")
+    assert with_tokens.batch_endpoint("one") == "https://127.0.0.1:1/accounts/one"
+    assert EmulatorBackend(server, None, storage).batch_endpoint("one") == server.base_url
+    await server.close()
 
 
 @pytest.mark.slow

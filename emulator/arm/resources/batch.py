@@ -178,7 +178,7 @@ def _check_encryption(context: Context) -> None:
 
 def _account_outputs(context: Context) -> dict[str, Any]:
     outputs: dict[str, Any] = {
-        "accountEndpoint": context.backend.batch_endpoint,
+        "accountEndpoint": context.backend.batch_endpoint(context.name),
         "nodeManagementEndpoint": (
             f"{context.guid('nodes')}.{context.location}.service.batch.azure.com"
         ),

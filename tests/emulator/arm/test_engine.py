@@ -117,7 +117,7 @@ def test_a_stack_lives_from_preview_to_destroy(project: Project) -> None:
     created = project.deployment().up()
     assert created.changes == {"create": 6}
     assert created.outputs == {
-        "endpoint": backend.batch_endpoint,
+        "endpoint": backend.batch_endpoint(""),
         "pool": "cpu",
         "secret": "[secret]",
     }

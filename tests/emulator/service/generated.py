@@ -166,7 +166,7 @@ def _hints(model: type[Model]) -> dict[str, Any]:
 @st.composite
 def objects(draw: st.DrawFn, model: type[Model]) -> dict[str, Any]:
     """An object of a model: mostly right."""
-    hints, fields = _hints(model), type(model({}))._attr_to_rest_field
+    hints, fields = _hints(model), model({})._attr_to_rest_field
     result: dict[str, Any] = {}
     for attribute, field in fields.items():
         wire = field._rest_name
