@@ -194,9 +194,7 @@ def record(kind: str, *members: Member, rule: Rule | None = None) -> Check:
         if not isinstance(value, dict):
             raise malformed(f"An object is expected for '{name or kind}'.")
         if not known.issuperset(value):
-            for given in value:
-                if given not in known and "odata." not in given:
-                    raise _unknown(given, kind)
+            _check_names(value, known, kind)
         result: dict[str, Any] = {}
         for member in members:
             given = value.get(member.name)
@@ -213,6 +211,12 @@ def record(kind: str, *members: Member, rule: Rule | None = None) -> Check:
         return result
 
     return check
+
+
+def _check_names(value: Mapping[str, Any], known: frozenset[str], kind: str) -> None:
+    for given in value:
+        if given not in known and "odata." not in given:
+            raise _unknown(given, kind)
 
 
 def _unknown(name: str, kind: str) -> Refused:
