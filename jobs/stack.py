@@ -102,7 +102,7 @@ class Stack(_Outputs):
 
     @property
     def is_local(self) -> bool:
-        """Whether both endpoints are on this machine."""
+        """Whether all endpoints are on this machine."""
         return all(
             urlsplit(url).hostname in LOOPBACK
             for url in (self.batch_endpoint, self.blob_endpoint, self.management_endpoint)
