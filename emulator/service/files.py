@@ -20,7 +20,7 @@ from emulator.clock import UNIX_EPOCH_TICKS
 from emulator.engine.refusal import Refused
 from emulator.engine.world import Task
 from emulator.service import render
-from emulator.service.call import Call, FileBody, Reply
+from emulator.service.call import Call, FileBody, Host, Reply
 from emulator.service.nodes import find as find_node
 from emulator.service.tasks import find as find_task
 from emulator.service.values import agent_instant, http_date
@@ -28,19 +28,27 @@ from emulator.service.values import agent_instant, http_date
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
 
+def task_file(host: Host, task: Task, name: str) -> Path:
+    """A file of a task, by a name relative to its directory.
+
+    Raises:
+        Refused: `FileNotFound`, `TaskFilesCleanedup`, `TaskFilesUnavailable`.
+    """
+    return _inside(_root_of(host, task), name)
+
+
 def _task_root(call: Call) -> Path:
-    task = find_task(call)
-    _check_available(call, task)
-    return call.host.task_directory(task)
+    return _root_of(call.host, find_task(call))
 
 
-def _check_available(call: Call, task: Task) -> None:
+def _root_of(host: Host, task: Task) -> Path:
     if not task.files:
         gone = task.node_id and task.state == "completed"
         raise Refused("TaskFilesCleanedup" if gone else "TaskFilesUnavailable")
-    pool = call.host.world.pools.get(task.pool_id.lower())
+    pool = host.world.pools.get(task.pool_id.lower())
     if pool is None or task.node_id not in pool.nodes:
         raise Refused("TaskFilesUnavailable")
+    return host.task_directory(task)
 
 
 def _node_root(call: Call) -> Path:
