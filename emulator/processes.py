@@ -66,8 +66,8 @@ class SpawnError(Exception):
     """A program could not be started.
 
     Attributes:
-        stage: What failed: making the process, its directory, its output files, or the
-            program itself.
+        stage: What failed: making the process, its directories, changing to its own, its
+            output files, or the program itself.
         errno: The system's number for it.
     """
 
@@ -88,6 +88,7 @@ class Program:
         cwd: Working directory; None for this process's.
         stdout: File that takes the output, made anew; None for this process's.
         stderr: Likewise. The input is `/dev/null` where `stdout` is a file.
+        directories: Made first, where they are not there yet; see `make_directories`.
     """
 
     argv: Sequence[str]
@@ -95,9 +96,10 @@ class Program:
     cwd: str | None = None
     stdout: str | None = None
     stderr: str | None = None
+    directories: Sequence[str] = ()
 
 
-Stage = Literal["fork", "cwd", "output", "program"]
+Stage = Literal["fork", "directories", "cwd", "output", "program"]
 _ALL_SIGNALS = tuple(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 
 
@@ -115,9 +117,11 @@ def spawn(program: Program) -> int:
     Raises:
         SpawnError: It did not start; nothing is left to wait for.
     """
-    stage: Stage = "cwd"
+    stage: Stage = "directories"
     opened: list[int] = []
     try:
+        make_directories(program.directories)
+        stage = "cwd"
         if program.cwd is not None:
             os.chdir(program.cwd)
         stage = "output"
@@ -143,6 +147,28 @@ def spawn(program: Program) -> int:
     finally:
         for descriptor in opened:
             os.close(descriptor)
+
+
+def make_directories(paths: Iterable[str]) -> None:
+    """Makes directories, each with its parents; what is there stays as it is.
+
+    Raises:
+        OSError: One cannot be made.
+    """
+    for path in paths:
+        for tries_left in (2, 1, 0):
+            try:
+                os.mkdir(path)  # noqa: PTH102 - for every task: no path object
+            except FileExistsError:
+                break
+            except FileNotFoundError:
+                if not tries_left:
+                    raise
+                # The first there; a parent that is empty may be removed meanwhile, and again.
+                with contextlib.suppress(FileNotFoundError):
+                    os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
+            else:
+                break
 
 
 def _found(program: Program) -> str:

@@ -51,6 +51,10 @@ R = TypeVar("R")
 
 logger = logging.getLogger(__name__)
 
+UNSEEN_S = 0.02
+"""So long what nodes report waits for more, to share a transaction. No answer tells what is not
+stored: whoever asks has it stored at once."""
+
 
 class Server:
     """The Batch service of one emulator.
@@ -99,6 +103,7 @@ class Server:
         self._drivers = {name: self._driver(name) for name in self._keys}
         self._started = False
         self._flush: asyncio.Future[None] | None = None
+        self._due: asyncio.TimerHandle | None = None
         self._unsaved: list[tuple[str, list[Row], list[tuple[Kind, str, str]]]] = []
         self._gone: dict[tuple[str, str], list[asyncio.Future[None]]] = {}
         own = Admin(self).routes() + Page(self).routes()
@@ -228,16 +233,22 @@ class Server:
 
         All that wait in one round of the event loop share a transaction.
         """
-        if self._flush is not None:
-            await asyncio.shield(self._flush)
+        if self._flush is None:
+            return
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+            asyncio.get_running_loop().call_soon(self._write)
+        await asyncio.shield(self._flush)
 
     def _changed(self) -> None:
         if self._flush is None:
             loop = asyncio.get_running_loop()
             self._flush = loop.create_future()
-            loop.call_soon(self._write)
+            self._due = loop.call_later(UNSEEN_S, self._write)
 
     def _write(self) -> None:
+        self._due = None
         flush, self._flush = self._flush, None
         for name, driver in self._drivers.items():
             rows, removed = driver.take_changes()

@@ -2,7 +2,7 @@
 
 `emulator.nodes.launcher` starts it and talks to it over a socket, in lines of JSON:
 
-    → {"op": "spawn", "id": 7, "argv": […], "env": {…}, "cwd": …, "stdout": …, "stderr": …}
+    → {"op": "spawn", "id": 7, "argv": […], "env": {…}, "cwd": …, …}
     ← {"id": 7, "pid": 4711, "time": 1767614400.25}              the program runs
     ← {"id": 7, "stage": "program", "errno": 2}                  or it could not be started
     → {"op": "end", "id": 7, "grace_s": 2.0}

@@ -60,10 +60,10 @@ def environment(launch: TaskLaunch, root: Path, task_dir: Path) -> dict[str, str
     (https://learn.microsoft.com/azure/batch/batch-compute-node-environment-variables).
     """
     node = launch.node
-    work = task_dir / "wd"
+    work = f"{task_dir}/wd"
     settings = {
         "PATH": _PATH,
-        "HOME": str(work),
+        "HOME": work,
         "LANG": "C.UTF-8",
         **launch.job_environment,
         **{item["name"]: item.get("value") or "" for item in _settings(launch)},
@@ -74,14 +74,14 @@ def environment(launch: TaskLaunch, root: Path, task_dir: Path) -> dict[str, str
         "AZ_BATCH_NODE_IS_DEDICATED": "true" if node.is_dedicated else "false",
         "AZ_BATCH_NODE_LIST": ";".join(launch.nodes or (node.ip_address,)),
         "AZ_BATCH_NODE_ROOT_DIR": str(root),
-        "AZ_BATCH_NODE_SHARED_DIR": str(root / "shared"),
-        "AZ_BATCH_NODE_STARTUP_DIR": str(root / "startup"),
-        "AZ_BATCH_NODE_STARTUP_WORKING_DIR": str(root / "startup" / "wd"),
-        "AZ_BATCH_NODE_MOUNTS_DIR": str(root / "fsmounts"),
+        "AZ_BATCH_NODE_SHARED_DIR": f"{root}/shared",
+        "AZ_BATCH_NODE_STARTUP_DIR": f"{root}/startup",
+        "AZ_BATCH_NODE_STARTUP_WORKING_DIR": f"{root}/startup/wd",
+        "AZ_BATCH_NODE_MOUNTS_DIR": f"{root}/fsmounts",
         "AZ_BATCH_TASK_ID": launch.task_id,
         "AZ_BATCH_TASK_DIR": str(task_dir),
-        "AZ_BATCH_TASK_WORKING_DIR": str(work),
-        "AZ_BATCH_CERTIFICATES_DIR": str(task_dir / "certs"),
+        "AZ_BATCH_TASK_WORKING_DIR": work,
+        "AZ_BATCH_CERTIFICATES_DIR": f"{task_dir}/certs",
     }
     if launch.token:
         settings["AZ_BATCH_AUTHENTICATION_TOKEN"] = launch.token

@@ -67,17 +67,9 @@ def inside(directory: Path, relative: str) -> Path:
     return path
 
 
-def make_task_root(root: Path) -> None:
-    """Makes a task's directories; those of an earlier attempt stay as they are."""
-    try:
-        root.mkdir()
-    except FileExistsError:
-        pass
-    except FileNotFoundError:  # the first task of its job on the node
-        root.mkdir(parents=True, exist_ok=True)
-    for name in ("wd", "certs"):
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(f"{root}/{name}")  # noqa: PTH102 - for every task: no path object
+def task_directories(root: Path) -> tuple[str, ...]:
+    """The directories of a task, parents first, by its `AZ_BATCH_TASK_DIR`."""
+    return str(root), f"{root}/wd", f"{root}/certs"
 
 
 def remove_tree(path: Path) -> None:

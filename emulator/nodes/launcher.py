@@ -263,7 +263,8 @@ class Launcher:
 
 def _fields(program: Program) -> dict[str, Any]:
     given = {name: getattr(program, name) for name in Program.__slots__}
-    return {**given, "argv": list(program.argv), "env": dict(program.env)}
+    lists = {"argv": list(program.argv), "directories": list(program.directories)}
+    return {**given, **lists, "env": dict(program.env)}
 
 
 def _settle(future: asyncio.Future[_T], value: _T) -> None:

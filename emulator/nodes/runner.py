@@ -29,9 +29,9 @@ from emulator.nodes.command import environment, split, wall_clock_s
 from emulator.nodes.containers import NOT_CREATED, Container, container
 from emulator.nodes.directories import (
     NODE_DIRECTORIES,
-    make_task_root,
     node_root,
     remove_tree,
+    task_directories,
     task_root,
 )
 from emulator.nodes.failures import (
@@ -50,7 +50,7 @@ from emulator.nodes.interface import (
 from emulator.nodes.launcher import AgentLostError, Exit, Launcher, Running
 from emulator.nodes.packages import PackageStore
 from emulator.nodes.packages import environment as package_environment
-from emulator.processes import Program, SpawnError
+from emulator.processes import Program, SpawnError, make_directories
 
 _logger = logging.getLogger(__name__)
 
@@ -198,19 +198,20 @@ class ProcessRunner:
             return _outcome(running.time, None, error.failure)
         finally:
             of_node.discard(running)
-        try:
-            not_taken = await output_files.take(
-                self._blobs,
-                launch.node,
-                _items(launch.task, "outputFiles"),
-                self.task_directory(launch) / "wd",
-                prepared.environment,
-                succeeded=failed is None,
-            )
-        except OSError as error:  # the logs of the upload
-            not_taken = of_system_error(error, "FileUploadMiscError")
-        if failed is None and not_taken is not None:
-            failed = not_taken.failure
+        if files := _items(launch.task, "outputFiles"):
+            try:
+                not_taken = await output_files.take(
+                    self._blobs,
+                    launch.node,
+                    files,
+                    self.task_directory(launch) / "wd",
+                    prepared.environment,
+                    succeeded=failed is None,
+                )
+            except OSError as error:  # the logs of the upload
+                not_taken = of_system_error(error, "FileUploadMiscError")
+            if failed is None and not_taken is not None:
+                failed = not_taken.failure
         return _outcome(running.time, ended, failed)
 
     async def _coordinate(
@@ -249,15 +250,15 @@ class ProcessRunner:
         argv = split(str(task.get("commandLine") or ""))
         _check_user(task.get("userIdentity") or {})
         await self._packages.bring(root, launch.packages)
-        try:
-            make_task_root(task_dir)
-        except OSError as error:
-            raise of_system_error(
-                error, "ResourceDirectoryCreateFailed", FilePath=str(task_dir)
-            ) from error
+        directories = task_directories(task_dir)
         files = _items(task, "resourceFiles")
-        home = task_dir if launch.kind == "coordination" else task_dir / "wd"
-        await resource_files.bring(self._blobs, launch.node, files, home)
+        if files or task.get("containerSettings"):  # else whoever starts the program makes them
+            try:
+                make_directories(directories)
+            except OSError as error:
+                raise _no_directories(error, directories) from error
+            home = task_dir if launch.kind == "coordination" else task_dir / "wd"
+            await resource_files.bring(self._blobs, launch.node, files, home)
         env = environment(launch, root, task_dir) | package_environment(root, launch.packages)
         if launch.node.identity_ids:
             env = {**self._identity(), **env}
@@ -268,9 +269,10 @@ class ProcessRunner:
         program = Program(
             argv=inside.argv if inside else argv,
             env=inside.env if inside else env,
-            cwd=str(task_dir / "wd"),
-            stdout=str(task_dir / f"{_output_of(launch)}stdout.txt"),
-            stderr=str(task_dir / f"{_output_of(launch)}stderr.txt"),
+            cwd=f"{task_dir}/wd",
+            stdout=f"{task_dir}/{_output_of(launch)}stdout.txt",
+            stderr=f"{task_dir}/{_output_of(launch)}stderr.txt",
+            directories=directories,
         )
         return _Prepared(program=program, environment=env, container=inside)
 
@@ -286,8 +288,11 @@ class ProcessRunner:
                     "CommandProgramNotFound",
                     Message="The system cannot find the file specified",
                 ) from error
+            system = OSError(error.errno, "")
+            if error.stage == "directories":
+                raise _no_directories(system, program.directories) from error
             raise of_system_error(
-                OSError(error.errno, ""), "CommandLaunchFailed", CommandProgram=program.argv[0]
+                system, "CommandLaunchFailed", CommandProgram=program.argv[0]
             ) from error
 
     async def _until_it_ends(
@@ -358,6 +363,10 @@ def _as_run(launch: TaskLaunch) -> Mapping[str, Any]:
         "commandLine": settings["coordinationCommandLine"],
         "resourceFiles": settings.get("commonResourceFiles"),
     }
+
+
+def _no_directories(error: OSError, directories: Sequence[str]) -> TaskFailureError:
+    return of_system_error(error, "ResourceDirectoryCreateFailed", FilePath=directories[0])
 
 
 def _out_of_time() -> FailureInfo:

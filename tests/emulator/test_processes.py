@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.processes import descendants, parents, parents_by_ps
+from emulator.processes import descendants, make_directories, parents, parents_by_ps
 
 KEEPER = (sys.executable, "-m", "emulator.processes")
 ROOT = Path(__file__).resolve().parents[2]
@@ -185,6 +185,21 @@ def test_a_signal_reaches_the_command_once_and_it_ends_as_it_wants(
     front.send_signal(number)
     assert front.communicate()[0] == "stopping None\n"
     assert front.returncode == 9
+
+
+def test_a_parent_that_is_removed_meanwhile_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, make = tmp_path / "job" / "task", os.makedirs
+
+    def make_and_lose(path: str, *, exist_ok: bool) -> None:
+        make(path, exist_ok=exist_ok)
+        Path(path).rmdir()
+        monkeypatch.setattr(os, "makedirs", make)
+
+    monkeypatch.setattr(os, "makedirs", make_and_lose)
+    make_directories([str(task), f"{task}/wd"])
+    assert (task / "wd").is_dir()
 
 
 def test_both_ways_to_read_the_process_table_agree() -> None:

@@ -1,5 +1,7 @@
 import asyncio
 import base64
+import contextlib
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from azure.core.pipeline.transport import AsyncioRequestsTransport
 
 from emulator.arm.backend import BackendError
 from emulator.clock import SystemClock
+from emulator.engine import jobs
 from emulator.errors import AlreadyRunningError, LocalStateError
 from emulator.server import Server
 from tests.emulator.simulation import (
@@ -137,6 +140,26 @@ async def test_what_was_acknowledged_is_there_after_a_restart(tmp_path: Path) ->
             if found.execution_info
         }
     assert requeued == {"runs": 0, "waits": 0} | {first: 1}
+
+
+async def test_what_an_answer_tells_is_stored_and_what_nobody_asks_for_is_soon(
+    server: Server, tmp_path: Path
+) -> None:
+    def stored() -> list[bytes]:
+        with contextlib.closing(sqlite3.connect(tmp_path / "data" / "batch.sqlite3")) as state:
+            found = state.execute("SELECT state FROM records WHERE kind = 'job'").fetchall()
+        return [row for (row,) in found]
+
+    async with client(server.base_url) as batch:
+        await batch.create_job(job("j"))
+        (before,) = stored()
+        host = server.host(ACCOUNT)
+        host.run(jobs.terminate, host.world.jobs["j"], "Told")
+        assert stored() == [before]
+        await batch.get_job("j")
+        assert b"Told" in stored()[0]
+        host.run(jobs.delete, host.world.jobs["j"])
+        await until(lambda: not stored())
 
 
 async def test_a_second_emulator_on_the_same_directory_is_refused(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import errno
 import os
 import signal
@@ -117,6 +118,30 @@ async def test_output_that_cannot_be_written_is_told_apart(
     with pytest.raises(SpawnError) as caught:
         await launcher.launch(program(tmp_path, "true"))
     assert (caught.value.stage, caught.value.errno) == ("output", errno.EISDIR)
+
+
+async def test_directories_are_made_before_the_program_changes_to_its_own(
+    tmp_path: Path, launcher: Launcher
+) -> None:
+    task = tmp_path / "job" / "task"
+    wants = dataclasses.replace(
+        program(tmp_path, "pwd"), cwd=f"{task}/wd", directories=(str(task), f"{task}/wd")
+    )
+    for _ in range(2):  # what is there is no error
+        assert (await (await launcher.launch(wants)).wait()).code == 0
+        assert (tmp_path / "stdout.txt").read_text() == f"{task}/wd\n"
+
+
+async def test_a_directory_that_cannot_be_made_is_told_apart(
+    tmp_path: Path, launcher: Launcher
+) -> None:
+    (tmp_path / "file").touch()
+    wants = dataclasses.replace(
+        program(tmp_path, "true"), directories=(str(tmp_path / "file" / "task"),)
+    )
+    with pytest.raises(SpawnError) as caught:
+        await launcher.launch(wants)
+    assert (caught.value.stage, caught.value.errno) == ("directories", errno.ENOTDIR)
 
 
 async def test_a_daemon_with_an_empty_environment_ends_with_its_program(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import errno
 import os
 import resource
 import stat
@@ -16,7 +17,7 @@ import psutil
 import pytest
 
 from emulator.nodes import blobs
-from emulator.nodes.interface import NodeFacts, TaskLaunch, TaskOutcome
+from emulator.nodes.interface import NodeFacts, PackageFacts, TaskLaunch, TaskOutcome
 from emulator.nodes.runner import ProcessRunner
 from tests.emulator.nodes.conftest import Box, Storage
 
@@ -545,11 +546,24 @@ async def test_a_user_that_cannot_be_had_is_a_clear_failure(
     assert (await run(runner, "true", userIdentity=plain)).failure is None
 
 
-async def test_a_package_is_refused_by_name(runner: ProcessRunner) -> None:
-    packages = [{"applicationId": "blender", "version": "4"}]
-    outcome = await run(runner, "true", applicationPackageReferences=packages)
+async def test_a_package_that_cannot_be_had_is_told_by_name(runner: ProcessRunner) -> None:
+    package = PackageFacts(application_id="blender", version="4", problem="there is none")
+    wants = dataclasses.replace(launch("true"), packages=(package,))
+    outcome = await runner.run_task(wants, lambda _at: None)
     assert code(outcome) == "ApplicationPackageError"
-    assert detail(outcome, "ApplicationPackage") == "blender"
+    assert detail(outcome, "ApplicationPackage") == "blender:4"
+    assert detail(outcome) == "there is none"
+
+
+@pytest.mark.parametrize("files", [[], [{"httpUrl": "http://127.0.0.1:9/f", "filePath": "f"}]])
+async def test_directories_that_cannot_be_made_are_told_as_such(
+    runner: ProcessRunner, files: list[dict[str, str]]
+) -> None:
+    (runner.node_directory(NODE) / "workitems" / "job").write_text("in the way")
+    outcome = await run(runner, "true", resourceFiles=files)
+    assert (code(outcome), outcome.exit_code) == ("ResourceDirectoryCreateFailed", None)
+    assert detail(outcome, "FilePath") == str(directory(runner))
+    assert detail(outcome) == os.strerror(errno.ENOTDIR)
 
 
 async def test_without_a_runtime_a_container_task_says_what_to_install(
