@@ -45,9 +45,10 @@ def has_wildcard(pattern: str) -> bool:
 def matches(pattern: str, work: Path) -> list[Match]:
     """Regular files that a pattern matches, by name.
 
-    `*`, `?`, `[abc]`, `[!abc]` within a name; `**` any directories, none too. Names that
-    begin with a dot are matched only by patterns that do. `**` does not follow links, so
-    that a link to a parent is no trap.
+    `*`, `?`, `[abc]`, `[!abc]` within a name; `**` any directories, none too, and at the end
+    all files in them (https://learn.microsoft.com/rest/api/batchservice/task/add-task,
+    `filePattern`: "matches any directory"). Names that begin with a dot are matched only by
+    patterns that do. `**` does not follow links, so that a link to a parent is no trap.
 
     Args:
         pattern: Absolute, or relative to the working directory; may climb out by `..`.

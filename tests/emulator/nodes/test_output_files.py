@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from emulator.nodes.output_files import expand, matches
@@ -18,6 +18,7 @@ PARTS = st.sampled_from(["*", "**", "?", "a*", "*.txt", "[!a]*", "[a-c]*", ".*",
 
 
 @settings(max_examples=150, deadline=None)
+@example(files=[["a", "a"]], pattern=["*", "a", "**"])
 @given(
     files=st.lists(st.lists(NAMES, min_size=1, max_size=3), max_size=8),
     pattern=st.lists(PARTS, min_size=1, max_size=3),
@@ -33,8 +34,27 @@ def test_patterns_match_as_globs_do(files: list[list[str]], pattern: list[str]) 
             path.touch()
         text = "/".join(pattern)
         found = glob.glob(text, root_dir=root, recursive=True)  # noqa: PTH207 - the peer
-        expected = {root / each for each in found if (root / each).is_file()}
+        # Not by a path object: it would take `a/`, which glob gives for `a/**`, for a file `a`.
+        expected = {root / each for each in found if os.path.isfile(f"{root}/{each}")}  # noqa: PTH113
         assert {match.path for match in matches(text, root)} == expected
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("**/*.txt", ["a/b/deep.txt", "a/near.txt", "top.txt"]),
+        ("**", ["a/b/deep.txt", "a/near.txt", "top.txt"]),
+        ("a/**/*.txt", ["b/deep.txt", "near.txt"]),
+        ("*/near.txt/**", []),
+    ],
+)
+def test_two_stars_are_directories_or_none_and_never_a_file(
+    tmp_path: Path, pattern: str, expected: list[str]
+) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    for name in ("top.txt", "a/near.txt", "a/b/deep.txt"):
+        (tmp_path / name).touch()
+    assert [match.name for match in matches(pattern, tmp_path)] == expected
 
 
 def test_links_are_matched_but_no_loop_is_walked(tmp_path: Path) -> None:
