@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-OURS = {"autoscale", "bootstrap", "emulator", "infra", "jobs", "pipelines", "telemetry"}
+OURS = {"autoscale", "bootstrap", "emulator", "infra", "jobs", "pipelines", "scan", "telemetry"}
 MAY_IMPORT: dict[str, set[str]] = {
     "autoscale": set(),
     "bootstrap": set(),
@@ -18,6 +18,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "infra": {"autoscale", "telemetry"},
     "jobs": set(),
     "pipelines": {"emulator", "jobs"},
+    "scan": {"emulator", "infra"},
     "telemetry": set(),
 }
 KEPT_FROM_JOBS = {"pulumi", "pulumi_azure_native"}

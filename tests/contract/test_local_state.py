@@ -12,14 +12,24 @@ from emulator.local import LocalDirectory, write_json
 from jobs.clients import Clients
 from jobs.stack import load_stack, local_directory
 
-ACCOUNT = {"batch_account_name": "hpc", "storage_account_name": "data"}
-ENDPOINTS = {"batch_endpoint": "http://127.0.0.1:1", "blob_endpoint": "http://127.0.0.1:2/data"}
+ACCOUNT = {
+    "batch_account_id": "/subscriptions/s/resourceGroups/g/providers/Microsoft.Batch"
+    "/batchAccounts/hpc",
+    "batch_account_name": "hpc",
+    "storage_account_name": "data",
+}
+ENDPOINTS = {
+    "batch_endpoint": "http://127.0.0.1:1",
+    "blob_endpoint": "http://127.0.0.1:2/data",
+    "management_endpoint": "http://127.0.0.1:1",
+}
 PLACE = {"stack": "local", "location": "eastus", "resource_group": "g"}
 CONTAINERS = {f"{kind}_container": kind for kind in ("programs", "inputs", "outputs", "logs")}
 OUTPUTS = {
     "schema_version": 1,
     "authentication": "shared-key",
     "log_analytics_workspace_id": "w",
+    "applications": {},
     "pools": {},
     **PLACE,
     **ACCOUNT,
@@ -48,7 +58,8 @@ def test_both_sides_mean_the_same_directory(
 
 def test_jobs_reads_the_outputs_where_the_emulator_puts_them(local: LocalDirectory) -> None:
     write_json(local.stack_outputs("local"), OUTPUTS)
-    assert load_stack(name="local").model_dump(mode="json") == json.loads(json.dumps(OUTPUTS))
+    read = load_stack(name="local").model_dump(mode="json", exclude_none=True)
+    assert read == json.loads(json.dumps(OUTPUTS))
 
 
 def test_jobs_signs_with_the_keys_that_the_emulator_wrote(local: LocalDirectory) -> None:

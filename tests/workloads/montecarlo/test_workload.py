@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from jobs.answer import answer
-from jobs.build import build_program
+from jobs.build import build_programs
 from jobs.contents import ContentCache
 from jobs.factories import expand
 from jobs.inputs import input_files, program_files
 from jobs.loading import load_workload
 from jobs.results import ResultTree
+from jobs.stages import stages_of
 from jobs.templates import parse_template
 from workloads.montecarlo import merge
 
@@ -35,11 +36,12 @@ def test_the_tasks_of_the_workload_file_make_a_checked_answer(
     # 67 blocks of 2^21 paths, shared out over 16 tasks.
     workload = load_workload(workload_file, ["paths=140000000"])
     assert workload.spec.command is not None
-    build_program(workload, ContentCache(tmp_path / "cache.json"))
-    program, program_findings = program_files(workload)
-    inputs, input_findings = input_files(workload)
+    build_programs(workload, ContentCache(tmp_path / "cache.json"))
+    (view,) = stages_of(workload)
+    program, program_findings = program_files(workload, view)
+    inputs, input_findings = input_files(workload, view.spec.inputs, view.place("inputs"))
     assert program_findings == input_findings == []
-    rows = expand(workload)
+    rows = expand(workload, view)
     tree = ResultTree(tmp_path / "results")
     for index, row in enumerate(rows.each()):
         node = tmp_path / "node" / str(index)
@@ -72,12 +74,9 @@ def test_a_second_build_has_nothing_to_do(workload_file: Path, tmp_path: Path) -
     compiler.chmod(0o755)
     makefile = workload_file.parent / "Makefile"
     makefile.write_text(f"CXX = {compiler}\n" + makefile.read_text())
-    first = build_program(workload, cache)
-    second = build_program(workload, cache)
-    assert first is not None
-    assert second is not None
+    (first,) = build_programs(workload, cache)
+    (second,) = build_programs(workload, cache)
     assert (first.ran, second.ran) == (True, False)
     (workload_file.parent / "src" / "philox.hpp").write_text("// changed\n")
-    third = build_program(workload, cache)
-    assert third is not None
+    (third,) = build_programs(workload, cache)
     assert third.ran
