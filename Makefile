@@ -5,7 +5,7 @@ BIN := .venv/bin
 SETUP := @$(PYTHON) -m bootstrap
 PYTEST := $(BIN)/python -m pytest --quiet --numprocesses logical --dist worksteal
 
-.PHONY: help setup demo test test-fast test-clients lint format lock clean
+.PHONY: help setup demo test test-fast test-clients scan lint format lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,12 +23,17 @@ test: ## Run all tests, the real engine among them, and measure branch coverage
 
 test-fast: ## Run the tests that take no engine and no time
 	$(SETUP)
-	@$(PYTEST) -m "not slow and not engine and not clients"
+	@$(PYTEST) -m "not slow and not engine and not clients and not scan"
 
 test-clients: ## Install other clients (az, azure-batch 14, JavaScript) and test with them
 	$(SETUP)
 	@$(BIN)/python -m tests.clients.install
 	@$(BIN)/python -m pytest --quiet -m clients tests/clients
+
+scan: ## Install checkov, scan what every stack registers, and test that it finds
+	$(SETUP)
+	@$(BIN)/python -m scan
+	@$(BIN)/python -m pytest --quiet -m scan tests/scan
 
 lint: ## Check format, style and types
 	$(SETUP)
@@ -41,11 +46,13 @@ format: ## Format the code
 	@$(BIN)/ruff format
 	@$(BIN)/ruff check --fix-only --quiet
 
-lock: ## Pin anew what requirements.in and requirements-dev.in ask for (needs uv)
+lock: ## Pin anew what requirements.in, -dev.in and -scan.in ask for (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	    requirements.in -o requirements.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	    requirements-dev.in -o requirements-dev.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	    requirements-scan.in -o requirements-scan.txt
 
 clean: ## Remove what set-up and the demo made in this clone (the user's cache stays)
 	rm -rf .venv .local build results bootstrap/azurite/node_modules .coverage* \

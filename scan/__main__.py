@@ -1,0 +1,5 @@
+"""`python -m scan`."""
+
+from scan.cli import main
+
+main()
