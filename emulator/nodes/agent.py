@@ -116,7 +116,7 @@ class Agent:
         try:
             supervisor = self.idle.pop() if self.idle else self._fork()
         except OSError as error:
-            self._tell({"id": launch, "stage": "fork", "errno": error.errno})
+            self._tell(_line(launch, stage="fork", errno=error.errno))
             return
         self.supervisors[launch] = supervisor
         supervisor.send(line)
@@ -146,18 +146,17 @@ class Agent:
 
     def _order(self, launch: int, op: str) -> None:
         if launch in self.supervisors:
-            self.supervisors[launch].send(json.dumps({"op": op, "id": launch}).encode())
+            self.supervisors[launch].send(_line(launch, op=op))
 
     def _forward(self) -> None:
         """Passes on what supervisors said; whole lines, because a short write is atomic."""
         with contextlib.suppress(BlockingIOError):
             while said := os.read(self.report, 1 << 16):
                 *lines, self.told = (self.told + said).split(b"\n")
-                for line in lines:
-                    message = json.loads(line)
+                for message in map(json.loads, lines):
                     if "pid" not in message and "returned" not in message:
                         self._rest(message["id"])
-                    self._tell(line)
+                self._tell(*lines)
 
     def _rest(self, launch: int) -> None:
         """A launch is over; its supervisor may have the next."""
@@ -170,10 +169,9 @@ class Agent:
         else:
             os.close(supervisor.orders)
 
-    def _tell(self, message: dict[str, Any] | bytes) -> None:
-        line = message if isinstance(message, bytes) else json.dumps(message).encode()
+    def _tell(self, *lines: bytes) -> None:
         with contextlib.suppress(OSError):  # nobody listens: the next read says so
-            self.control.sendall(line + b"\n")
+            self.control.sendall(b"".join(line + b"\n" for line in lines))
 
     def _bury(self) -> None:
         ended = {pid for pid, _ in reap()[0]}
@@ -193,7 +191,7 @@ class Agent:
             os.close(self.supervisors.pop(launch).orders)
             self.deadlines.pop(launch, None)
             code = 128 + signal.SIGKILL
-            self._tell({"id": launch, "exit": code, "time": time.time(), **_figures(Usage())})
+            self._tell(_line(launch, exit=code, time=time.time(), **_figures(Usage())))
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +307,11 @@ class _Supervisor:
 
     def _tell(self, launch: int, **message: object) -> None:
         with contextlib.suppress(OSError):  # the agent died, and with it who would know
-            os.write(self._answer, json.dumps({"id": launch, **message}).encode() + b"\n")
+            os.write(self._answer, _line(launch, **message) + b"\n")
+
+
+def _line(launch: int, **message: object) -> bytes:
+    return json.dumps({"id": launch, **message}).encode()
 
 
 def _figures(usage: Usage) -> dict[str, float]:

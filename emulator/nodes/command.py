@@ -87,10 +87,10 @@ def environment(launch: TaskLaunch, root: Path, task_dir: Path) -> dict[str, str
         settings["AZ_BATCH_AUTHENTICATION_TOKEN"] = launch.token
     if launch.kind != "start":
         settings["AZ_BATCH_JOB_ID"] = launch.job_id
-    preparation = task_dir.parent / "jobpreparation"
+    preparation = task_dir.with_name("jobpreparation")
     if launch.kind in {"task", "release"} and preparation.is_dir():
         settings["AZ_BATCH_JOB_PREP_DIR"] = str(preparation)
-        settings["AZ_BATCH_JOB_PREP_WORKING_DIR"] = str(preparation / "wd")
+        settings["AZ_BATCH_JOB_PREP_WORKING_DIR"] = f"{preparation}/wd"
     if launch.task.get("multiInstanceSettings"):
         nodes = list(launch.nodes or (node.ip_address,))
         settings |= {

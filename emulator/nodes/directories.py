@@ -18,6 +18,7 @@ import contextlib
 import os
 import re
 import shutil
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from emulator.nodes.interface import NodeFacts, TaskLaunch
@@ -32,7 +33,12 @@ class OutsideError(ValueError):
 
 def node_root(nodes: Path, node: NodeFacts) -> Path:
     """`AZ_BATCH_NODE_ROOT_DIR` of a node."""
-    return nodes / _checked(node.pool_id) / _checked(node.node_id)
+    return _node_root(nodes, node.pool_id, node.node_id)
+
+
+@lru_cache(maxsize=1024)
+def _node_root(nodes: Path, pool_id: str, node_id: str) -> Path:
+    return nodes / _checked(pool_id) / _checked(node_id)
 
 
 def task_root(nodes: Path, launch: TaskLaunch) -> Path:
@@ -41,8 +47,8 @@ def task_root(nodes: Path, launch: TaskLaunch) -> Path:
     if launch.kind == "start":
         return root / "startup"
     schedule, _, number = launch.job_id.partition(":")
-    job = _checked(schedule), _checked(number or "job-1")
-    return root.joinpath("workitems", *job, _checked(launch.task_id))
+    job = f"{_checked(schedule)}/{_checked(number or 'job-1')}"
+    return root / f"workitems/{job}/{_checked(launch.task_id)}"
 
 
 def _checked(name: str) -> str:

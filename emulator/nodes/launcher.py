@@ -119,6 +119,7 @@ class Launcher:
         self._launches: dict[int, _Launch] = {}
         self._agent: asyncio.subprocess.Process | None = None
         self._writer: asyncio.StreamWriter | None = None
+        self._unsent: list[bytes] = []
         self._reading: asyncio.Task[None] | None = None
         self._starting: asyncio.Task[None] | None = None
         self._closed = False
@@ -257,8 +258,15 @@ class Launcher:
         _settle(launch.over, ended)
 
     def _send(self, request: Mapping[str, Any]) -> None:
+        """Sends what one round of the event loop asks for at once: it wakes the agent."""
+        if not self._unsent:
+            asyncio.get_running_loop().call_soon(self._send_all)
+        self._unsent.append(json.dumps(request).encode() + b"\n")
+
+    def _send_all(self) -> None:
+        lines, self._unsent = self._unsent, []
         if self._writer is not None and not self._writer.is_closing():
-            self._writer.write(json.dumps(request).encode() + b"\n")
+            self._writer.write(b"".join(lines))
 
 
 def _fields(program: Program) -> dict[str, Any]:
