@@ -12,7 +12,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from jobs.inputs import glob_files
 from jobs.loading import LoadedWorkload
 from jobs.spec import Build
 from jobs.templates import parse_template
+from jobs.whole_files import replacing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,8 +128,5 @@ def _recorded(record: Path) -> object:
 
 
 def _write(record: Path, value: object) -> None:
-    with tempfile.NamedTemporaryFile(
-        "w", dir=record.parent, prefix=f".{record.name}.", delete=False, encoding="utf-8"
-    ) as stream:
+    with replacing(record) as stream:
         json.dump(value, stream)
-    Path(stream.name).replace(record)

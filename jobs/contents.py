@@ -139,6 +139,11 @@ def _opened(path: Path) -> sqlite3.Connection | None:
                 "CREATE TABLE IF NOT EXISTS contents "
                 "(path BLOB PRIMARY KEY, stamp TEXT NOT NULL, sha256 TEXT NOT NULL) WITHOUT ROWID"
             )
+        except sqlite3.OperationalError as error:
+            # no room, or somebody else's lock: what is in it is still good
+            with closing(database):
+                _LOG.warning("hashes are not remembered: %s", error)
+            return None
         except sqlite3.DatabaseError as error:
             with closing(database):
                 _LOG.warning("%s is damaged (%s): it is made anew", path, error)

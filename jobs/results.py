@@ -16,12 +16,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from jobs.errors import InputError, shown
+from jobs.whole_files import replacing
 
 MANIFEST_VERSION = 1
 DEFAULT_ROOT = Path("results")
@@ -299,14 +299,8 @@ def write_json(path: Path, value: object) -> None:
         InputError: It cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8"
-        ) as stream:
+        with replacing(path) as stream:
             json.dump(value, stream, indent=2)
             stream.write("\n")
-        temporary = Path(stream.name)
-        temporary.chmod(0o644)
-        temporary.replace(path)
     except OSError as error:
         raise _unwritable(path.parent, error.strerror or str(error)) from error

@@ -7,8 +7,6 @@ so such a cell gets an apostrophe before it (https://owasp.org/www-community/att
 from __future__ import annotations
 
 import csv
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +17,7 @@ from jobs.looks import TaskEnd
 from jobs.prices import Shares
 from jobs.report import StageOf
 from jobs.rerun import Ends
+from jobs.whole_files import replacing
 
 COLUMNS = (
     "task",
@@ -99,20 +98,12 @@ def write_csv(path: Path, rows: TaskRows) -> None:
     Raises:
         InputError: It cannot be written.
     """
-    temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        temporary = Path(name)
-        with os.fdopen(handle, "w", newline="", encoding="utf-8") as stream:
+        with replacing(path, newline="") as stream:
             writer = csv.writer(stream)
             writer.writerow(COLUMNS)
             writer.writerows(rows.each())
-        temporary.chmod(0o644)
-        temporary.replace(path)
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         raise InputError(f"{shown(path)} cannot be written: {error.strerror or error}") from error
 
 

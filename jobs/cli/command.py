@@ -28,7 +28,7 @@ from jobs.session import Target
 from jobs.terminal import Terminal
 from jobs.workflow import RunOptions
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 
 
 @contextmanager

@@ -9,8 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
-import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -37,6 +35,7 @@ from jobs.reportpage.charts import (
 from jobs.rerun import Ends
 from jobs.selection import position
 from jobs.stack import Pool
+from jobs.whole_files import replacing
 
 MOST_FAILED = 1000
 MOST_SLOW = 1000
@@ -69,18 +68,10 @@ def write_page(path: Path, text: str) -> None:
     Raises:
         InputError: It cannot be written.
     """
-    temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        temporary = Path(name)
-        with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as stream:
+        with replacing(path) as stream:
             stream.write(text)
-        temporary.chmod(0o644)
-        temporary.replace(path)
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         raise InputError(f"{shown(path)} cannot be written: {error.strerror or error}") from error
 
 
