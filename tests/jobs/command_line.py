@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import urllib.request
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
@@ -72,7 +73,7 @@ class Directory:
         """Runs a command and demands its exit code; stdout and stderr."""
         with self.start(*arguments, module=module) as process:
             try:
-                out, err = process.communicate(timeout=60)
+                out, err = process.communicate(timeout=300)
             except subprocess.TimeoutExpired:
                 process.kill()
                 out, err = process.communicate()
@@ -87,21 +88,65 @@ class Directory:
 
 
 @pytest.fixture
-def directory(estate: Path, tmp_path: Path) -> Directory:
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("JOBS_", "AZURE_"))
-    }
-    path = tmp_path / 'it\'s a "work" dir'
-    path.mkdir()
-    return Directory(
-        path,
-        {
-            **environment,
-            "HPC_LOCAL_DIR": str(estate),
-            "PYTHONPATH": str(ROOT),
-            "JOBS_STACK": "local",
-            "COLUMNS": "80",
-        },
-    )
+def make_directory(tmp_path: Path) -> Callable[..., Directory]:
+    """Makes a directory whose commands go to the emulator of a local directory."""
+
+    def make(local: Path, stack: str = "local") -> Directory:
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("JOBS_", "AZURE_"))
+        }
+        path = tmp_path / 'it\'s a "work" dir'
+        path.mkdir()
+        return Directory(
+            path,
+            {
+                **environment,
+                "HPC_LOCAL_DIR": str(local),
+                "PYTHONPATH": str(ROOT),
+                "JOBS_STACK": stack,
+                "COLUMNS": "80",
+            },
+        )
+
+    return make
+
+
+@pytest.fixture
+def directory(estate: Path, make_directory: Callable[..., Directory]) -> Directory:
+    return make_directory(estate)
+
+
+@dataclass(frozen=True)
+class Faults:
+    """What goes wrong in an emulator, on demand; `rules` in force, with how often each struck."""
+
+    url: str
+
+    def ask(self, method: str, path: str, body: object = None) -> Any:
+        request = urllib.request.Request(  # noqa: S310 - the emulator, on loopback
+            f"{self.url}/_emulator/{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as answer:
+            data = answer.read()
+        return json.loads(data) if data else None
+
+    def add(self, **rule: object) -> None:
+        self.ask("POST", "faults", rule)
+
+    def rules(self) -> list[dict[str, Any]]:
+        told = self.ask("GET", "faults")
+        return list(told["faults"] if isinstance(told, dict) else told)
+
+
+@pytest.fixture
+def faults(estate: Path) -> Iterator[Faults]:
+    values = json.loads((estate / "stacks" / "local" / "outputs.json").read_text())
+    found = Faults(values["batch_endpoint"])
+    yield found
+    found.ask("DELETE", "faults")
+    found.ask("DELETE", "rate")

@@ -36,6 +36,8 @@ azurite_fixture = _sibling("azurite_fixture")
 command_line = _sibling("command_line")
 estate = command_line.estate
 directory = command_line.directory
+make_directory = command_line.make_directory
+faults = command_line.faults
 KEY = base64.b64encode(b"not a secret: a key of a fake account").decode()
 
 MakeWorkload = Callable[..., LoadedWorkload]

@@ -253,6 +253,22 @@ def test_items_that_the_server_fails_are_sent_again(
     assert len(failed) == 2
 
 
+def test_items_that_the_server_goes_on_failing_end_it_and_it_can_be_resumed(
+    make_plan: MakePlan, service: BatchService, batch: Any, pauses: list[float]
+) -> None:
+    job = make_plan(10)
+    batch.item_fault = lambda task_id: (
+        {"status": "ServerError"} if task_id.startswith("0000007") else None
+    )
+    with pytest.raises(UnavailableError, match=r"failed 1 tasks 8 times, 0000007-"):
+        submit(job, service)
+    assert len(pauses) == 7
+    assert "job" in batch.jobs, "it is left for resume"
+    batch.item_fault = lambda _task_id: None
+    assert submit(job, service, resume=True).added == 1
+    assert set(batch.added.values()) == {1}
+
+
 def test_an_item_that_is_refused_ends_it_and_leaves_nothing_behind(
     make_plan: MakePlan, service: BatchService, batch: Any
 ) -> None:
