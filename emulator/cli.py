@@ -1,6 +1,7 @@
 """`python -m emulator`: the one place that prints errors of the emulator and exits.
 
-Commands live beside what they command: `emulator.serve` and `emulator.stack`.
+Commands live beside what they command, as in `emulator.serve_cli` and `emulator.stack`; what
+only one of them needs is imported when that one runs.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import typer
 from emulator.admin_cli import clock, fault_app, reset, world
 from emulator.errors import EmulatorError
 from emulator.replay.cli import replay
-from emulator.serve import serve
+from emulator.serve_cli import serve
 from emulator.stack import env, stack_app
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)

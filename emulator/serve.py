@@ -1,4 +1,4 @@
-"""`python -m emulator serve`: puts the parts together, and takes them apart again.
+"""What `python -m emulator serve` does: puts the parts together, and takes them apart again.
 
 In this order: the locks and the port, so that a second emulator ends before it does any
 harm; Azurite, because nodes need it; the Batch service, which takes up its tasks; Resource
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import contextlib
 import fcntl
 import json
@@ -24,9 +23,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from emulator.applications.blobs import AutoStorageBlobs
 from emulator.azurite import Azurite, AzuriteError
@@ -44,8 +40,6 @@ from emulator.page import PATH as PAGE
 from emulator.server import Server
 
 _logger = logging.getLogger(__name__)
-DEFAULT_ACCOUNT = "local"
-_QUIET = ("azure", "httpx", "httpcore", "uvicorn.error", "urllib3")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,132 +71,6 @@ class Options:
     tls: bool = False
     manual_clock: bool = False
     requests_per_second: float | None = None
-
-
-def _parse_key(text: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except binascii.Error:
-        raise typer.BadParameter("not base64") from None
-
-
-def _parse_speed(value: float) -> float:
-    if not 0 < value < float("inf"):
-        raise typer.BadParameter("must be greater than 0")
-    return value
-
-
-def serve(
-    *,
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port of the Batch API; 0 picks a free one.")
-    ] = 0,
-    account: Annotated[
-        str,
-        typer.Option(metavar="NAME", help="Batch account that exists from the start."),
-    ] = DEFAULT_ACCOUNT,
-    key: Annotated[
-        bytes | None,
-        typer.Option(
-            metavar="BASE64",
-            envvar="EMULATOR_KEY",
-            parser=_parse_key,
-            show_default=False,
-            help="Its key. Best given by the variable: a command line can be read by other "
-            "users. Default: the key it had before, else a random one.",
-        ),
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            file_okay=False,
-            show_default=False,
-            help="Directory of the state. Default: emulator/ in the local directory.",
-        ),
-    ] = None,
-    in_memory: Annotated[bool, typer.Option("--in-memory", help="Keep no state.")] = False,
-    no_blob: Annotated[bool, typer.Option("--no-blob", help="Do without Azurite.")] = False,
-    no_provider: Annotated[
-        bool, typer.Option("--no-provider", help="Do without the Pulumi provider.")
-    ] = False,
-    service_speed: Annotated[
-        float,
-        typer.Option(
-            metavar="X",
-            callback=_parse_speed,
-            help="Divides what the service makes one wait for (node boot, autoscale); tasks "
-            "run in real time.",
-        ),
-    ] = 1.0,
-    tls: Annotated[
-        bool,
-        typer.Option(
-            "--tls",
-            help="Speak https with a certificate of its own, and take tokens beside keys: what "
-            "DefaultAzureCredential needs. `python -m emulator env` tells clients where.",
-        ),
-    ] = False,
-    manual_clock: Annotated[
-        bool,
-        typer.Option(
-            "--manual-clock",
-            help="Let time pass only by POST /_emulator/clock/advance: for tests.",
-        ),
-    ] = False,
-    requests_per_second: Annotated[
-        float | None,
-        typer.Option(
-            metavar="N",
-            min=0.001,
-            show_default=False,
-            help="Answer 429 with Retry-After to what is more.",
-        ),
-    ] = None,
-    lifeline_fd: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", min=0, show_default=False, help="Stop when this descriptor ends."
-        ),
-    ] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
-) -> None:
-    """Run Azure Batch, blob storage and Resource Manager on 127.0.0.1.
-
-    Prints one line of JSON with its endpoints when it is ready; logs go to stderr.
-    Stops on SIGTERM or Ctrl-C, and ends its tasks.
-
-    Examples:
-        python -m emulator serve --port 8080 --service-speed 60
-
-        python -m emulator serve --in-memory --no-provider
-
-        python -m emulator serve --tls
-    """
-    if in_memory and data is not None:
-        raise typer.BadParameter("--in-memory and --data exclude each other")
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
-    for name in _QUIET:
-        logging.getLogger(name).setLevel(logging.WARNING)
-    local = LocalDirectory.default()
-    options = Options(
-        port=port,
-        account=account,
-        key=key,
-        data=None if in_memory else (data or local.data).absolute(),
-        blob=not no_blob,
-        provider=not no_provider,
-        service_speed=service_speed,
-        lifeline=lifeline_fd,
-        tls=tls,
-        manual_clock=manual_clock,
-        requests_per_second=requests_per_second,
-    )
-    asyncio.run(run(options, local))
 
 
 async def run(options: Options, local: LocalDirectory) -> None:

@@ -6,12 +6,12 @@ import asyncio
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from emulator.replay import player, recording
-from emulator.replay.player import Played
+if TYPE_CHECKING:
+    from emulator.replay.player import Played
 
 
 def replay(
@@ -34,24 +34,29 @@ def replay(
 
         python -m emulator replay mine.jsonl --test JobOperations --json
     """
+    # The whole emulator, which other commands need not wait for.
+    from emulator.replay import player, recording  # noqa: PLC0415
+
     chosen = [one for one in recording.read(file) if test in one[0].test]
     if not chosen:
         raise typer.BadParameter(f"no test of {file} has {test!r} in its name")
-    played = asyncio.run(_play(chosen))
-    typer.echo(json.dumps(_as_json(played), indent=2) if as_json else _as_text(played))
+
+    async def play() -> list[Played]:
+        return [played for sequence in chosen for played in await player.play(sequence)]
+
+    played = asyncio.run(play())
+    counts = player.summary(played)
+    as_text = _as_text(played, counts)
+    typer.echo(json.dumps(_as_json(played, counts), indent=2) if as_json else as_text)
     if any(one.verdict == "different" for one in played):
         raise typer.Exit(1)
-
-
-async def _play(chosen: list[recording.Sequence]) -> list[Played]:
-    return [played for sequence in chosen for played in await player.play(sequence)]
 
 
 def _reasons(played: list[Played]) -> Counter[str]:
     return Counter(reason for one in played for reason in one.reasons)
 
 
-def _as_text(played: list[Played]) -> str:
+def _as_text(played: list[Played], counts: Counter[str]) -> str:
     lines: list[str] = []
     for one in played:
         if one.verdict == "different":
@@ -60,16 +65,15 @@ def _as_text(played: list[Played]) -> str:
                 f"{exchange.test} ({exchange.api_version}): {exchange.method} {exchange.path}"
             )
             lines += [f"  {difference}" for difference in one.differences]
-    counts = player.summary(played)
     verdicts = ("same", "named", "not played", "different")
     lines.append(", ".join(f"{counts[verdict]} {verdict}" for verdict in verdicts))
     lines += [f"{count:5} {reason}" for reason, count in _reasons(played).most_common()]
     return "\n".join(lines)
 
 
-def _as_json(played: list[Played]) -> dict[str, object]:
+def _as_json(played: list[Played], counts: Counter[str]) -> dict[str, object]:
     return {
-        "counts": dict(player.summary(played)),
+        "counts": dict(counts),
         "reasons": dict(_reasons(played).most_common()),
         "different": [
             {
