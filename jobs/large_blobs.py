@@ -144,9 +144,7 @@ def _partial(path: Path, name: str, size: int, etag: str) -> Iterator[_Partial]:
     kept = path.parent / f"{_PARTIAL}{digest[:24]}"
     record_path = kept.with_suffix(".blocks")
     with record_path.open("a+", encoding="ascii", errors="replace") as record:
-        try:
-            fcntl.flock(record, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _ours(record, record_path):
             with _unkept(path, size) as partial:
                 yield partial
             return
@@ -161,6 +159,18 @@ def _partial(path: Path, name: str, size: int, etag: str) -> Iterator[_Partial]:
             if not done or not kept.exists():
                 kept.unlink(missing_ok=True)
                 record_path.unlink(missing_ok=True)
+
+
+def _ours(record: IO[str], path: Path) -> bool:
+    """Whether the lock of a record is had, and the record is still the one of that name.
+
+    Whoever had it before may have taken the record away between our opening and locking it.
+    """
+    try:
+        fcntl.flock(record, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(record.fileno()), path.stat())
+    except (BlockingIOError, FileNotFoundError):
+        return False
 
 
 @contextmanager

@@ -138,6 +138,10 @@ def _from_blobs(error: Exception, doing: str) -> ServiceError:
         return NotFoundError(
             f"{doing}: {said}. Deploy the stack again: pulumi up", code=code, status=status
         )
+    if status == 412 or isinstance(error, blob_errors.PreconditionError):  # noqa: PLR2004 - HTTP
+        return UnavailableError(
+            f"{doing}: it changed meanwhile: run the command again", code=code, status=status
+        )
     return UnavailableError(f"{doing}: storage does not answer: {said}", code=code, status=status)
 
 

@@ -189,7 +189,7 @@ def test_a_blob_that_changed_is_not_mixed_with_what_was_fetched(
     data = os.urandom(SIZE)
     container.get_blob_client("down").upload_blob(data, overwrite=True)
     with (
-        pytest.raises(UnavailableError, match="storage does not answer"),
+        pytest.raises(UnavailableError, match="downloading: it changed meanwhile"),
         blob_errors_translated("downloading"),
     ):
         get_in_ranges(store, "down", target, size=SIZE, etag=old)
@@ -210,6 +210,40 @@ def test_two_may_fetch_the_same_at_the_same_time(
         get_in_ranges(store, "down", target, size=SIZE, etag=tag)
     assert target.read_bytes() == file.read_bytes()
     assert {path.name for path in target.parent.iterdir()} == {"big", record.name}
+
+
+def test_a_record_that_went_away_while_its_lock_was_waited_for_is_nobody_s(
+    container: ContainerClient,
+    store: AzureStore,
+    file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else two would write into one file, each by a record that the other does not see."""
+    target = tmp_path / "out" / "big"
+    target.parent.mkdir()
+    lock = fcntl.flock
+    took: list[Path] = []
+
+    def lock_late(stream: Any, operation: int) -> None:
+        (record,) = target.parent.glob("*.blocks")
+        record.unlink()
+        took.append(record)
+        lock(stream, operation)
+
+    made: list[str] = []
+    unkept = jobs.large_blobs._unkept
+
+    def noted(path: Path, size: int) -> Any:
+        made.append(path.name)
+        return unkept(path, size)
+
+    monkeypatch.setattr(fcntl, "flock", lock_late)
+    monkeypatch.setattr(jobs.large_blobs, "_unkept", noted)
+    get_in_ranges(store, "down", target, size=SIZE, etag=etag(container))
+    assert (len(took), made) == (1, ["big"])
+    assert target.read_bytes() == file.read_bytes()
+    assert [path.name for path in target.parent.iterdir()] == ["big"]
 
 
 def test_a_full_disk_leaves_nothing_behind(
