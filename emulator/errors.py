@@ -3,7 +3,7 @@
     EmulatorError            root; `emulator.cli` prints it and exits
     ├── NotRunningError      no emulator answers where the local state says one is
     ├── AlreadyRunningError  another emulator holds the data directory or the port
-    ├── LocalStateError      a file under the local directory cannot be read
+    ├── LocalStateError      a file of the local state cannot be read or written
     ├── MissingToolError     a program the emulator needs is not installed
     ├── StackError           the Pulumi engine refused or failed
     └── AzuriteError         Azurite did not start, or ended (`emulator.azurite`)
@@ -26,7 +26,7 @@ class AlreadyRunningError(EmulatorError):
 
 
 class LocalStateError(EmulatorError):
-    """A file under the local directory cannot be read or is not what it should be."""
+    """A file of the local state cannot be read or written, or is not what it should be."""
 
 
 class MissingToolError(EmulatorError):

@@ -1,9 +1,9 @@
 """What survives a restart: accounts and records, in one SQLite file.
 
 WAL, one transaction for all that changed since the last: a change is in the file (and
-so survives `kill -9`) before the client hears that it was made. A file that cannot be
-read is set aside, never deleted. Only one emulator may use a directory: it holds a
-lock on it for as long as it lives.
+so survives `kill -9`) before the client hears that it was made. A damaged file is set aside,
+never deleted; one that is only locked, or for which there is no room, is left alone. Only one
+emulator may use a directory: it holds a lock on it for as long as it lives.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import fcntl
 import logging
 import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -40,6 +41,18 @@ _LOCK = "lock"
 _PUT = "INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?, ?)"
 _DELETE = "DELETE FROM records WHERE account = ? AND kind = ? AND parent = ? AND key = ?"
 _DELETE_TASKS = "DELETE FROM records WHERE account = ? AND kind = 'task' AND parent = ?"
+_WAIT_S = 1.0
+"""So long a lock of another program is waited for; nothing else happens meanwhile."""
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_REMEDIES = {
+    sqlite3.SQLITE_BUSY: "Another program has it open: end that one, then try again.",
+    sqlite3.SQLITE_FULL: "Make room, then try again.",
+    sqlite3.SQLITE_IOERR: "See that the disk has room and is whole, then try again.",
+    sqlite3.SQLITE_READONLY: "Make it writable, or use another directory: --data DIR",
+    sqlite3.SQLITE_CANTOPEN: "See that you may read and write it, or use another directory: "
+    "--data DIR",
+}
+_REMEDY = "It was left as it is; use another directory: --data DIR"
 
 
 class Store:
@@ -50,31 +63,43 @@ class Store:
 
     Raises:
         AlreadyRunningError: Another emulator uses the directory.
-        LocalStateError: The file is damaged (it was set aside), or of a newer emulator.
+        LocalStateError: The file is damaged (it was set aside), of a newer emulator, or cannot
+            be opened now. So do all methods when the file cannot be read or written.
     """
 
     def __init__(self, directory: Path | None) -> None:
         self._lock: IO[str] | None = None
+        self._path: Path | None = None
         if directory is None:
             self._connection = sqlite3.connect(":memory:", isolation_level=None)
             self._connection.executescript(_SCHEMA + _APPLICATIONS)
             return
-        directory.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(directory)
         try:
-            self._connection = _open(directory / _FILE)
-            self._connection.executescript(_APPLICATIONS)
+            directory.mkdir(parents=True, exist_ok=True)
+            self._lock = _lock(directory)
+        except OSError as error:
+            raise LocalStateError(
+                f"{directory} cannot hold the state: {error.strerror}.\n"
+                "Make it a directory that you may write to, or use another: --data DIR"
+            ) from error
+        self._path = directory / _FILE
+        try:
+            self._connection = _open(self._path)
+            with _translated(self._path):
+                self._connection.executescript(_APPLICATIONS)
         except BaseException:
             self._lock.close()
             raise
 
     def accounts(self) -> dict[str, bytes]:
         """Account name → key."""
-        return dict(self._connection.execute("SELECT name, key FROM accounts"))
+        with _translated(self._path):
+            return dict(self._connection.execute("SELECT name, key FROM accounts"))
 
     def put_account(self, name: str, key: bytes) -> None:
         """Adds an account or changes its key."""
-        self._connection.execute("INSERT OR REPLACE INTO accounts VALUES (?, ?)", (name, key))
+        with _translated(self._path):
+            self._connection.execute("INSERT OR REPLACE INTO accounts VALUES (?, ?)", (name, key))
 
     def delete_account(self, name: str) -> None:
         """Removes an account with all its records."""
@@ -86,22 +111,25 @@ class Store:
     def applications(self, account: str) -> list[str]:
         """The applications of an account, each as it was kept."""
         query = "SELECT body FROM applications WHERE account = ? ORDER BY key"
-        return [body for (body,) in self._connection.execute(query, (account,))]
+        with _translated(self._path):
+            return [body for (body,) in self._connection.execute(query, (account,))]
 
     def put_application(self, account: str, key: str, body: str | None) -> None:
         """Keeps an application, or forgets it when `body` is None."""
-        if body is None:
-            delete = "DELETE FROM applications WHERE account = ? AND key = ?"
-            self._connection.execute(delete, (account, key))
-        else:
-            put = "INSERT OR REPLACE INTO applications VALUES (?, ?, ?)"
-            self._connection.execute(put, (account, key, body))
+        with _translated(self._path):
+            if body is None:
+                delete = "DELETE FROM applications WHERE account = ? AND key = ?"
+                self._connection.execute(delete, (account, key))
+            else:
+                put = "INSERT OR REPLACE INTO applications VALUES (?, ?, ?)"
+                self._connection.execute(put, (account, key, body))
 
     def rows(self, account: str) -> Iterator[Row]:
         """The records of an account."""
         query = "SELECT kind, parent, key, body, state FROM records WHERE account = ?"
-        for kind, parent, key, body, state in self._connection.execute(query, (account,)):
-            yield Row(kind, parent, key, body, state)
+        with _translated(self._path):
+            for kind, parent, key, body, state in self._connection.execute(query, (account,)):
+                yield Row(kind, parent, key, body, state)
 
     def write(
         self,
@@ -121,8 +149,18 @@ class Store:
                 execute(_DELETE_TASKS, jobs)
                 execute(_PUT, [(account, r.kind, r.parent, r.key, r.body, r.state) for r in rows])
 
-    def _transaction(self) -> _Transaction:
-        return _Transaction(self._connection)
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with _translated(self._path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                # SQLite itself rolls back on some errors, and on others leaves it to us.
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
 
     def close(self) -> None:
         """Closes the file and lets others have the directory."""
@@ -131,15 +169,28 @@ class Store:
             self._lock.close()
 
 
-class _Transaction:
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+@contextmanager
+def _translated(path: Path | None) -> Iterator[None]:
+    """What keeps the file from being read or written, as a person can mend it."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        code = _code(error)
+        if code not in _REMEDIES and code not in _DAMAGE:
+            raise
+        raise _unusable(path, error) from error
 
-    def __enter__(self) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
 
-    def __exit__(self, kind: object, *_: object) -> None:
-        self._connection.execute("COMMIT" if kind is None else "ROLLBACK")
+def _code(error: sqlite3.Error) -> int:
+    """The primary result code (https://www.sqlite.org/rescode.html); 0 where SQLite gave none."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def _unusable(path: Path | None, error: sqlite3.Error) -> LocalStateError:
+    what = path or "the state in memory"
+    return LocalStateError(
+        f"{what} cannot be used: {error}.\n{_REMEDIES.get(_code(error), _REMEDY)}"
+    )
 
 
 def _lock(directory: Path) -> IO[str]:
@@ -156,7 +207,8 @@ def _lock(directory: Path) -> IO[str]:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None)
+    with _translated(path):
+        connection = sqlite3.connect(path, isolation_level=None, timeout=_WAIT_S)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
@@ -166,12 +218,15 @@ def _open(path: Path) -> sqlite3.Connection:
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     except sqlite3.DatabaseError as error:
         connection.close()
-        raise set_aside(path, str(error)) from error
+        if _code(error) in _DAMAGE:
+            raise set_aside(path, str(error)) from error
+        raise _unusable(path, error) from error
     if verdict != "ok":
         connection.close()
         raise set_aside(path, verdict)
     if 0 < version < VERSION:  # rows of before are read as they are (`emulator.engine.records`)
-        connection.execute(f"PRAGMA user_version = {VERSION}")
+        with _translated(path):
+            connection.execute(f"PRAGMA user_version = {VERSION}")
     if version > VERSION:
         connection.close()
         raise LocalStateError(

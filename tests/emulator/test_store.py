@@ -1,4 +1,7 @@
+import contextlib
+import resource
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -100,3 +103,54 @@ def test_a_torn_page_is_found_when_the_file_is_opened(tmp_path: Path) -> None:
     with pytest.raises(LocalStateError, match="is damaged"):
         Store(tmp_path)
     Store(tmp_path).close()
+
+
+@contextlib.contextmanager
+def no_room(size: int) -> Iterator[None]:
+    """No file may grow beyond so many bytes, as on a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_file_that_another_program_holds_is_left_alone(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.put_account("a", b"1")
+    store.close()
+    holder = sqlite3.connect(tmp_path / "batch.sqlite3", isolation_level=None)
+    holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+    holder.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(LocalStateError, match=r"database is locked[^$]*Another program has it"):
+        Store(tmp_path)
+    holder.close()
+    store = Store(tmp_path)
+    assert store.accounts() == {"a": b"1"}
+    store.close()
+    assert not list(tmp_path.glob("*damaged*"))
+
+
+def test_a_full_disk_is_told_and_what_was_stored_stays(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write([("a", [task("j", "kept")], [])])
+    big = [task("j", f"{number}", b"x" * 4096) for number in range(64)]
+    with no_room(32_768), pytest.raises(LocalStateError, match="cannot be used"):
+        store.write([("a", big, [])])
+    store.write([("a", [task("j", "after")], [])])
+    assert {row.key for row in store.rows("a")} == {"kept", "after"}
+    store.close()
+
+
+def test_a_full_disk_is_not_taken_for_damage_at_the_start(tmp_path: Path) -> None:
+    with no_room(100), pytest.raises(LocalStateError, match="cannot be used"):
+        Store(tmp_path)
+    assert not list(tmp_path.glob("*damaged*"))
+    Store(tmp_path).close()
+
+
+def test_a_directory_that_cannot_be_made_is_one_message(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LocalStateError, match=r"cannot hold the state[^$]*--data DIR"):
+        Store(tmp_path / "file" / "data")
