@@ -138,13 +138,14 @@ async def _serve(options: Options, local: LocalDirectory) -> None:
                 await azurite.close()
 
         stack.push_async_callback(end_azurite)  # last: until then, nodes may use it
+        runner = ProcessRunner(
+            nodes, of_nodes, identity=_identity(certificate, issuer, lambda: server.base_url)
+        )
         server = Server(
             data=options.data,
             clock=_clock(options),
             requests_per_second=options.requests_per_second,
-            runner=ProcessRunner(
-                nodes, of_nodes, identity=_identity(certificate, issuer, lambda: server.base_url)
-            ),
+            runner=runner,
             issuer=issuer,
             packages=AutoStorageBlobs(of_nodes, certificate.bundle if certificate else None),
         )
@@ -160,7 +161,7 @@ async def _serve(options: Options, local: LocalDirectory) -> None:
         known = read_keys(local).get("batch", {}).get(options.account)
         server.add_account(options.account, key or base64.b64decode(known or new_key()))
         storage.save(server.accounts())
-        await server.start()
+        await _start(server, runner)
         backend = EmulatorBackend(
             server, azurite, storage, certificate.bundle if certificate else None
         )
@@ -249,6 +250,24 @@ def _who_runs(local: LocalDirectory) -> str:
         f"{who} uses {local.root}.\n"
         f"Use that one, {stop}, or give this one a directory of its own: HPC_LOCAL_DIR=DIR"
     )
+
+
+def _known(server: Server) -> set[Path]:
+    hosts = map(server.host, server.accounts())
+    pools = ((host, pool) for host in hosts for pool in host.world.pools.values())
+    return {host.node_directory(node) for host, pool in pools for node in pool.nodes.values()}
+
+
+async def _start(server: Server, runner: ProcessRunner) -> None:
+    """Lets time pass; what a killed emulator had not removed of its nodes is removed now."""
+    found = runner.node_directories()
+    await server.start()
+    if left := found - _known(server):
+        _logger.info("removing the directories of %d nodes that are gone", len(left))
+        try:
+            await runner.sweep(left)
+        except OSError as error:  # no reason not to serve
+            _logger.warning("%s cannot be removed: %s", error.filename, error.strerror)
 
 
 @contextlib.contextmanager

@@ -41,6 +41,21 @@ def _node_root(nodes: Path, pool_id: str, node_id: str) -> Path:
     return nodes / _checked(pool_id) / _checked(node_id)
 
 
+def node_roots(nodes: Path) -> set[Path]:
+    """The roots of all nodes that have one: what `node_root` may have named, and no link."""
+    return {node for pool in _directories(nodes) for node in _directories(pool)}
+
+
+def _directories(parent: Path) -> list[Path]:
+    if not parent.is_dir():
+        return []
+    return [
+        path
+        for path in parent.iterdir()
+        if _ID.fullmatch(path.name) and path.is_dir() and not path.is_symlink()
+    ]
+
+
 def task_root(nodes: Path, launch: TaskLaunch) -> Path:
     """`AZ_BATCH_TASK_DIR` of a task."""
     root = node_root(nodes, launch.node)
@@ -84,6 +99,8 @@ def remove_tree(path: Path) -> None:
         return
     try:
         shutil.rmtree(path)
+    except FileNotFoundError:  # a part of it is gone already: somebody else removes it, too
+        remove_tree(path)
     except PermissionError:
         for folder, names, _ in os.walk(path):
             for name in [".", *names]:

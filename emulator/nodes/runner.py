@@ -17,7 +17,7 @@ import logging
 import os
 import pwd
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +30,7 @@ from emulator.nodes.containers import NOT_CREATED, Container, container
 from emulator.nodes.directories import (
     NODE_DIRECTORIES,
     node_root,
+    node_roots,
     remove_tree,
     task_directories,
     task_root,
@@ -122,10 +123,18 @@ class ProcessRunner:
         """Ends whatever still runs there and removes its directories."""
         running = self._running.pop((node.pool_id, node.node_id), set())
         await asyncio.gather(*(one.end(self._grace_s) for one in running))
-        root = self.node_directory(node)
-        await asyncio.to_thread(remove_tree, root)
-        with contextlib.suppress(OSError):  # the pool's directory goes with its last node
-            root.parent.rmdir()
+        await self.sweep([self.node_directory(node)])
+
+    def node_directories(self) -> set[Path]:
+        """Of all nodes that have one, also of those that nobody knows any more."""
+        return node_roots(self._nodes)
+
+    async def sweep(self, roots: Iterable[Path]) -> None:
+        """Removes directories of nodes on which nothing runs."""
+        for root in roots:
+            await asyncio.to_thread(remove_tree, root)
+            with contextlib.suppress(OSError):  # the pool's directory goes with its last node
+                root.parent.rmdir()
 
     async def remove_task(self, launch: TaskLaunch) -> None:
         """Removes the task's directory, and its job's when it was the last."""

@@ -256,6 +256,27 @@ def test_a_kill_under_load_leaves_no_process_and_a_state_to_go_on_from(
     assert served.stop()[0] == 0
 
 
+@pytest.mark.slow
+def test_directories_of_nodes_that_a_kill_left_are_removed(start: Start, tmp_path: Path) -> None:
+    nodes, mine = tmp_path / "local" / "emulator" / "nodes", tmp_path / "mine"
+    for kept in (mine, nodes / "p" / "tvmps_gone" / "workitems" / "j", nodes / "other" / "n2"):
+        kept.mkdir(parents=True)
+        (kept / "file").touch()
+    (nodes / "p" / "link").symlink_to(mine)
+    served = start(*FAST, "--no-blob").ready()
+    assert (nodes / "p" / "link" / "file").exists()
+    assert not (nodes / "p" / "tvmps_gone").exists()
+    assert not (nodes / "other").exists()
+    with served.batch() as batch:
+        make_pool(batch)
+        until(lambda: [node for node in batch.list_nodes("cpu") if node.state == "idle"])
+    served.stop(signal.SIGKILL)
+    (node,) = (nodes / "cpu").iterdir()
+    (node / "shared" / "file").touch()
+    start(*FAST, "--no-blob").ready()
+    assert (node / "shared" / "file").exists()
+
+
 def test_what_it_says_is_what_it_wrote_and_secrets_are_its_users_alone(start: Start) -> None:
     served = start("--no-provider", "--no-blob", "--account", "mine").ready()
     written = json.loads((served.local / "run.json").read_text())
