@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from contextlib import ExitStack
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 from uuid import uuid4
@@ -131,7 +132,7 @@ class DataPlane:
                 raise _Dropped
         if route.handler is None:
             raise Refused("NotImplemented", {"Operation": route.name})
-        reply = route.handler(
+        done = route.handler(
             Call(
                 host=self._directory.host(account),
                 method=request.method,
@@ -145,9 +146,13 @@ class DataPlane:
                 fails_item=strike.fails_item,
             )
         )
-        await self._directory.commit()
-        if strike.drop == "after":
-            raise _Dropped
+        reply = done if isinstance(done, Reply) else await asyncio.to_thread(done)
+        with ExitStack() as unsent:
+            unsent.callback(reply.close)
+            await self._directory.commit()
+            if strike.drop == "after":
+                raise _Dropped
+            unsent.pop_all()
         return reply
 
     async def _send(self, request: _Request, send: Send, reply: Reply) -> None:
@@ -170,11 +175,14 @@ class DataPlane:
             content = orjson.dumps({"odata.metadata": metadata, **reply.body})
         if reply.status == 204:  # noqa: PLR2004 - no content
             headers.append(("Content-Length", "0"))
-        await _start(send, reply.status, headers)
-        if reply.file is not None:
-            await _send_file(send, reply.file)
-        else:
-            await send({"type": "http.response.body", "body": content})
+        try:
+            await _start(send, reply.status, headers)
+            if reply.file is not None:
+                await _send_file(send, reply.file)
+            else:
+                await send({"type": "http.response.body", "body": content})
+        finally:
+            reply.close()
 
     async def _fail(self, request: _Request, send: Send, failure: Failure) -> None:
         now = self._directory.now()
@@ -312,9 +320,10 @@ def _header_value(value: str) -> bytes:
 
 async def _send_file(send: Send, body: FileBody) -> None:
     left = body.length
-    with body.path.open("rb") as stream:
-        stream.seek(body.start)
-        while left > 0 and (chunk := stream.read(min(left, _CHUNK))):
-            left -= len(chunk)
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    while left > 0:
+        chunk = await asyncio.to_thread(body.stream.read, min(left, _CHUNK))
+        if not chunk:
+            break
+        left -= len(chunk)
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
     await send({"type": "http.response.body", "body": b""})

@@ -1,7 +1,8 @@
 """One request and its answer, between the ASGI application and the handlers.
 
 A handler takes a `Call` and gives a `Reply`; neither knows of ASGI. What a handler asks
-of the account's driver is the `Host`.
+of the account's driver is the `Host`. One that touches files gives `Work` instead: all
+else would wait for the disk, and for what a task may have made of its directory.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, BinaryIO, Concatenate, ParamSpec, Protocol, TypeVar
 from urllib.parse import quote
 
 import orjson
@@ -75,10 +76,9 @@ class Host(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileBody:
-    """A part of a file to be sent: its path, first byte and number of bytes."""
+    """So many bytes of an open file, from where it stands; whoever sends them closes it."""
 
-    path: Path
-    start: int
+    stream: BinaryIO
     length: int
 
 
@@ -105,6 +105,15 @@ class Reply:
     location: str = ""
     headers: tuple[tuple[str, str], ...] = ()
     file: FileBody | None = None
+
+    def close(self) -> None:
+        """Closes what an answer that is not sent holds."""
+        if self.file is not None:
+            self.file.stream.close()
+
+
+Work = Callable[[], Reply]
+"""The rest of a handler, done in a thread: it looks at files and not at the world."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,26 +1,31 @@
 """Handlers of files of tasks and nodes.
 
 A path from outside is relative and stays inside the directory that it is relative to:
-each is resolved, symbolic links included, before anything is read or removed.
+each is resolved, symbolic links included, before anything is read or removed. What is
+neither a file nor a directory (a task can make a pipe) is not there. All that touches
+the disk is `Work` of a thread, which takes from the world only a root.
 """
 
 from __future__ import annotations
 
 import mimetypes
+import os
 import re
 import shutil
 import stat
 from collections import deque
 from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from emulator.clock import UNIX_EPOCH_TICKS
 from emulator.engine.refusal import Refused
 from emulator.engine.world import Task
 from emulator.service import render
-from emulator.service.call import Call, FileBody, Host, Reply
+from emulator.service.call import Call, FileBody, Host, Reply, Work
 from emulator.service.nodes import find as find_node
 from emulator.service.tasks import find as find_task
 from emulator.service.values import agent_instant, http_date
@@ -102,6 +107,8 @@ def _element(root: Path, name: str, url: str) -> dict[str, Any] | None:
     except OSError:
         return None
     directory = stat.S_ISDIR(found.st_mode)
+    if not directory and not stat.S_ISREG(found.st_mode):
+        return None
     element: dict[str, Any] = {
         "name": name,
         "url": f"{url}/{quote(name)}",
@@ -138,16 +145,42 @@ def _list(call: Call, root: Path) -> Reply:
 
 def _get(call: Call, root: Path) -> Reply:
     path = _inside(root, call.path["filePath"])
-    found = path.stat()
-    if stat.S_ISDIR(found.st_mode):
+    if path.is_dir():
         return Reply(headers=(("ocp-batch-file-isdirectory", "True"), *_file_url(call)))
+    with ExitStack() as unsent:
+        stream = unsent.enter_context(_open(path))
+        reply = _get_open(call, path, stream)
+        if reply.file is not None:
+            unsent.pop_all()
+    return reply
+
+
+def _open(path: Path) -> BinaryIO:
+    """Opens a regular file.
+
+    Raises:
+        Refused: `FileNotFound`, also for anything else that has a name.
+    """
+    try:
+        # Without O_NONBLOCK, opening a pipe waits for somebody who writes to it.
+        stream = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+    except OSError:
+        raise Refused("FileNotFound") from None
+    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        stream.close()
+        raise Refused("FileNotFound")
+    return stream
+
+
+def _get_open(call: Call, path: Path, stream: BinaryIO) -> Reply:
+    found = os.fstat(stream.fileno())
     modified = _ticks(found.st_mtime_ns)
     if unchanged := call.check_conditions(modified):
         return unchanged
-    start, length, partial = 0, found.st_size, False
+    start, length, in_part = 0, found.st_size, False
     asked = call.headers.get("ocp-range") or call.headers.get("range")
     if asked and call.method == "GET":
-        start, length, partial = _part(asked, found.st_size)
+        start, length, in_part = _part(asked, found.st_size)
     headers = (
         ("Content-Type", _content_type(path)),
         ("Last-Modified", http_date(modified)),
@@ -157,10 +190,11 @@ def _get(call: Call, root: Path) -> Reply:
     )
     if call.method == "HEAD":
         return Reply(headers=(("Content-Length", str(found.st_size)), *headers))
-    if partial:
+    if in_part:
         span = f"bytes {start}-{start + length - 1}/{found.st_size}"
         headers += (("Content-Range", span),)
-    return Reply(headers=headers, file=FileBody(path=path, start=start, length=length))
+    stream.seek(start)
+    return Reply(headers=headers, file=FileBody(stream=stream, length=length))
 
 
 def _file_url(call: Call) -> tuple[tuple[str, str], ...]:
@@ -189,31 +223,31 @@ def _delete(call: Call, root: Path) -> Reply:
     return Reply()
 
 
-def list_task_files(call: Call) -> Reply:
+def list_task_files(call: Call) -> Work:
     """GET /jobs/{jobId}/tasks/{taskId}/files."""
-    return _list(call, _task_root(call))
+    return partial(_list, call, _task_root(call))
 
 
-def get_task_file(call: Call) -> Reply:
+def get_task_file(call: Call) -> Work:
     """GET and HEAD of a task's file."""
-    return _get(call, _task_root(call))
+    return partial(_get, call, _task_root(call))
 
 
-def delete_task_file(call: Call) -> Reply:
+def delete_task_file(call: Call) -> Work:
     """DELETE of a task's file."""
-    return _delete(call, _task_root(call))
+    return partial(_delete, call, _task_root(call))
 
 
-def list_node_files(call: Call) -> Reply:
+def list_node_files(call: Call) -> Work:
     """GET /pools/{poolId}/nodes/{nodeId}/files."""
-    return _list(call, _node_root(call))
+    return partial(_list, call, _node_root(call))
 
 
-def get_node_file(call: Call) -> Reply:
+def get_node_file(call: Call) -> Work:
     """GET and HEAD of a node's file."""
-    return _get(call, _node_root(call))
+    return partial(_get, call, _node_root(call))
 
 
-def delete_node_file(call: Call) -> Reply:
+def delete_node_file(call: Call) -> Work:
     """DELETE of a node's file."""
-    return _delete(call, _node_root(call))
+    return partial(_delete, call, _node_root(call))

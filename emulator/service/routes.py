@@ -12,9 +12,9 @@ from urllib.parse import unquote
 
 from emulator.engine.refusal import Refused
 from emulator.service import applications, files, jobs, node_access, nodes, pools, schedules, tasks
-from emulator.service.call import Call, Reply
+from emulator.service.call import Call, Reply, Work
 
-Handler = Callable[[Call], Reply]
+Handler = Callable[[Call], Reply | Work]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,8 @@
+import os
 import re
+import threading
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -262,6 +265,31 @@ async def test_no_path_leads_out_of_a_directory(wire: Wire, tmp_path: Path) -> N
     ):
         reply = await wire.send("GET", f"/jobs/j/tasks/t/files/{path}")
         assert "secret" not in reply.text, path
+
+
+def directory_of(wire: Wire, task_id: str = "t") -> Path:
+    host = wire.server.host(ACCOUNT)
+    return host.task_directory(host.world.jobs["j"].tasks[task_id])
+
+
+async def test_a_pipe_that_a_task_made_stops_nobody_and_is_no_file(wire: Wire) -> None:
+    await run_one(wire)
+    pipe, path = directory_of(wire) / "wd" / "pipe", "/jobs/j/tasks/t/files"
+    os.mkfifo(pipe)
+
+    def relieve() -> None:
+        with suppress(OSError):
+            os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+
+    # Who waited for the pipe would wait for ever, and the test with it.
+    watchdog = threading.Timer(10, relieve)
+    watchdog.start()
+    assert code(await wire.send("GET", f"{path}/wd%2Fpipe")) == (404, "FileNotFound")
+    assert (await wire.send("HEAD", f"{path}/wd%2Fpipe")).status_code == 404
+    watchdog.cancel()
+    listed = (await wire.send("GET", f"{path}?recursive=true")).json()["value"]
+    assert "wd/out.txt" in {file["name"] for file in listed}
+    assert "wd/pipe" not in {file["name"] for file in listed}
 
 
 async def test_a_task_that_has_not_run_has_no_files(wire: Wire) -> None:
