@@ -1,0 +1,189 @@
+"""The whole run without any key, as in Azure: https, tokens, the pool's identity for files.
+
+The estate is the one that `Pulumi.dev.yaml` declares for Azure, unchanged, deployed by the
+real engine to an emulator with TLS. Keys that the emulator keeps for others are put away.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from emulator.identity import BATCH_AUDIENCE, STORAGE_AUDIENCE, Issuer, client_environment
+from emulator.local import LocalDirectory
+
+ROOT = Path(__file__).resolve().parents[2]
+STACK = "dev"
+LEEWAY_S = 5
+"""How long after its end the emulator takes a token, as the service's clocks may differ."""
+LARGE_BYTES = 65 << 20
+Directory = Any  # the fixture of command_line.py, which importlib mode cannot name
+
+pytestmark = [pytest.mark.slow, pytest.mark.engine]
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalDirectory]:
+    """An emulator with TLS and the estate, and no key in reach of its clients."""
+    directory = tmp_path_factory.mktemp("keyless")
+    environment = {**os.environ, "HPC_LOCAL_DIR": str(directory)}
+    with (directory / "serve.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "emulator", "serve", "--tls", "--in-memory",
+             "--service-speed", "400"],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )  # fmt: skip
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline(), (directory / "serve.log").read_text()
+        up = [sys.executable, "-m", "emulator", "stack", "up", "--stack", STACK]
+        done = subprocess.run(
+            up, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        (directory / "keys.json").rename(directory / "put-away")
+        yield LocalDirectory(directory)
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+
+
+@pytest.fixture
+def keyless(local: LocalDirectory, make_directory: Callable[..., Directory]) -> Directory:
+    """A directory whose commands have what `python -m emulator env` tells, and nothing else."""
+    found = make_directory(local.root, STACK)
+    found.environment |= client_environment(local)
+    assert not [name for name in found.environment if name.endswith("_KEY")]
+    return found
+
+
+WORKLOAD = """\
+    name: keyless
+    pool: cpu
+    program:
+      build:
+        command: [sh, -c, "cp add.sh build/add; chmod +x build/add"]
+        sources: [add.sh]
+        output: build/add
+    inputs: [numbers.txt]
+    command: ./add numbers.txt {x} sum-{index}.txt
+    outputs: ["sum-*.txt"]
+    tasks: {sweep: {x: [1, 2, 3]}}
+    merge: [sh, -c, "cat outputs/*/sum-*.txt | sort -n > all.txt"]
+    check: [sh, -c, 'test "$(cat all.txt | xargs)" = "7 8 9"']
+    """
+ADD = '#!/bin/sh\necho $(($(cat "$1") + $2)) > "$3"\n'
+
+
+def test_a_workload_runs_to_its_checked_answer_without_a_key(keyless: Directory) -> None:
+    keyless.write(WORKLOAD, add_DOT_sh=ADD, numbers_DOT_txt="6\n")
+    outputs = json.loads(
+        (Path(keyless.environment["HPC_LOCAL_DIR"]) / f"stacks/{STACK}/outputs.json").read_text()
+    )
+    assert outputs["authentication"] == "entra"
+    doctor = keyless.json("doctor")
+    assert doctor["ok"], doctor
+    out, err = keyless.jobs("job.yaml", module="jobs.run")
+    assert out.splitlines()[-1].rstrip() == "OK"
+    assert "staged: 2 files, 2 sent" in err
+    assert keyless.jobs("logs", "0", "--source", "stdout")[0] == ""
+    assert keyless.json("collect")["fetched"] == 0
+    keyless.jobs("clean", "--yes", "--local")
+
+
+@contextmanager
+def tokens_of(issuer: Issuer, life_s: int, asked: Callable[[], None]) -> Iterator[Counter[str]]:
+    """An identity endpoint that gives tokens which end soon; counts them by their audience."""
+    given: Counter[str] = Counter()
+    lock = threading.Lock()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            audience = parse_qs(urlsplit(self.path).query)["resource"][0].rstrip("/")
+            token, ends = issuer.issue(audience, life_s=life_s)
+            with lock:
+                given[audience] += 1
+                asked()
+            body = {"access_token": token, "expires_on": str(ends), "token_type": "Bearer",
+                    "resource": audience}  # fmt: skip
+            data = json.dumps(body).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        host, port = server.server_address[:2]
+        given.url = f"http://{host!s}:{port}"  # type: ignore[attr-defined] # told with them
+        yield given
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def test_tokens_that_end_in_the_middle_of_a_run_are_renewed(
+    keyless: Directory, local: LocalDirectory
+) -> None:
+    """Batch's client, obstore and storage's SDK (for large files) each get new ones.
+
+    Staging takes tokens of the first moments; the task ends when those are worth nothing any
+    more, and only then is collecting begun.
+    """
+    gate = keyless.path / "gate"
+    life_s = 12
+    began = time.time()
+
+    def asked() -> None:
+        if time.time() > began + life_s + LEEWAY_S + 1:
+            gate.touch()
+
+    script = (
+        'while [ ! -e "$0" ]; do sleep 0.1; done; cksum < large > sum; cp large large-back; '
+        'echo > "two\nlines"'
+    )
+    keyless.write(
+        f"""\
+        name: renewed
+        pool: cpu
+        inputs: [large]
+        command: {json.dumps(["sh", "-c", script, str(gate)])}
+        outputs: [sum, large-back, "two*"]
+        check: [sh, -c, 'test "$(cat outputs/*/large-back | cksum)" = "$(cat outputs/*/sum)"']
+        """
+    )
+    with (keyless.path / "large").open("wb") as stream:
+        stream.write(os.urandom(1 << 20))
+        stream.truncate(LARGE_BYTES)
+    with tokens_of(Issuer.load(local.identity_file), life_s, asked) as given:
+        keyless.environment["IDENTITY_ENDPOINT"] = given.url  # type: ignore[attr-defined] # see there
+        out, err = keyless.jobs("run", "job.yaml")
+    assert out.splitlines()[-1].rstrip() == "OK"
+    assert "its name has a control character" in err, "that listing goes by storage's SDK"
+    assert given.keys() == {BATCH_AUDIENCE, STORAGE_AUDIENCE}
+    assert min(given.values()) > 1
