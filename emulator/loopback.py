@@ -39,7 +39,7 @@ def _refusal(headers: Headers) -> str:
     origin = headers.get("origin")
     if not _is_loopback(f"//{host}"):
         return f"ask for it by 127.0.0.1 or localhost, not as {host[:100]!r}"
-    if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+    if origin is not None and origin.partition("://")[2].lower() != host.lower():
         return f"the request comes from {origin[:100]!r}"
     if headers.get("sec-fetch-site") in {"cross-site", "same-site"}:
         return "the request comes from another site"

@@ -44,7 +44,12 @@ async function ask(path, options = {}) {
 
 const path = (...parts) => parts.map(encodeURIComponent).join("/");
 const go = (...parts) => { location.hash = path(...parts); };
-const looked = () => location.hash.slice(1).split("/").filter(Boolean).map(decodeURIComponent);
+const looked = () => location.hash.slice(1).split("/").filter(Boolean).map(decoded);
+
+/** A part of the fragment; what nobody can have encoded stays as it is, and names nothing. */
+function decoded(part) {
+  try { return decodeURIComponent(part); } catch { return part; }
+}
 
 // Pools
 
@@ -385,9 +390,11 @@ async function draw() {
     status.textContent = `as of ${clock(Date.now())}`;
     status.classList.remove("lost");
   } catch (error) {
-    if (!(error instanceof TypeError) && !error.answered) throw error;
-    status.textContent = "The emulator does not answer; this is what it said last.";
+    const gone = error instanceof TypeError || error.answered;
+    status.textContent = gone ? "The emulator does not answer; this is what it said last."
+      : `This page has a defect: ${error.message}`;
     status.classList.add("lost");
+    if (!gone) console.error(error);
   }
 }
 

@@ -15,11 +15,14 @@ next to nothing.
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
 
 import orjson
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
@@ -118,11 +121,7 @@ class Page:
         except ValueError:
             return _refused(400, "from: a number of bytes")
         path = task_file(self._host(request), task, name)
-        with path.open("rb") as stream:
-            size = stream.seek(0, 2)
-            start = max(0, size + start) if start < 0 else min(start, size)
-            stream.seek(start)
-            content = stream.read(OUTPUT_BYTES)
+        size, start, content = await run_in_threadpool(_part, path, start)
         headers = {**_HEADERS, "X-Start": str(start), "X-Size": str(size)}
         return Response(content, headers=headers, media_type="text/plain; charset=utf-8")
 
@@ -138,6 +137,25 @@ class Page:
 
     def _find_task(self, request: Request) -> Task:
         return tasks.get(self._find_job(request), request.path_params["task"])
+
+
+def _part(path: Path, start: int) -> tuple[int, int, bytes]:
+    """The size of a file, where its part begins, and the part.
+
+    Raises:
+        Refused: `FileNotFound`: it is no regular file; a task may make anything of its
+            output, and one would wait for ever for a pipe.
+    """
+    # Without O_NONBLOCK, opening a pipe waits for somebody who writes to it.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise Refused("FileNotFound")
+        start = max(0, found.st_size + start) if start < 0 else min(start, found.st_size)
+        return found.st_size, start, os.pread(descriptor, OUTPUT_BYTES, start)
+    finally:
+        os.close(descriptor)
 
 
 def _file(path: str, name: str) -> Route:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,22 @@ async def test_output_that_is_a_link_out_of_the_task_is_not_read(
     assert "secret" not in answer.text.replace("FileNotFound", "")
 
 
+@pytest.mark.parametrize("made", [os.mkfifo, os.mkdir])
+async def test_output_that_is_no_file_is_refused_and_nothing_waits_for_it(
+    world: World, page: httpx.AsyncClient, made: Callable[[Path], None]
+) -> None:
+    await world.pool("p", 1)
+    await world.job("j")
+    await world.tasks("j", {"t": "print hi"})
+    await world.settled("j", 1)
+    host = world.server.host(ACCOUNT)
+    stdout = host.task_directory(host.world.jobs["j"].tasks["t"]) / "stdout.txt"
+    stdout.unlink()
+    made(stdout)
+    answer = await page.get(f"/accounts/{ACCOUNT}/jobs/j/tasks/t/output/stdout.txt")
+    assert answer.status_code == 404
+
+
 @pytest.mark.parametrize(
     ("path", "status", "says"),
     [
@@ -215,6 +232,7 @@ async def test_autoscale_decisions_are_told_as_they_are_made(tmp_path: Path) -> 
         ({"Host": "["}, "ask for it by 127.0.0.1"),
         ({"Origin": "https://evil.example"}, "comes from 'https://evil.example'"),
         ({"Origin": "null"}, "comes from 'null'"),
+        ({"Origin": "http://["}, "comes from 'http://['"),
         ({"Sec-Fetch-Site": "cross-site"}, "another site"),
     ],
 )
