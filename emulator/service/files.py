@@ -86,18 +86,23 @@ def _url(call: Call) -> str:
 
 
 def _walk(root: Path, *, deep: bool) -> Iterator[str]:
-    """Names below a root, breadth first, a directory's in order."""
-    waiting: deque[Path] = deque([root])
+    """Names below a root, breadth first, a directory's in order.
+
+    Whoever takes only the first of them has only so many directories read.
+    """
+    waiting: deque[str] = deque([""])
     while waiting:
-        directory = waiting.popleft()
+        within = waiting.popleft()
         try:
-            children = sorted(directory.iterdir())
+            with os.scandir(root / within) as found:
+                children = sorted((one.name, one.is_dir(follow_symlinks=False)) for one in found)
         except OSError:
             continue
-        for child in children:
-            yield child.relative_to(root).as_posix()
-            if deep and child.is_dir() and not child.is_symlink():
-                waiting.append(child)
+        for child, is_directory in children:
+            name = f"{within}/{child}" if within else child
+            if deep and is_directory:
+                waiting.append(name)
+            yield name
 
 
 def _element(root: Path, name: str, url: str) -> dict[str, Any] | None:
@@ -129,18 +134,17 @@ def _content_type(path: Path) -> str:
 
 
 def _list(call: Call, root: Path) -> Reply:
-    names = [*_walk(root, deep=call.flag("recursive"))]
-    elements: dict[str, dict[str, Any]] = {}
-    for index, name in enumerate(names):
-        element = _element(root, name, _url(call))
-        if element is not None:
-            elements[f"{index:09d}"] = element
-    return call.listing(
-        "files",
-        render.FILE_MEMBERS,
-        lambda after: iter([key for key in elements if key > after]),
-        lambda key, _names: elements[key],
-    )
+    url = _url(call)
+    shown: dict[str, dict[str, Any]] = {}
+
+    def keys(after: str) -> Iterator[str]:
+        for index, name in enumerate(_walk(root, deep=call.flag("recursive"))):
+            key = f"{index:09d}"
+            if key > after and (element := _element(root, name, url)) is not None:
+                shown[key] = element
+                yield key
+
+    return call.listing("files", render.FILE_MEMBERS, keys, lambda key, _names: shown[key])
 
 
 def _get(call: Call, root: Path) -> Reply:

@@ -1,7 +1,8 @@
+import asyncio
 import os
 import re
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from azure.batch._operations import _operations as sdk
 
 from emulator.engine import pools
+from emulator.service import files
 from emulator.service.auth import sign, string_to_sign
 from emulator.service.errors import CATALOGUE
 from emulator.service.routes import ROUTES
@@ -290,6 +292,56 @@ async def test_a_pipe_that_a_task_made_stops_nobody_and_is_no_file(wire: Wire) -
     listed = (await wire.send("GET", f"{path}?recursive=true")).json()["value"]
     assert "wd/out.txt" in {file["name"] for file in listed}
     assert "wd/pipe" not in {file["name"] for file in listed}
+
+
+async def test_a_page_of_files_looks_at_no_more_files_than_it_shows(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await run_one(wire)
+    for number in range(300):
+        (directory_of(wire) / "wd" / f"{number:03d}").touch()
+    looked_at: list[str] = []
+    monkeypatch.setattr(files, "_element", _noting(looked_at, files._element))
+    listed: list[str] = []
+    link = "/jobs/j/tasks/t/files?recursive=true&maxresults=100"
+    while link:
+        page = (await wire.send("GET", link)).json()
+        listed += [file["name"] for file in page["value"]]
+        # The one more is what tells that there is another page.
+        assert len(looked_at) <= len(page["value"]) + 1
+        looked_at.clear()
+        link = page.get("odata.nextLink", "").removeprefix(BASE)
+        link = link.replace(f"&api-version={VERSION}", "")
+    inner = [*(f"wd/{number:03d}" for number in range(300)), "wd/out.txt"]
+    assert listed == ["stderr.txt", "stdout.txt", "wd", *inner]
+
+
+def _noting(calls: list[str], inner: Callable[..., Any]) -> Callable[..., Any]:
+    def noted(root: Path, name: str, url: str) -> Any:
+        calls.append(name)
+        return inner(root, name, url)
+
+    return noted
+
+
+async def test_others_are_answered_while_files_are_listed(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await run_one(wire)
+    begun, may_end, inner = threading.Event(), threading.Event(), files._element
+
+    def slow(root: Path, name: str, url: str) -> Any:
+        begun.set()
+        assert may_end.wait(30), "nobody else was answered"
+        return inner(root, name, url)
+
+    monkeypatch.setattr(files, "_element", slow)
+    listing = asyncio.create_task(wire.send("GET", "/jobs/j/tasks/t/files"))
+    await asyncio.to_thread(begun.wait, 30)
+    assert (await wire.send("GET", "/jobs/j")).status_code == 200
+    assert not listing.done()
+    may_end.set()
+    assert len((await listing).json()["value"]) == 3
 
 
 async def test_a_task_that_has_not_run_has_no_files(wire: Wire) -> None:
