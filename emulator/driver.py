@@ -90,10 +90,17 @@ class AccountDriver:
 
     # Life
 
-    def start(self, rows: Iterable[Row]) -> None:
-        """Takes up a world; from now on its time passes."""
-        self._stopped = False
+    def restore(self, rows: Iterable[Row]) -> None:
+        """Makes the world of its rows; nothing is done yet.
+
+        Raises:
+            DamagedRecordsError: The rows do not make a world.
+        """
         self._engine.restore(self._clock.now(), rows)
+
+    def start(self) -> None:
+        """Takes up the world that was restored; from now on its time passes."""
+        self._stopped = False
         for pool in self.world.pools.values():
             for node in pool.nodes.values():
                 self._execute(AddNode(node))

@@ -30,7 +30,7 @@ from emulator.clock import Clock
 from emulator.driver import AccountDriver
 from emulator.engine import pools as pool_transitions
 from emulator.engine.faults import set_quotas
-from emulator.engine.records import Kind, Row
+from emulator.engine.records import DamagedRecordsError, Kind, Row
 from emulator.engine.refusal import Refused
 from emulator.engine.settings import Settings
 from emulator.faults import Faults
@@ -132,21 +132,33 @@ class Server:
             kept = None if application is None else json.dumps(application.as_json())
             self._store.put_application(account, key, kept)
 
+        try:
+            kept = [
+                Application.from_json(json.loads(o)) for o in self._store.applications(account)
+            ]
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            why = f"applications of account {account}: {type(error).__name__}: {error}"
+            raise self._store.set_aside(why) from error
         return Catalogue(
-            account,
-            self._packages,
-            now=lambda: instant(self.clock.now()),
-            save=save,
-            kept=[Application.from_json(json.loads(o)) for o in self._store.applications(account)],
+            account, self._packages, now=lambda: instant(self.clock.now()), save=save, kept=kept
         )
 
     # Life
 
     async def start(self) -> None:
-        """Takes up the world that was stored: from now on time passes."""
-        self._started = True
+        """Takes up the world that was stored: from now on time passes.
+
+        Raises:
+            LocalStateError: The state is damaged; it was set aside, and nothing was begun.
+        """
         for name, driver in self._drivers.items():
-            driver.start(self._store.rows(name))
+            try:
+                driver.restore(list(self._store.rows(name)))
+            except DamagedRecordsError as error:
+                raise self._store.set_aside(f"records of account {name}: {error}") from error
+        self._started = True
+        for driver in self._drivers.values():
+            driver.start()
         await self.commit()
 
     async def close(self) -> None:
@@ -168,7 +180,8 @@ class Server:
         if name not in self._drivers:
             driver = self._drivers[name] = self._driver(name)
             if self._started:
-                driver.start(())
+                driver.restore(())
+                driver.start()
 
     async def remove_account(self, name: str) -> None:
         """Ends whatever runs for an account and forgets it; no error if there is none."""

@@ -162,6 +162,13 @@ class Store:
                     self._connection.execute("ROLLBACK")
                 raise
 
+    def set_aside(self, why: str) -> LocalStateError:
+        """Closes the file and moves it out of the way: what is in it makes no sense."""
+        self.close()
+        if self._path is None:
+            return LocalStateError(f"the state in memory is damaged: {why}.")
+        return set_aside(self._path, why)
+
     def close(self) -> None:
         """Closes the file and lets others have the directory."""
         self._connection.close()

@@ -71,6 +71,10 @@ class Row:
     state: bytes
 
 
+class DamagedRecordsError(Exception):
+    """Rows that are no records, or not those of one world."""
+
+
 def key_of(record: Record) -> tuple[Kind, str, str]:
     """Where a record is in the store."""
     match record:
@@ -109,9 +113,21 @@ def restore(core: Core, rows: Iterable[Row]) -> None:
 
     Nothing runs any more: nodes that were up reboot, and their tasks are requeued, as
     the service does when a node restarts. Transitions that were under way are taken up.
+
+    Raises:
+        DamagedRecordsError: A row is no record, or what it belongs to is not there.
     """
     # Otherwise the nodes that come now would get the ids of those that came before.
     core.random.seed(f"{core.settings.seed}/{core.world.account}/{core.now}")
+    try:
+        _read(core, rows)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise DamagedRecordsError(f"{type(error).__name__}: {error}") from error
+    # What fails from here on is a defect of the engine, for which no state is given up.
+    _resume(core)
+
+
+def _read(core: Core, rows: Iterable[Row]) -> None:
     by_kind: dict[Kind, list[tuple[Row, list[Any]]]] = {
         "pool": [],
         "node": [],
@@ -122,7 +138,7 @@ def restore(core: Core, rows: Iterable[Row]) -> None:
     for row in rows:
         by_kind[row.kind].append((row, orjson.loads(row.state)))
     for row, values in by_kind["pool"]:
-        pool = Pool(**_fields(_POOL, values), key=row.key, body=orjson.loads(row.body))
+        pool = Pool(**_fields(_POOL, values), key=row.key, body=_body(row))
         pool.network = pool.network or pools.free_network(core)
         core.world.add_pool(pool)
     for row, values in by_kind["node"]:
@@ -131,15 +147,13 @@ def restore(core: Core, rows: Iterable[Row]) -> None:
     for row, values in by_kind["schedule"]:
         fields = _fields(_SCHEDULE, values)
         fields["timing"] = Timing(**fields["timing"])
-        schedule = Schedule(**fields, key=row.key, body=orjson.loads(row.body))
+        schedule = Schedule(**fields, key=row.key, body=_body(row))
         core.world.schedules[schedule.key] = schedule
         core.number_at_least(schedule.seq)
         core.look_at[schedule] = None
     for row, values in sorted(by_kind["job"], key=lambda pair: pair[1][5]):
         fields = _fields(_JOB, values)
-        job = Job(
-            **fields, key=row.key, pool_key=fields["pool_id"].lower(), body=orjson.loads(row.body)
-        )
+        job = Job(**fields, key=row.key, pool_key=fields["pool_id"].lower(), body=_body(row))
         core.world.add_job(job)
         core.number_at_least(job.seq)
     for row, values in sorted(by_kind["task"], key=lambda pair: pair[1][1]):
@@ -150,10 +164,18 @@ def restore(core: Core, rows: Iterable[Row]) -> None:
         task = Task(**fields, key=key, job=job, spec=row.body)
         add_task(job, task)
         core.number_at_least(task.seq)
-    _resume(core)
+
+
+def _body(row: Row) -> dict[str, Any]:
+    body = orjson.loads(row.body)
+    if not isinstance(body, dict):
+        raise TypeError(f"the body of {row.kind} {row.key} is no object")
+    return body
 
 
 def _fields(table: tuple[str, ...], values: list[Any]) -> dict[str, Any]:
+    if not isinstance(values, list):
+        raise TypeError(f"the fields of a record are no {type(values).__name__}")
     return dict(zip(table[: len(values)], values, strict=True))
 
 

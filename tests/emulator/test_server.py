@@ -182,6 +182,47 @@ async def test_a_damaged_file_is_set_aside_with_one_message(tmp_path: Path) -> N
     await fresh.close()
 
 
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "UPDATE records SET state = x'ff' WHERE kind = 'job'",
+        "UPDATE records SET state = '[1]' WHERE kind = 'pool'",
+        "UPDATE records SET body = '[]' WHERE kind = 'job'",
+        "UPDATE records SET kind = 'poem' WHERE kind = 'task'",
+        "DELETE FROM records WHERE kind = 'job'",
+        "DELETE FROM records WHERE kind = 'pool'",
+        "INSERT INTO applications VALUES ('other', 'a', '{}')",
+    ],
+)
+async def test_damaged_records_are_set_aside_with_one_message_and_no_start_is_stopped_twice(
+    tmp_path: Path, harm: str
+) -> None:
+    data = tmp_path / "data"
+    server, clock, _ = manual_server(tmp_path, data=data)
+    server.add_account("other", KEY)
+    server.add_account(ACCOUNT, KEY)
+    async with serving(server) as url, client(url) as batch:
+        await batch.create_pool(pool("p", 1))
+        clock.advance(1200)
+        await batch.create_job(job("j"))
+        await batch.create_task("j", task("t", "wait"))
+    with contextlib.closing(sqlite3.connect(data / "batch.sqlite3")) as state:
+        assert state.execute(harm).rowcount == 1
+        state.commit()
+
+    async def restart() -> None:
+        again, _, _ = manual_server(tmp_path, data=data)
+        try:
+            await again.start()
+        finally:
+            await again.close()
+
+    with pytest.raises(LocalStateError, match=r"is damaged[^$]*was kept as"):
+        await restart()
+    assert len(list(data.glob("*damaged-*"))) == 1
+    await restart()
+
+
 async def test_resource_manager_brings_a_pool_to_what_was_declared(tmp_path: Path) -> None:
     server, clock, _ = manual_server(tmp_path)
     server.add_account(ACCOUNT, KEY)

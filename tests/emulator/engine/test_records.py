@@ -5,7 +5,13 @@ from __future__ import annotations
 import dataclasses
 
 import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from emulator.engine import formulas
+from emulator.engine.engine import Engine
+from emulator.engine.records import DamagedRecordsError
 from tests.emulator.engine.play import Play
 
 VERSION_1 = {"pool": 19, "node": 14, "job": 15, "task": 25}
@@ -42,3 +48,26 @@ def test_what_tasks_used_survives_a_restart() -> None:
     before = list(play.engine.world.jobs["j"].tasks["t"].used)
     play.restart()
     assert list(play.engine.world.jobs["j"].tasks["t"].used) == before != []
+
+
+@pytest.fixture(scope="module")
+def played() -> Play:
+    play = Play()
+    play.ready_pool(dedicated=1)
+    play.task(play.job(), "t")
+    play.wait(5)
+    return play
+
+
+@given(st.data())
+def test_a_row_whose_bytes_were_changed_is_damage_and_nothing_else(
+    played: Play, data: st.DataObject
+) -> None:
+    rows = dict(played.stored)
+    key = data.draw(st.sampled_from(sorted(rows)))
+    row = rows[key]
+    cut = data.draw(st.integers(0, len(row.state) - 1))
+    rows[key] = dataclasses.replace(row, state=row.state[:cut] + data.draw(st.binary(max_size=2)))
+    engine = Engine("local", played.settings, formulas.evaluate)
+    with pytest.raises(DamagedRecordsError):
+        engine.restore(played.now, rows.values())
