@@ -30,10 +30,10 @@ test-clients: ## Install other clients (az, azure-batch 14, JavaScript) and test
 	@$(BIN)/python -m tests.clients.install
 	@$(BIN)/python -m pytest --quiet -m clients tests/clients
 
-scan: ## Install checkov, scan what every stack registers, and test that it finds
+scan: ## Scan what every stack registers with checkov; test the scan and the policy pack
 	$(SETUP)
 	@$(BIN)/python -m scan
-	@$(BIN)/python -m pytest --quiet -m scan tests/scan
+	@$(BIN)/python -m pytest --quiet -m scan tests/scan tests/infra/test_policy_engine.py
 
 lint: ## Check format, style and types
 	$(SETUP)
@@ -55,5 +55,5 @@ lock: ## Pin anew what requirements.in, -dev.in and -scan.in ask for (needs uv)
 	    requirements-scan.in -o requirements-scan.txt
 
 clean: ## Remove what set-up and the demo made in this clone (the user's cache stays)
-	rm -rf .venv .local build results bootstrap/azurite/node_modules .coverage* \
+	rm -rf .venv policy/venv .local build results bootstrap/azurite/node_modules .coverage* \
 	    .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -6,23 +6,28 @@ module has not, because the host is no public module. Set-up then links this pro
 port from its first line of output, and asks it to run the program.
 
 It runs the program in this process, as the SDK's Automation API does for an inline
-program, and installs what `requirements.txt` pins. It does not generate code, package
-components or find plugins: the engine is told so by gRPC's "unimplemented".
+program, and installs what `requirements.txt` pins. A policy pack runs as a process of its
+own, by the Python of the environment that its `PulumiPolicy.yaml` names. It does not
+generate code, package components or find plugins: the engine is told so by gRPC's
+"unimplemented".
 """
 
 from __future__ import annotations
 
 import os
+import queue
 import runpy
 import signal
 import subprocess
 import sys
 import threading
+import venv
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
+from google.protobuf import json_format
 from pulumi.automation._server import LanguageServer
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc
 
@@ -54,19 +59,83 @@ class PythonLanguageHost(LanguageServer):
         )
         return response
 
+    def RunPlugin(  # noqa: N802 - gRPC's name
+        self, request: language_pb2.RunPluginRequest, context: grpc.ServicerContext
+    ) -> Iterator[language_pb2.RunPluginResponse]:
+        """Runs a plugin written in Python, such as a policy pack, and streams what it says.
+
+        It ends when the engine takes the call back.
+        """
+        directory = Path(request.info.program_directory)
+        entry = directory / (request.info.entry_point or ".")
+        options = json_format.MessageToDict(request.info.options)
+        python = _python_of(Path(request.info.root_directory), options.get("virtualenv"))
+        if not python.is_file():
+            context.abort(
+                grpc.StatusCode.FAILED_PRECONDITION,
+                f"{python} is not there; make the environment that {directory.name} asks for",
+            )
+        process = subprocess.Popen(
+            [python, "-u", entry.resolve(), *request.args],
+            cwd=request.pwd,
+            env=dict(pair.split("=", 1) for pair in request.env if "=" in pair),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        context.add_callback(process.kill)
+        said: queue.SimpleQueue[language_pb2.RunPluginResponse | None] = queue.SimpleQueue()
+        for name in ("stdout", "stderr"):
+            threading.Thread(target=_pump, args=(process, name, said), daemon=True).start()
+        open_streams = 2
+        while open_streams:
+            response = said.get()
+            if response is None:
+                open_streams -= 1
+            else:
+                yield response
+        yield language_pb2.RunPluginResponse(exitcode=process.wait())
+
     def InstallDependencies(  # noqa: N802 - gRPC's name
         self, request: language_pb2.InstallDependenciesRequest, context: grpc.ServicerContext
     ) -> Iterator[language_pb2.InstallDependenciesResponse]:
         """Installs `requirements.txt`, streaming what pip says."""
         directory = Path(request.info.program_directory or request.directory)
+        options = json_format.MessageToDict(request.info.options)
+        python = _python_of(directory, options.get("virtualenv"))
+        if not python.is_file():
+            yield language_pb2.InstallDependenciesResponse(stdout=b"making an environment\n")
+            venv.create(python.parents[1], with_pip=True)
         requirements = directory / "requirements.txt"
-        command: list[str | Path] = [sys.executable, "-m", "pip", "install", "-r", requirements]
+        command: list[str | Path] = [python, "-m", "pip", "install", "-r", requirements]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         with process, process.stdout or sys.stdin.buffer as output:
             for line in output:
                 yield language_pb2.InstallDependenciesResponse(stdout=line)
         if process.returncode != 0:
             context.abort(grpc.StatusCode.INTERNAL, f"pip ended with {process.returncode}")
+
+
+def _python_of(root: Path, environment: str | None) -> Path:
+    """The Python of an environment that a plugin names, else this one."""
+    if environment is None:
+        return Path(sys.executable)
+    scripts, program = ("Scripts", "python.exe") if os.name == "nt" else ("bin", "python")
+    return root / environment / scripts / program
+
+
+def _pump(
+    process: subprocess.Popen[bytes],
+    name: str,
+    said: queue.SimpleQueue[language_pb2.RunPluginResponse | None],
+) -> None:
+    """Puts each line of a stream in a queue, then None."""
+    for line in getattr(process, name):
+        said.put(
+            language_pb2.RunPluginResponse(stdout=line)
+            if name == "stdout"
+            else language_pb2.RunPluginResponse(stderr=line)
+        )
+    said.put(None)
 
 
 def _no_program() -> None:

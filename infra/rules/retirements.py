@@ -26,6 +26,28 @@ class Retirement:
     on: date
     successor: str
 
+    def is_past(self, today: date) -> bool:
+        """Whether Azure has retired the series."""
+        return self.on <= today
+
+    def is_near(self, today: date) -> bool:
+        """Whether Azure retires the series within a year."""
+        return today < self.on <= today + _NOTICE
+
+    def past_text(self, size: str) -> str:
+        """What to say of a size whose day is past."""
+        return (
+            f"{size}: Azure retired {self.series} on {self.on}, so no node "
+            f"would start; write {self.successor} or another current size"
+        )
+
+    def near_text(self, size: str) -> str:
+        """What to say of a size whose day is near."""
+        return (
+            f"{size}: Azure retires {self.series} on {self.on}; move to "
+            f"{self.successor} or another current size before that day"
+        )
+
 
 def _sizes(pattern: str) -> re.Pattern[str]:
     return re.compile(f"^Standard_{pattern}$", re.IGNORECASE)
@@ -50,44 +72,40 @@ RETIREMENTS = tuple(
 )
 
 
-def _retiring(estate: Estate) -> Iterator[tuple[str, str, Retirement]]:
-    for pool in estate.pools:
-        for retirement in RETIREMENTS:
-            if retirement.pattern.match(pool.vm_size):
-                yield f"{pool.path}.vm_size", pool.vm_size, retirement
+def retirements_of(size: str) -> Iterator[Retirement]:
+    """The retirements that a size is part of, whatever their day."""
+    return (one for one in RETIREMENTS if one.pattern.match(size))
+
+
+def image_is_retiring(node_agent_sku_id: str) -> str:
+    """What to say of an image whose end is announced, by its node agent; else empty."""
+    if node_agent_sku_id != "batch.node.ubuntu 22.04":
+        return ""
+    return "Batch has announced the end of Ubuntu 22.04; write ubuntu-hpc-24.04 or ubuntu-24.04"
 
 
 def _retired_sizes(estate: Estate) -> Iterator[Problem]:
     """No size is retired."""
-    for path, size, retirement in _retiring(estate):
-        if retirement.on <= estate.today:
-            yield Problem(
-                path,
-                f"{size}: Azure retired {retirement.series} on {retirement.on}, so no node "
-                f"would start; write {retirement.successor} or another current size",
-            )
+    for pool in estate.pools:
+        for one in retirements_of(pool.vm_size):
+            if one.is_past(estate.today):
+                yield Problem(f"{pool.path}.vm_size", one.past_text(pool.vm_size))
 
 
 def _retiring_sizes(estate: Estate) -> Iterator[Problem]:
     """No size retires within a year."""
-    for path, size, retirement in _retiring(estate):
-        if estate.today < retirement.on <= estate.today + _NOTICE:
-            yield Problem(
-                path,
-                f"{size}: Azure retires {retirement.series} on {retirement.on}; move to "
-                f"{retirement.successor} or another current size before that day",
-            )
+    for pool in estate.pools:
+        for one in retirements_of(pool.vm_size):
+            if one.is_near(estate.today):
+                yield Problem(f"{pool.path}.vm_size", one.near_text(pool.vm_size))
 
 
 def _retiring_images(estate: Estate) -> Iterator[Problem]:
     """No image whose end is announced is used."""
     for pool in estate.pools:
-        if pool.node_agent_sku_id == "batch.node.ubuntu 22.04":
-            yield Problem(
-                f"{pool.path}.image",
-                "Batch has announced the end of Ubuntu 22.04; write ubuntu-hpc-24.04 or "
-                "ubuntu-24.04",
-            )
+        text = image_is_retiring(pool.node_agent_sku_id)
+        if text:
+            yield Problem(f"{pool.path}.image", text)
 
 
 _SIZES = "https://learn.microsoft.com/azure/virtual-machines/sizes/retirement/retired-sizes-list"

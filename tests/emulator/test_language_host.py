@@ -67,3 +67,31 @@ def test_an_error_of_the_program_fails_the_update_with_its_traceback(project: Pa
     preview = pulumi(project, "preview", "--stack", "test")
     assert preview.returncode != 0
     assert "the program is wrong" in preview.stdout + preview.stderr
+
+
+def pack(project: Path, body: str, options: str = "") -> Path:
+    """A policy pack of a text, to be run by this Python unless the options name another."""
+    directory = project / "pack"
+    directory.mkdir()
+    (directory / "PulumiPolicy.yaml").write_text(f"name: p\nruntime:\n  name: python\n{options}")
+    (directory / "__main__.py").write_text(body)
+    (project / "__main__.py").write_text("")
+    assert pulumi(project, "stack", "init", "test").returncode == 0
+    return directory
+
+
+def test_a_policy_pack_that_ends_is_told_with_what_it_said(project: Path) -> None:
+    directory = pack(project, "import sys\nsys.exit('the pack has a mistake')\n")
+    preview = pulumi(project, "preview", "--stack", "test", "--policy-pack", str(directory))
+    assert preview.returncode != 0
+    assert "the pack has a mistake" in preview.stdout + preview.stderr
+
+
+def test_a_policy_pack_without_its_environment_is_told_by_name(project: Path) -> None:
+    options = "  options:\n    virtualenv: venv\n"
+    directory = pack(project, "raise AssertionError('another Python ran this')\n", options)
+    preview = pulumi(project, "preview", "--stack", "test", "--policy-pack", str(directory))
+    told = preview.stdout + preview.stderr
+    assert preview.returncode != 0
+    assert "pack/venv/bin/python is not there" in told
+    assert "another Python" not in told

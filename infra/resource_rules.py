@@ -1,0 +1,287 @@
+"""Rules that one resource can be judged by, as Resource Manager is asked for it.
+
+`infra.rules` judges a stack's config before there are resources, and knows more; these judge
+what is registered, whoever wrote the program. `policy/` lets the engine enforce them. What
+both say (retirements, formulas) has one text, which is imported from there.
+
+Pure, and free of Pulumi: properties are plain mappings and sequences under azure-native's
+names. Not here: what only several resources together tell, and what a plan knows and a
+resource does not, such as the most nodes that a formula should ask for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from autoscale import Limits, check
+from infra.findings import Severity
+from infra.rules.retirements import image_is_retiring, retirements_of
+
+Properties = Mapping[str, Any]
+
+_EVERYBODY = frozenset({"*", "any", "internet", "0.0.0.0/0", "::/0", "<nw>/0"})
+_SECURE_TLS = frozenset({"TLS1_2", "TLS1_3"})
+_TAGS = ("project", "stack")
+_STORAGE = "azure-native:storage:StorageAccount"
+_BATCH = "azure-native:batch:BatchAccount"
+_POOL = "azure-native:batch:Pool"
+_GROUP = "azure-native:network:NetworkSecurityGroup"
+
+_SECRET_NAME = re.compile(
+    r"(PASSWORD|PASSWD|SECRET|TOKEN|(ACCOUNT|ACCESS|API|SAS)_?KEY)$", re.IGNORECASE
+)
+_SECRET_TEXT = re.compile(
+    r"[?&]sig=[\w%+/=-]{20,}|AccountKey=[\w+/=]{20,}|-----BEGIN [A-Z ]*PRIVATE KEY-----"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceRule:
+    """One thing that is wrong with a resource by itself.
+
+    Attributes:
+        code: Stable id.
+        severity: `error` stops a deployment, `warning` does not.
+        source: Where Azure, or a table of this project, says so.
+        types: Type tokens that it judges.
+        judge: Yields a text for each thing that is wrong; its docstring is the rule in a
+            sentence.
+    """
+
+    code: str
+    severity: Severity
+    source: str
+    types: frozenset[str]
+    judge: Callable[[Properties, date], Iterator[str]]
+
+    @property
+    def about(self) -> str:
+        """The rule in a sentence."""
+        return str(self.judge.__doc__)
+
+    def problems(self, token: str, properties: Properties, today: date) -> list[str]:
+        """What is wrong with a resource; nothing with one of a type that is not judged."""
+        return list(self.judge(properties, today)) if token in self.types else []
+
+
+def _is_guarded_share(properties: Properties) -> bool:
+    """Whether an account holds shares alone, closed to all but named subnets."""
+    rules = properties.get("networkRuleSet") or {}
+    return properties.get("kind") == "FileStorage" and rules.get("defaultAction") == "Deny"
+
+
+def _no_shared_keys(properties: Properties, today: date) -> Iterator[str]:
+    """Storage accounts take no shared keys."""
+    del today
+    # Batch mounts SMB shares by nothing else; such an account is behind a firewall.
+    if properties.get("allowSharedKeyAccess") is not False and not _is_guarded_share(properties):
+        yield (
+            "whoever sees the account's key may do everything; set allowSharedKeyAccess: false "
+            "and give identities roles"
+        )
+
+
+def _no_public_blobs(properties: Properties, today: date) -> Iterator[str]:
+    """Blobs are never public."""
+    del today
+    if "publicAccess" in properties or "containerName" in properties:
+        if str(properties.get("publicAccess") or "None") != "None":
+            yield "everybody could read the container's blobs; set publicAccess: None"
+    elif properties.get("allowBlobPublicAccess") is not False:
+        yield (
+            "a container of this account could be made public; set allowBlobPublicAccess: false"
+        )
+
+
+def _encrypted_traffic(properties: Properties, today: date) -> Iterator[str]:
+    """Storage accounts refuse unencrypted and outdated protocols."""
+    del today
+    if str(properties.get("minimumTlsVersion")) not in _SECURE_TLS:
+        yield "outdated TLS would be accepted; set minimumTlsVersion: TLS1_2"
+    # NFS 4.1 is refused where HTTPS is required.
+    if properties.get("enableHttpsTrafficOnly") is False and not _is_guarded_share(properties):
+        yield "unencrypted traffic would be accepted; set enableHttpsTrafficOnly: true"
+
+
+def _entra_only(properties: Properties, today: date) -> Iterator[str]:
+    """Batch accounts take Entra identities alone."""
+    del today
+    modes = [str(mode) for mode in properties.get("allowedAuthenticationModes") or ()]
+    if modes != ["AAD"]:
+        yield (
+            f"the account takes {', '.join(modes) or 'every way to sign in'}; set "
+            "allowedAuthenticationModes: [AAD], so that no key of it works"
+        )
+
+
+def _nothing_from_the_internet(properties: Properties, today: date) -> Iterator[str]:
+    """No rule lets everybody in."""
+    del today
+    for rule in properties.get("securityRules") or (properties,):
+        if rule.get("direction") != "Inbound" or rule.get("access") != "Allow":
+            continue
+        one = rule.get("sourceAddressPrefix")
+        sources = [*(rule.get("sourceAddressPrefixes") or ()), *([one] if one else ())]
+        if any(str(source).casefold() in _EVERYBODY for source in sources):
+            yield (
+                f"rule '{rule.get('name', '?')}' lets the internet in, and nodes have the "
+                "identity that reads and writes your data; name the addresses that need it"
+            )
+
+
+def _simplified_communication(properties: Properties, today: date) -> Iterator[str]:
+    """Pools use simplified node communication."""
+    del today
+    if properties.get("targetNodeCommunicationMode") != "Simplified":
+        yield (
+            "classic communication was retired on 2026-03-31 and wants ports open to nodes; set "
+            "targetNodeCommunicationMode: Simplified"
+        )
+
+
+def _no_secrets_in_clear(properties: Properties, today: date) -> Iterator[str]:
+    """Formulas, commands and variables of pools hold no secrets, which every reader sees."""
+    del today
+    start = properties.get("startTask") or {}
+    for variable in start.get("environmentSettings") or ():
+        name, value = str(variable.get("name")), str(variable.get("value") or "")
+        if value and (_SECRET_NAME.search(name) or _SECRET_TEXT.search(value)):
+            yield (
+                f"startTask's variable {name} looks like a secret, and whoever reads pools reads "
+                "it; let the node fetch it by its identity"
+            )
+    scale = (properties.get("scaleSettings") or {}).get("autoScale") or {}
+    for where, text in (
+        ("startTask.commandLine", start.get("commandLine")),
+        ("scaleSettings.autoScale.formula", scale.get("formula")),
+    ):
+        if text and _SECRET_TEXT.search(str(text)):
+            yield f"{where} holds a key or a signature; let the node sign in by its identity"
+
+
+def _no_retired_size(properties: Properties, today: date) -> Iterator[str]:
+    """No size is retired."""
+    for one in retirements_of(str(properties.get("vmSize", ""))):
+        if one.is_past(today):
+            yield one.past_text(str(properties["vmSize"]))
+
+
+def _no_retiring_size(properties: Properties, today: date) -> Iterator[str]:
+    """No size retires within a year."""
+    for one in retirements_of(str(properties.get("vmSize", ""))):
+        if one.is_near(today):
+            yield one.near_text(str(properties["vmSize"]))
+
+
+def _no_retiring_image(properties: Properties, today: date) -> Iterator[str]:
+    """No image whose end is announced is used."""
+    del today
+    deployment = properties.get("deploymentConfiguration") or {}
+    machine = deployment.get("virtualMachineConfiguration") or {}
+    text = image_is_retiring(str(machine.get("nodeAgentSkuId")))
+    if text:
+        yield text
+
+
+def _valid_formula(properties: Properties, today: date) -> Iterator[str]:
+    """The service accepts each formula."""
+    del today
+    scale = (properties.get("scaleSettings") or {}).get("autoScale") or {}
+    formula = scale.get("formula")
+    if formula is None:
+        return
+    limits = Limits(task_slots_per_node=_whole(properties.get("taskSlotsPerNode")))
+    for finding in check(str(formula), limits=limits):
+        if finding.severity == "error":
+            remedy = f"; {finding.remedy}" if finding.remedy else ""
+            yield (
+                f"{finding.id} in line {finding.line}, column {finding.column} of the formula: "
+                f"{finding.message}{remedy}"
+            )
+
+
+def _whole(value: Any) -> int | None:
+    # Numbers of the engine are floating.
+    return None if value is None else int(value)
+
+
+def _tagged(properties: Properties, today: date) -> Iterator[str]:
+    """Resources say which project and stack they are of."""
+    del today
+    tags = properties.get("tags") or {}
+    missing = [name for name in _TAGS if name not in tags]
+    if missing:
+        yield f"whose it is and what it costs for cannot be told; add tags: {', '.join(missing)}"
+
+
+_SECURITY = "https://learn.microsoft.com/azure/batch/security-best-practices"
+_STORAGE_SECURITY = "https://learn.microsoft.com/azure/storage/blobs/security-recommendations"
+_SIZES = "https://learn.microsoft.com/azure/virtual-machines/sizes/retirement/retired-sizes-list"
+
+
+def _rule(
+    code: str,
+    severity: Severity,
+    judge: Callable[[Properties, date], Iterator[str]],
+    source: str,
+    types: Sequence[str],
+) -> ResourceRule:
+    return ResourceRule(
+        code=code, severity=severity, judge=judge, source=source, types=frozenset(types)
+    )
+
+
+RESOURCE_RULES = (
+    _rule("res001-no-shared-keys", "error", _no_shared_keys, _STORAGE_SECURITY, [_STORAGE]),
+    _rule(
+        "res002-no-public-blobs",
+        "error",
+        _no_public_blobs,
+        _STORAGE_SECURITY,
+        [_STORAGE, "azure-native:storage:BlobContainer"],
+    ),
+    _rule("res003-encrypted-traffic", "error", _encrypted_traffic, _STORAGE_SECURITY, [_STORAGE]),
+    _rule("res004-entra-only", "error", _entra_only, _SECURITY, [_BATCH]),
+    _rule(
+        "res005-nothing-from-the-internet",
+        "error",
+        _nothing_from_the_internet,
+        "https://learn.microsoft.com/azure/batch/pool-endpoint-configuration",
+        [_GROUP, "azure-native:network:SecurityRule"],
+    ),
+    _rule(
+        "res006-simplified-communication",
+        "error",
+        _simplified_communication,
+        "https://learn.microsoft.com/azure/batch/simplified-compute-node-communication",
+        [_POOL],
+    ),
+    _rule("res007-no-secrets-in-clear", "error", _no_secrets_in_clear, _SECURITY, [_POOL]),
+    _rule("res008-no-retired-size", "error", _no_retired_size, _SIZES, [_POOL]),
+    _rule("res009-no-retiring-size", "warning", _no_retiring_size, _SIZES, [_POOL]),
+    _rule(
+        "res010-no-retiring-image",
+        "warning",
+        _no_retiring_image,
+        "https://learn.microsoft.com/azure/batch/batch-linux-nodes",
+        [_POOL],
+    ),
+    _rule(
+        "res011-valid-formula",
+        "error",
+        _valid_formula,
+        "https://learn.microsoft.com/azure/batch/batch-automatic-scaling",
+        [_POOL],
+    ),
+    _rule(
+        "res012-tagged",
+        "warning",
+        _tagged,
+        "https://learn.microsoft.com/azure/azure-resource-manager/management/tag-resources",
+        ["azure-native:resources:ResourceGroup", _STORAGE, _BATCH, _GROUP],
+    ),
+)
