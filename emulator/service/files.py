@@ -4,6 +4,9 @@ A path from outside is relative and stays inside the directory that it is relati
 each is resolved, symbolic links included, before anything is read or removed. What is
 neither a file nor a directory (a task can make a pipe) is not there. All that touches
 the disk is `Work` of a thread, which takes from the world only a root.
+
+A name that is not UTF-8 is told with U+FFFD where it cannot be told; its `url` is exact,
+and leads to it.
 """
 
 from __future__ import annotations
@@ -115,8 +118,8 @@ def _element(root: Path, name: str, url: str) -> dict[str, Any] | None:
     if not directory and not stat.S_ISREG(found.st_mode):
         return None
     element: dict[str, Any] = {
-        "name": name,
-        "url": f"{url}/{quote(name)}",
+        "name": os.fsencode(name).decode(errors="replace"),
+        "url": f"{url}/{quote(os.fsencode(name))}",
         "isDirectory": directory,
     }
     if not directory:

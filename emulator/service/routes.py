@@ -167,16 +167,17 @@ ROUTES: tuple[Route, ...] = (
 class _Branch:
     """Where a path has got to: what may follow, and the operations that end here."""
 
-    __slots__ = ("ends", "following")
+    __slots__ = ("ends", "following", "is_rest")
 
     def __init__(self) -> None:
         self.following: dict[str, _Branch] = {}
         self.ends: dict[str, Route] = {}
+        self.is_rest = False
 
 
 _ANY = "{}"
-_REST = "files"
-"""After this step everything is one path, should a client not have encoded its slashes."""
+_REST = "{filePath}"
+"""It is all that is left of a path, should a client not have encoded its slashes."""
 
 
 def _grow() -> _Branch:
@@ -185,6 +186,7 @@ def _grow() -> _Branch:
         branch = root
         for step in route.path.strip("/").split("/"):
             name = _ANY if step.startswith("{") else step
+            branch.is_rest |= step == _REST
             branch = branch.following.setdefault(name, _Branch())
         branch.ends[route.method] = route
     return root
@@ -200,16 +202,16 @@ def find(method: str, raw_path: str) -> tuple[Route, dict[str, str]]:
         Refused: `InvalidUri` for no such path, `UnsupportedHttpVerb` for no such verb.
     """
     steps = [step for step in raw_path.split("/") if step]
-    if _REST in steps[:5]:
-        at = steps.index(_REST) + 1
-        steps[at:] = ["/".join(steps[at:])] if steps[at:] else []
     branch = _ROOT
     values: list[str] = []
-    for step in steps:
+    while steps:
+        step = "/".join(steps) if branch.is_rest else steps[0]
+        del steps[: len(steps) if branch.is_rest else 1]
         following = branch.following.get(step)
         if following is None or step == _ANY:
             following = branch.following.get(_ANY)
-            values.append(unquote(step))
+            # As Python's file functions take a name that is not UTF-8.
+            values.append(unquote(step, errors="surrogateescape" if branch.is_rest else "replace"))
         if following is None:
             raise Refused("InvalidUri")
         branch = following

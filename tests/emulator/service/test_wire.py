@@ -344,6 +344,33 @@ async def test_others_are_answered_while_files_are_listed(
     assert len((await listing).json()["value"]) == 3
 
 
+async def test_a_name_that_is_not_utf_8_is_listed_and_its_url_leads_to_it(wire: Wire) -> None:
+    await run_one(wire)
+    (directory_of(wire) / "wd" / os.fsdecode(b"\xff.txt")).write_text("strange")
+    listed = (await wire.send("GET", "/jobs/j/tasks/t/files?recursive=true")).json()["value"]
+    urls = {file["name"]: file["url"] for file in listed}
+    assert urls["wd/\ufffd.txt"] == f"{BASE}/jobs/j/tasks/t/files/wd/%FF.txt"
+    reply = await wire.send("GET", urls["wd/\ufffd.txt"].removeprefix(BASE))
+    assert (reply.status_code, reply.text) == (200, "strange")
+    assert reply.headers["ocp-batch-file-url"].endswith("wd%2F%FF.txt")
+
+
+async def test_an_id_may_be_a_word_of_the_paths(wire: Wire) -> None:
+    for pool_id, job_id, task_id in [("files", "files", "t"), ("nodes", "tasks", "files")]:
+        await wire.send("POST", "/pools", {**POOL, "id": pool_id})
+        job = await wire.send("POST", "/jobs", {"id": job_id, "poolInfo": {"poolId": pool_id}})
+        assert job.status_code == 201
+        await wire.send("POST", f"/jobs/{job_id}/tasks", {**TASK, "id": task_id})
+        shown = await wire.send("GET", f"/jobs/{job_id}/tasks/{task_id}")
+        assert (shown.status_code, shown.json()["id"]) == (200, task_id)
+        for path in ("", "/stdout.txt", "/wd/files/out.txt"):
+            reply = await wire.send("GET", f"/jobs/{job_id}/tasks/{task_id}/files{path}")
+            assert code(reply) == (409, "TaskFilesUnavailable")
+        node = await wire.send("GET", f"/pools/{pool_id}/nodes/x")
+        assert code(node) == (404, "NodeNotFound")
+        assert (await wire.send("DELETE", f"/jobs/{job_id}/tasks/{task_id}")).status_code == 200
+
+
 async def test_a_task_that_has_not_run_has_no_files(wire: Wire) -> None:
     await add_tasks(wire, "t")
     reply = await wire.send("GET", "/jobs/j/tasks/t/files")
