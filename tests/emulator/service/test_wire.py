@@ -408,6 +408,10 @@ async def test_without_a_good_signature_nothing_is_told(wire: Wire) -> None:
     headers = {"authorization": "SharedKey nobody:AAAA"}
     unknown = await wire.http.get("/pools?api-version=2025-06-01", headers=headers)
     assert "claimed account" in unknown.text
+    for claim in (f"SharedKey {ACCOUNT}:\xff", "Bearer \xff", "Bearer batchjob.\xff.\xff"):
+        strange = {"authorization": claim.encode("latin-1"), "ocp-date": "now"}
+        sent = await wire.http.get("/pools?api-version=2025-06-01", headers=strange)
+        assert code(sent) == (403, "AuthenticationFailed"), claim
 
 
 async def test_no_body_may_be_signed_with_a_length_of_zero_or_with_none(wire: Wire) -> None:
