@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import multiprocessing
 import resource
 import statistics
@@ -40,7 +41,9 @@ tasks: {sweep: {seed: {range: [0, TASKS]}}}
 
 
 class Sink(asyncio.Protocol):
-    """Answers every request at once."""
+    """Answers every request, at once or after a delay."""
+
+    delay_s = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begins a connection."""
@@ -74,14 +77,19 @@ class Sink(asyncio.Protocol):
             content = orjson.dumps({"value": results})
         elif head.startswith(b"post"):
             status = b"201 Created"
-        self.transport.write(
+        whole = (
             b"HTTP/1.1 %b\r\nContent-Type: application/json;odata=minimalmetadata\r\n"
             b"Content-Length: %d\r\n\r\n%b" % (status, len(content), content)
         )
+        if self.delay_s:
+            asyncio.get_running_loop().call_later(self.delay_s, self.transport.write, whole)
+        else:
+            self.transport.write(whole)
 
 
-def serve(pipe: Connection) -> None:
+def serve(pipe: Connection, delay_s: float) -> None:
     """Runs the sink until it is ended."""
+    Sink.delay_s = delay_s
 
     async def run() -> None:
         server = await asyncio.get_running_loop().create_server(Sink, "127.0.0.1", 0)
@@ -124,7 +132,7 @@ def plan_for(port: int, tasks: int, directory: Path) -> Any:
 
 
 def side(name: str, port: int, tasks: int, pipe: Connection) -> None:
-    """Submits, in a process of its own, and sends (tasks a second, MiB)."""
+    """Submits, in a process of its own; sends (tasks a second, MiB, processor µs a task)."""
     sys.path.insert(0, str(ROOT))
     import os  # noqa: PLC0415
 
@@ -138,32 +146,42 @@ def side(name: str, port: int, tasks: int, pipe: Connection) -> None:
         client = Clients(job.checked.stack).batch
         if name == "jobs":
             service = BatchService(client=client)
-            began = time.perf_counter()
+            began, used = time.perf_counter(), time.process_time()
             submit(job, service)
         else:
             from azure.batch.models import BatchTaskCreateOptions  # noqa: PLC0415
 
-            began = time.perf_counter()
+            began, used = time.perf_counter(), time.process_time()
             # the model takes wire names as a mapping, which spares the peer some work
             models: list[Any] = [
                 BatchTaskCreateOptions(orjson.loads(task.body)) for task in job.tasks()
             ]
             client.create_tasks("sink", models, max_concurrency=8)
         passed = time.perf_counter() - began
+        processor_s = time.process_time() - used
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    pipe.send((tasks / passed, peak))
+    pipe.send((tasks / passed, peak, processor_s / tasks * 1e6))
 
 
-def measure(name: str, tasks: int, context: Any) -> tuple[float, float]:
+def bound(tasks: int, delay_s: float) -> float:
+    """Tasks a second that latency and the requests in flight allow, were all else free."""
+    from jobs.submit import IN_FLIGHT, MAX_COLLECTION_TASKS  # noqa: PLC0415 - as above
+
+    collections = math.ceil(tasks / MAX_COLLECTION_TASKS)
+    # one request makes the job, one closes it, each alone
+    return tasks / ((math.ceil(collections / IN_FLIGHT) + 2) * delay_s)
+
+
+def measure(name: str, tasks: int, delay_s: float, context: Any) -> tuple[float, float, float]:
     """One run of one side against a fresh sink."""
     ours, theirs = context.Pipe()
-    server = context.Process(target=serve, args=(theirs,), daemon=True)
+    server = context.Process(target=serve, args=(theirs, delay_s), daemon=True)
     server.start()
     port = ours.recv()
     worker = context.Process(target=side, args=(name, port, tasks, theirs), daemon=True)
     worker.start()
     try:
-        result: tuple[float, float] = ours.recv()
+        result: tuple[float, float, float] = ours.recv()
     finally:
         worker.join(5)
         server.terminate()
@@ -176,27 +194,37 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--latency-ms", type=float, default=0)
     parser.add_argument("--only", choices=("jobs", "create_tasks"))
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     context = multiprocessing.get_context("spawn")
     names = [options.only] if options.only else ["jobs", "create_tasks"]
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+    found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in names}
     for _ in range(options.rounds):
         for name in names:
-            found[name].append(measure(name, options.tasks, context))
-    result = {
+            found[name].append(measure(name, options.tasks, options.latency_ms / 1000, context))
+    result: dict[str, dict[str, float]] = {
         name: {
-            "tasks_per_s": round(statistics.median(rate for rate, _ in runs)),
-            "peak_mib": round(max(peak for _, peak in runs)),
+            "tasks_per_s": round(statistics.median(run[0] for run in runs)),
+            "peak_mib": round(max(run[1] for run in runs)),
+            "cpu_us_per_task": round(statistics.median(run[2] for run in runs), 1),
         }
         for name, runs in found.items()
     }
+    if options.latency_ms:
+        sys.path.insert(0, str(ROOT))
+        allowed = bound(options.tasks, options.latency_ms / 1000)
+        for values in result.values():
+            values["of_bound"] = round(values["tasks_per_s"] / allowed, 3)
     if options.json:
         print(json.dumps(result))
         return
     for name, values in result.items():
-        print(f"{name:14} {values['tasks_per_s']:>9,} tasks/s   {values['peak_mib']:>6} MiB")
+        share = f"   {values['of_bound']:.0%} of the bound" if "of_bound" in values else ""
+        print(
+            f"{name:14} {values['tasks_per_s']:>9,} tasks/s   {values['peak_mib']:>6} MiB{share}"
+        )
     if len(result) > 1:
         ratio = result["jobs"]["tasks_per_s"] / result["create_tasks"]["tasks_per_s"]
         print(f"ratio          {ratio:9.1f}")
