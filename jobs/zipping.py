@@ -3,7 +3,8 @@
 Names are sorted, times are 1980-01-01, modes are 0755 or 0644 by who may execute, so that
 neither a checkout's times nor its umask make another package. Because compressed bytes
 still depend on zlib's version, sameness is told by a digest over names, modes and
-contents. A `.zip` file is taken as it is.
+contents. A `.zip` file is taken as it is, once each of its members has been looked at: what
+nodes would not unpack is told here, before anything is sent.
 
 A link is refused: nodes would refuse it, and what it leads to may not be meant.
 """
@@ -13,18 +14,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 import zipfile
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Final
+from pathlib import Path, PurePosixPath
+from typing import IO, Final, NoReturn
 
 from jobs.errors import Finding, InputError, shown
 
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 _FILE, _PROGRAM, _DIRECTORY = 0o644, 0o755, 0o755
 _UNIX = 3
+_ENCRYPTED = 0x1
+_DRIVE = re.compile(r"[A-Za-z]:")
 _LEVEL = 6
 
 
@@ -49,13 +53,71 @@ def pack(path: Path, target: IO[bytes]) -> str:
     Raises:
         InputError: With everything that cannot be packed.
     """
-    if path.is_file() and zipfile.is_zipfile(path) and path.suffix.lower() == ".zip":
+    if path.is_file() and path.suffix.lower() == ".zip":
+        check_zip(path)
         with path.open("rb") as source:
             digest = hashlib.file_digest(source, "sha256").hexdigest()
             source.seek(0)
             shutil.copyfileobj(source, target)
         return digest
     return write_zip(entries_of(path), target)
+
+
+def check_zip(path: Path) -> None:
+    """Looks at every member of a zip that somebody else made.
+
+    Raises:
+        InputError: It is no zip, or has members that nodes do not unpack: all of them.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError) as error:
+        why = "is no zip, though its name ends so: give it another name, or make it one"
+        raise InputError([Finding(where=shown(path), message=f"{why} ({error})")]) from error
+    except OSError as error:
+        _raise(error)
+    seen: set[PurePosixPath] = set()
+    findings = [
+        # A name may hold anything: it is shown as Python writes it.
+        Finding(where=shown(path), message=f"{member.orig_filename!r} {why}")
+        for member in members
+        if (why := _unfit_member(member, seen)) is not None
+    ]
+    if not members:
+        findings.append(
+            Finding(where=shown(path), message="is empty: there is nothing to publish")
+        )
+    if findings:
+        raise InputError(findings)
+
+
+def _unfit_member(member: zipfile.ZipInfo, seen: set[PurePosixPath]) -> str | None:
+    """Why nodes would not unpack a member; `seen` has the places before, and gets this one."""
+    # What the zip says, not what zipfile made of it: that stops at a NUL.
+    name = member.orig_filename
+    place = PurePosixPath(name)
+    kind = stat.S_IFMT(member.external_attr >> 16) if member.create_system == _UNIX else 0
+    checks = (
+        (
+            "\\" in name or "\0" in name,
+            "has a backslash or a NUL in its name, which nodes read differently",
+        ),
+        (
+            place.is_absolute() or _DRIVE.match(name) is not None,
+            "has an absolute name: only what is below the package's directory is unpacked",
+        ),
+        (".." in place.parts or not place.parts, "leads out of the package's directory"),
+        (
+            kind == stat.S_IFLNK,
+            "is a link, which nodes do not unpack: put what it leads to into the zip",
+        ),
+        (kind not in {0, stat.S_IFREG, stat.S_IFDIR}, "is neither a file nor a directory"),
+        (bool(member.flag_bits & _ENCRYPTED), "is encrypted, and nodes have no password"),
+        (place in seen, "comes twice"),
+    )
+    seen.add(place)
+    return next((why for unfit, why in checks if unfit), None)
 
 
 def entries_of(path: Path) -> list[Entry]:
@@ -135,6 +197,6 @@ def _unfit(path: Path) -> str | None:
     return None
 
 
-def _raise(error: OSError) -> None:
+def _raise(error: OSError) -> NoReturn:
     where = shown(Path(error.filename or ""))
     raise InputError([Finding(where=where, message=f"cannot be read: {error.strerror}")])

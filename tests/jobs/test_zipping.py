@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 import zipfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.nodes.packages import unpack
+from emulator.nodes.packages import HostileZipError, unpack
 from jobs.errors import InputError
 from jobs.zipping import pack
 
@@ -62,6 +63,61 @@ def test_a_file_is_alone_in_its_zip_and_a_zip_is_taken_as_it_is(tmp_path: Path) 
     ready = tmp_path / "ready.zip"
     ready.write_bytes(content)
     assert packed(ready)[1] == content
+
+
+def test_a_zip_that_is_none_is_refused_and_not_put_into_another(tmp_path: Path) -> None:
+    false = tmp_path / "x.zip"
+    for content in (b"no zip at all", b"", b"PK\x03\x04 cut short"):
+        false.write_bytes(content)
+        stream = io.BytesIO()
+        with pytest.raises(InputError, match="is no zip, though its name ends so"):
+            pack(false, stream)
+        assert stream.getvalue() == b""
+    false.unlink()
+    with pytest.raises(InputError, match="is not there"):
+        packed(false)
+
+
+def member(name: str, kind: int = stat.S_IFREG) -> zipfile.ZipInfo:
+    made = zipfile.ZipInfo(name)
+    made.create_system = 3
+    made.external_attr = (kind | 0o644) << 16
+    return made
+
+
+def test_every_member_of_a_ready_zip_that_nodes_would_refuse_is_told(tmp_path: Path) -> None:
+    bad = {
+        "../../evil.txt": "leads out",
+        "bin/../../evil": "leads out",
+        "/etc/evil": "absolute",
+        "C:/evil": "absolute",
+        "back\\slash": "backslash",
+        "link": "is a link",
+        "pipe": "neither a file",
+    }
+    kinds = {"link": stat.S_IFLNK, "pipe": stat.S_IFIFO}
+    ready = tmp_path / "ready.zip"
+    with zipfile.ZipFile(ready, "w") as archive:
+        archive.writestr(member("bin/run"), "fine")
+        archive.writestr(member("./data"), "fine")
+        for name in bad:
+            archive.writestr(member(name, kinds.get(name, stat.S_IFREG)), "x")
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            archive.writestr(member("bin/run"), "again")
+    stream = io.BytesIO()
+    with pytest.raises(InputError) as refused:
+        pack(ready, stream)
+    assert stream.getvalue() == b""
+    told = [finding.message for finding in refused.value.findings]
+    for message, (name, why) in zip(told, [*bad.items(), ("bin/run", "twice")], strict=True):
+        assert message.startswith(f"{name!r} ")
+        assert why in message
+    with pytest.raises(HostileZipError):
+        unpack(ready, tmp_path / "node")
+    with zipfile.ZipFile(ready, "w"):
+        pass
+    with pytest.raises(InputError, match="nothing to publish"):
+        packed(ready)
 
 
 def test_everything_that_cannot_be_packed_is_told_at_once(tmp_path: Path) -> None:
