@@ -4,7 +4,8 @@ A service's package imports all of its resources: `network` alone has 290 module
 seconds, of which this program needs a dozen. Once `install` was called, a service's package is
 made without running it, and a name is looked for where the generated SDK keeps it: among the
 enums, in the module of the resource or function that it names, among the inputs. A name that
-is nowhere there runs the package after all, so that nothing is ever missing, only later.
+is nowhere there runs the package after all, so that nothing is ever missing, only later. To
+import `pulumi_azure_native.network.subnet` instead would not do: Python runs the package first.
 
 What it does not do: touch a package that is imported already, or anything of Pulumi's own.
 """
@@ -23,6 +24,7 @@ from typing import Any
 _SERVICE = re.compile(r"pulumi_azure_native\.[a-z0-9]+")
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _OWN = frozenset({"provider"})
+_PARTS = frozenset({"outputs", "_inputs", "_enums"})
 
 
 def install() -> None:
@@ -74,11 +76,22 @@ class _LeanLoader(importlib.abc.Loader):
 
 
 def _places(name: str) -> tuple[str, ...]:
-    """Submodules that may have a name, the likeliest first."""
-    if name.endswith("ArgsDict"):
-        return ("_inputs",)
-    words = _WORDS.sub("_", name.removesuffix("Args")).lower()
-    return (words, "_enums", "_inputs")
+    """Submodules that may have a name; where several have it, as the package itself decides.
+
+    A package takes enums first, then resources and functions, then inputs: an input of the
+    same name hides the arguments of a resource (`SubnetArgs`), a resource hides an enum.
+    """
+    if name in _PARTS:
+        return ()
+    if name.endswith(("Args", "ArgsDict")):
+        name = name.removesuffix("Dict").removesuffix("Args")
+        return ("_inputs", _words(name))
+    # Inputs of functions have no suffix (`SubResource`).
+    return (_words(name.removesuffix("_output")), "_enums", "_inputs")
+
+
+def _words(name: str) -> str:
+    return _WORDS.sub("_", name).lower()
 
 
 def _import(name: str) -> ModuleType | None:

@@ -11,6 +11,7 @@ from pulumi.runtime.config import CONFIG, get_config_env
 from pulumi_azure_native.authorization import get_client_config
 from pulumi_azure_native.resources import ResourceGroup
 
+from infra.aliases import without_versions
 from infra.checking import plan_stack
 from infra.components.batch_account import BatchAccount, BatchAccountArgs, VaultReference
 from infra.components.file_systems import FileSystems, FileSystemsArgs
@@ -96,7 +97,11 @@ class Platform(pulumi.ComponentResource):
             {},
             pulumi.ResourceOptions.merge(
                 pulumi.ResourceOptions(
-                    transformations=[hooks.transformation, tagging(_tags(estate))]
+                    transformations=[
+                        without_versions,
+                        hooks.transformation,
+                        tagging(_tags(estate)),
+                    ]
                 ),
                 opts,
             ),

@@ -29,7 +29,9 @@ CONTRACT = {
     "stack",
     "location",
     "resource_group",
+    "batch_account_id",
     "batch_account_name",
+    "management_endpoint",
     "batch_endpoint",
     "authentication",
     "storage_account_name",
@@ -39,6 +41,7 @@ CONTRACT = {
     "outputs_container",
     "logs_container",
     "log_analytics_workspace_id",
+    "applications",
     "pools",
 }
 
@@ -175,7 +178,7 @@ def test_the_project_s_own_stack_lives_from_preview_to_destroy(
 
     found = json.loads(invoke("outputs", "--json").stdout)
     assert found.keys() == CONTRACT
-    assert found["batch_endpoint"] == running.backend.batch_endpoint
+    assert found["batch_endpoint"] == running.backend.batch_endpoint(found["batch_account_name"])
     assert json.loads(local.stack_outputs("local").read_text()) == found
     (pools,) = running.backend.accounts.values()
     assert pools.keys() == {one["id"] for one in found["pools"].values()}
