@@ -73,8 +73,8 @@ def check_zip(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
     except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError) as error:
-        why = "is no zip, though its name ends so: give it another name, or make it one"
-        raise InputError([Finding(where=shown(path), message=f"{why} ({error})")]) from error
+        what = "is no zip, though its name ends so: give it another name, or make it one"
+        raise InputError([Finding(where=shown(path), message=f"{what} ({error})")]) from error
     except OSError as error:
         _raise(error)
     seen: set[PurePosixPath] = set()
