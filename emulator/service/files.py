@@ -67,7 +67,8 @@ def _inside(root: Path, name: str) -> Path:
     """The file of a name under a root.
 
     Raises:
-        Refused: `FileNotFound`, also for a name that would lead outside.
+        Refused: `FileNotFound`, also for the root itself and for a name that would lead
+            outside.
     """
     if not name or "\0" in name:
         raise Refused("FileNotFound")
@@ -75,7 +76,7 @@ def _inside(root: Path, name: str) -> Path:
         path = (root / name.replace("\\", "/").lstrip("/")).resolve(strict=True)
     except (OSError, RuntimeError):
         raise Refused("FileNotFound") from None
-    if not path.is_relative_to(root.resolve()):
+    if root.resolve() not in path.parents:
         raise Refused("FileNotFound")
     return path
 

@@ -294,6 +294,21 @@ async def test_a_pipe_that_a_task_made_stops_nobody_and_is_no_file(wire: Wire) -
     assert "wd/pipe" not in {file["name"] for file in listed}
 
 
+async def test_the_directory_that_files_are_named_from_is_none_of_them(wire: Wire) -> None:
+    await run_one(wire)
+    (node,) = (await wire.send("GET", "/pools/p/nodes")).json()["value"]
+    for base in ("/jobs/j/tasks/t/files", f"/pools/p/nodes/{node['id']}/files"):
+        for method in ("GET", "DELETE"):
+            for name in ("%2E", "%2F", "x%2F..%2F.", "wd%2F..", "shared%2F.."):
+                reply = await wire.send(method, f"{base}/{name}?recursive=true")
+                assert code(reply) == (404, "FileNotFound"), (method, base, name)
+    assert (directory_of(wire) / "wd" / "out.txt").exists()
+    assert (
+        await wire.send("DELETE", "/jobs/j/tasks/t/files/wd?recursive=true")
+    ).status_code == 200
+    assert not (directory_of(wire) / "wd").exists()
+
+
 async def test_a_page_of_files_looks_at_no_more_files_than_it_shows(
     wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -409,7 +424,7 @@ async def test_without_a_good_signature_nothing_is_told(wire: Wire) -> None:
     unknown = await wire.http.get("/pools?api-version=2025-06-01", headers=headers)
     assert "claimed account" in unknown.text
     for claim in (f"SharedKey {ACCOUNT}:\xff", "Bearer \xff", "Bearer batchjob.\xff.\xff"):
-        strange = {"authorization": claim.encode("latin-1"), "ocp-date": "now"}
+        strange = {b"authorization": claim.encode("latin-1"), b"ocp-date": b"now"}
         sent = await wire.http.get("/pools?api-version=2025-06-01", headers=strange)
         assert code(sent) == (403, "AuthenticationFailed"), claim
 
