@@ -8,7 +8,8 @@ left, its use of the machine counted. *agent* leaves out the directories, too.
 
 Found on two cores with other work for several times as many: 0.62 of xargs' rate through the whole
 emulator, 0.94 for a node alone (medians of 3 rounds of 300); 0.34 and 0.70 before the supervisors
-made the tasks' directories and before what nodes report was stored together. The time of the
+made the tasks' directories and before what nodes report was stored together. Under such load the
+ratio swings: a later run, busier still, had 0.14 and 0.29. The time of the
 processors that `serve` itself takes a task fell from 1.2 to 0.5 ms by that.
 """
 
