@@ -27,6 +27,8 @@ from emulator.service.values import instant, parse_instant, parse_span, span
 MAX_RESULTS = 1000
 MAX_FILTER = 8192
 MAX_NESTING = 50
+MAX_DIGITS = 64
+"""Of a number: more than any property has."""
 
 Entity = Mapping[str, Any]
 Test = Callable[[Entity], bool]
@@ -212,6 +214,8 @@ class _Parser:
         if kind == "string":
             return text[1:-1].replace("''", "'")
         if kind == "number":
+            if len(text) > MAX_DIGITS:
+                raise self.refused(f"A number has at most {MAX_DIGITS} digits")
             return float(text) if "." in text else int(text)
         if kind == "typed":
             name, _, quoted = text.partition("'")

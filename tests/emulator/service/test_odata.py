@@ -63,7 +63,8 @@ def test_a_filter_lets_pass_what_it_says(source: str, passes: bool | None) -> No
         "state eq 'x' state eq 'y'", "state like 'x'", "startswith(id)", "startswith(id, 3)",
         "state eq 'x", "unknown eq 1", "stateTransitionTime gt datetime'yesterday'", "é eq 1",
         "(" * 80 + "state eq 'x'" + ")" * 80, "not " * 80 + "state eq 'x'",
-        "state eq '" + "x" * 9000 + "'",
+        "state eq '" + "x" * 9000 + "'", "priority gt " + "9" * 5000,
+        "priority gt " + "9" * 5000 + ".5",
     ],
 )  # fmt: skip
 def test_a_bad_filter_is_refused_with_its_reason(source: str) -> None:
