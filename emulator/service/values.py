@@ -21,6 +21,8 @@ from emulator.clock import (
     to_datetime,
 )
 
+LAST_INSTANT = from_datetime(datetime.max.replace(tzinfo=UTC)) + 9
+"""The last tick of the year 9999: .NET's `DateTime.MaxValue`."""
 UNLIMITED = "P10675199DT2H48M5.4775807S"
 _SECONDS_PER_DAY = 86_400
 _DURATION = re.compile(
@@ -34,12 +36,17 @@ _INSTANT = re.compile(
 
 @lru_cache(maxsize=4096)
 def _second(second: int) -> str:
-    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    # Not strftime, whose year is as short as it likes.
+    return datetime.fromtimestamp(second, UTC).isoformat(timespec="seconds").removesuffix("+00:00")
 
 
 def instant(ticks: int) -> str:
-    """`2026-01-22T21:43:19.0181625Z`, the fraction without trailing zeros."""
-    second, fraction = divmod(ticks - UNIX_EPOCH_TICKS, TICKS_PER_SECOND)
+    """`2026-01-22T21:43:19.0181625Z`, the fraction without trailing zeros.
+
+    What lies beyond the year 9999 (now, and an interval of a thousand years ten times) is
+    told as its end.
+    """
+    second, fraction = divmod(min(ticks, LAST_INSTANT) - UNIX_EPOCH_TICKS, TICKS_PER_SECOND)
     text = _second(second)
     if fraction:
         text = f"{text}.{fraction:07d}".rstrip("0")
@@ -81,7 +88,10 @@ def parse_instant(text: str) -> int:
     moment = datetime.fromisoformat(
         f"{year}-{month}-{day}T{hour}:{minute}:{second or '00'}{offset}"
     )
-    return from_datetime(moment) + int(f"{fraction or '0':0<7}"[:7])
+    ticks = from_datetime(moment) + int(f"{fraction or '0':0<7}"[:7])
+    if not 0 <= ticks <= LAST_INSTANT:
+        raise ValueError(f"not in the years 1 to 9999: {text}")
+    return ticks
 
 
 def span(ticks: int) -> str:

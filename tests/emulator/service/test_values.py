@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from emulator.clock import MAX_TICKS, from_datetime
 from emulator.service.values import (
+    LAST_INSTANT,
     UNLIMITED,
     agent_instant,
     error_instant,
@@ -17,8 +18,8 @@ from emulator.service.values import (
     span,
 )
 
-LAST = from_datetime(datetime(9999, 12, 31, tzinfo=UTC))
-FIRST = from_datetime(datetime(1970, 1, 1, tzinfo=UTC))
+LAST = LAST_INSTANT
+FIRST = from_datetime(datetime(1, 1, 1, tzinfo=UTC))
 
 
 def test_an_etag_is_the_ticks_of_last_modified_as_recorded() -> None:
@@ -46,6 +47,8 @@ def test_instants_are_in_order_as_text_without_their_z(one: int, other: int) -> 
         ("2025-01-01T00:00:00.123456789Z", "2025-01-01T00:00:00.1234567Z"),
         ("2025-01-01T00:00", "2025-01-01T00:00:00Z"),
         ("2024-10-08T16:30:00.5000000Z", "2024-10-08T16:30:00.5Z"),
+        ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
+        ("9999-12-31T23:59:59.9999999Z", "9999-12-31T23:59:59.9999999Z"),
     ],
 )
 def test_offsets_and_long_fractions_are_read(text: str, same: str) -> None:
@@ -84,7 +87,22 @@ def test_what_is_no_span_is_refused(text: str) -> None:
         parse_span(text)
 
 
-@pytest.mark.parametrize("text", ["", "2025", "2025-13-01T00:00:00Z", "2025-01-01 00:00:00"])
+def test_what_lies_beyond_the_calendar_is_told_as_its_end() -> None:
+    assert instant(LAST_INSTANT + MAX_TICKS) == "9999-12-31T23:59:59.9999999Z"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "2025",
+        "2025-13-01T00:00:00Z",
+        "2025-01-01 00:00:00",
+        "0000-01-01T00:00:00Z",
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:59-14:00",
+    ],
+)
 def test_what_is_no_instant_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_instant(text)

@@ -392,6 +392,29 @@ async def test_a_task_that_has_not_run_has_no_files(wire: Wire) -> None:
     assert code(reply) == (409, "TaskFilesUnavailable")
 
 
+async def test_the_first_and_the_last_instant_are_taken_and_told(wire: Wire) -> None:
+    for number, moment in enumerate(("0001-01-01T00:00:00Z", "9999-12-31T23:59:59.9999999Z")):
+        schedule = {
+            "id": f"s{number}",
+            "jobSpecification": JOB_SPEC,
+            "schedule": {"doNotRunAfter": moment, "recurrenceInterval": "P10000000D"},
+        }
+        assert (await wire.send("POST", "/jobschedules", schedule)).status_code == 201
+        shown = (await wire.send("GET", f"/jobschedules/s{number}")).json()
+        assert shown["schedule"]["doNotRunAfter"] == moment
+        listed = await wire.send(
+            "GET", f"/jobschedules?$filter=creationTime%20gt%20datetime'{moment}'"
+        )
+        assert len(listed.json()["value"]) == (number + 1 if moment < "1000" else 0)
+    wire.clock.advance(10)
+    await wire.send("POST", "/pools/p/resize", {"targetDedicatedNodes": 1})
+    wire.clock.advance(3600)
+    (node,) = (await wire.send("GET", "/pools/p/nodes")).json()["value"]
+    user = {"name": "u", "expiryTime": "0001-01-01T00:00:00Z", "password": "p"}
+    added = await wire.send("POST", f"/pools/p/nodes/{node['id']}/users", user)
+    assert added.status_code < 500, added.text
+
+
 async def test_a_client_request_id_comes_back_when_it_is_asked_for(wire: Wire) -> None:
     headers = {"client-request-id": "mine", "return-client-request-id": "true"}
     assert (await wire.send("GET", "/pools", headers=headers)).headers[
