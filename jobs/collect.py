@@ -1,7 +1,8 @@
 """Brings outputs and logs home: in parallel, only what is new, each file whole or not at all.
 
 What a task leaves has names that nobody here chose. A blob whose name would put it
-outside the result tree, or that no file system takes, is reported and not written.
+outside the result tree, or that no file system takes, is reported and not written. A
+backslash is not seen here: blob storage makes a `/` of it when a node uploads the file.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from jobs.blobs import Blob, Container
-from jobs.errors import InputError, JobsError, UnavailableError
+from jobs.errors import InputError, JobsError, TaskFailureError, UnavailableError
 from jobs.results import ResultTree, read_json, write_json
 from jobs.selection import position
 
 DOWNLOADS_AT_ONCE = 96
 _MAX_NAME_BYTES = 255
+_MOST_TOLD = 5
 _FORBIDDEN = frozenset(chr(code) for code in range(32)) | {"\\", "\x7f"}
 
 Progress = Callable[[int, int], None]
@@ -81,6 +83,21 @@ def collect(
         if known or tree.collected_file.exists():
             write_json(tree.collected_file, known)
     return total
+
+
+def incomplete(collected: Collected) -> TaskFailureError | None:
+    """What to end with where files were left in storage because of their names."""
+    if not collected.refused:
+        return None
+    files = "1 file" if len(collected.refused) == 1 else f"{len(collected.refused):,} files"
+    left = len(collected.refused) - _MOST_TOLD
+    more = f"\n  and {left:,} more" if left > 0 else ""
+    return TaskFailureError(
+        f"{files} that tasks left cannot be written under the result directory, by name:\n  "
+        + "\n  ".join(collected.refused[:_MOST_TOLD])
+        + f"{more}\nThey stay in storage. Let the tasks name them otherwise, or leave them out of "
+        "`outputs`"
+    )
 
 
 def local_path(name: str, directory: Path) -> Path:

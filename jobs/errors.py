@@ -9,7 +9,8 @@
     │   ├── CredentialError    … because it does not know us, or there is nothing to show
     │   ├── NotFoundError      … because what was named does not exist
     │   └── UnavailableError   … or never answered within the retries
-    ├── TaskFailureError  1    the work was done and a task, the merge or the check failed
+    ├── TaskFailureError  1    the work was done and a task, the merge or the check failed,
+    │                          or a file that a task left cannot be written, by its name
     ├── UnfinishedError   4    a time limit ended the waiting, not the job
     └── InterruptError  130    Ctrl-C; says what goes on and how to come back
 
@@ -121,7 +122,7 @@ class UnavailableError(ServiceError):
 
 
 class TaskFailureError(JobsError):
-    """The work was done, and a task, the merge or the check failed."""
+    """The work was done, and a task, the merge or the check failed, or a file has no fit name."""
 
     exit_code = EXIT_TASK_FAILED
 

@@ -18,7 +18,7 @@ from jobs.binding import check_binding
 from jobs.build import build_programs
 from jobs.canary import try_first
 from jobs.checking import Checked, check
-from jobs.collect import Collected, collect
+from jobs.collect import Collected, collect, incomplete
 from jobs.consent import NEVER_ASKED, Consent, agree
 from jobs.contents import Contents
 from jobs.errors import (
@@ -343,7 +343,7 @@ def finish(
         failure: TaskFailureError | None = None
         if report.failed or report.unfinished:
             failure = failed_tasks(report, tree, options, limit)
-        else:
+        elif (failure := incomplete(collected)) is None:
             try:
                 answer(checked.workload, tree, manifest.job_id, results_to_stderr=terminal.json)
             except TaskFailureError as error:

@@ -9,6 +9,7 @@ import typer
 
 from jobs.cli.command import command
 from jobs.client import open_job, options_of
+from jobs.collect import Collected, incomplete
 from jobs.errors import EXIT_OK, EXIT_TASK_FAILED, InputError, shown
 from jobs.logs import SOURCES
 from jobs.options import (
@@ -44,15 +45,18 @@ def collect(
 ) -> None:
     """Download what jobs have left so far.
 
-    Outputs and logs, only what is new.
+    Outputs and logs, only what is new. Exit code 1 if the name of one keeps it from being
+    written.
     """
     with command(json_output, quiet, verbose, color) as terminal:
         rows = []
+        total = Collected(files=0, fetched=0, bytes_fetched=0, refused=())
         for tree in find_trees(jobs, out):
             found = open_job(tree.root.name, out)
             with counting(terminal, "collected") as progress:
                 collected = found.collect(progress)
             note_collected(collected, tree, terminal)
+            total += collected
             rows.append(
                 {
                     "job_id": found.id,
@@ -66,6 +70,8 @@ def collect(
             terminal.show(str(tree.root))
         one = rows[0] if len(rows) == 1 else {"jobs": rows}
         terminal.result({"version": 1, **one})
+        if (failure := incomplete(total)) is not None:
+            raise failure
 
 
 def logs(

@@ -258,6 +258,32 @@ def test_files_with_any_name_go_there_and_come_back(directory: Directory) -> Non
     assert found == {name: f"<{name}>" for name in HOSTILE}
 
 
+def test_an_output_that_no_file_here_can_be_is_told_at_the_end(directory: Directory) -> None:
+    directory.write(
+        r"""
+        name: newline
+        pool: cpu
+        script: |
+          echo x > "$(printf 'new\nline.txt')"
+          echo y > 'back\slash.txt'
+          echo z > fine.txt
+        outputs: ["*.txt"]
+        merge: touch merged
+        """
+    )
+    out, err = directory.jobs("run", "job.yaml", "--quiet", code=1)
+    assert "OK" not in out
+    assert "1 file that tasks left cannot be written" in err
+    assert r"new\nline.txt': its name has a control character" in err
+    results = next((directory.path / "results").iterdir())
+    (task,) = (results / "outputs").iterdir()
+    found = {path.relative_to(task).as_posix() for path in task.rglob("*.txt")}
+    assert found == {"fine.txt", "back/slash.txt"}, "storage makes a backslash a `/`"
+    assert not (results / "merged").exists()
+    value = directory.json("collect", code=1)
+    assert len(value["refused"]) == 1
+
+
 def test_a_time_limit_ends_the_waiting_and_not_the_job(directory: Directory) -> None:
     directory.write("name: slow\npool: cpu\ncommand: sleep 30\n")
     _, err = directory.jobs("run", "job.yaml", "--timeout", "1s", code=4)
