@@ -29,7 +29,7 @@ from emulator.azurite import Azurite, AzuriteError
 from emulator.backend import EmulatorBackend, StorageAccounts, new_key, read_keys
 from emulator.certificate import Certificate
 from emulator.clock import Clock, ManualClock, SystemClock
-from emulator.errors import AlreadyRunningError, EmulatorError
+from emulator.errors import AlreadyRunningError, EmulatorError, LocalStateError
 from emulator.http import LOOPBACK, listen, serving
 from emulator.identity import PATH as IDENTITY_PATH
 from emulator.identity import Issuer, machine_environment
@@ -223,9 +223,19 @@ def _certificate(local: LocalDirectory) -> Certificate:
 
 
 def _make_private(directory: Path) -> None:
-    """Makes a directory for the user alone: the state in it holds the accounts' keys."""
-    directory.mkdir(parents=True, exist_ok=True)
-    directory.chmod(0o700)
+    """Makes a directory for the user alone: the state in it holds the accounts' keys.
+
+    Raises:
+        LocalStateError: It cannot be made, or is another user's.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        directory.chmod(0o700)
+    except OSError as error:
+        raise LocalStateError(
+            f"{directory} cannot hold the state: {error.strerror}.\n"
+            "Make it a directory of your own, or use another: --data DIR"
+        ) from error
 
 
 @contextlib.contextmanager

@@ -33,6 +33,7 @@ from emulator.engine.faults import set_quotas
 from emulator.engine.records import DamagedRecordsError, Kind, Row
 from emulator.engine.refusal import Refused
 from emulator.engine.settings import Settings
+from emulator.errors import LocalStateError
 from emulator.faults import Faults
 from emulator.identity import IdentityEndpoint, Issuer
 from emulator.loopback import LoopbackOnly
@@ -105,6 +106,8 @@ class Server:
         self._flush: asyncio.Future[None] | None = None
         self._due: asyncio.TimerHandle | None = None
         self._unsaved: list[tuple[str, list[Row], list[tuple[Kind, str, str]]]] = []
+        self._told = ""
+        """Why the state could not be stored the last time, as it was logged."""
         self._gone: dict[tuple[str, str], list[asyncio.Future[None]]] = {}
         own = Admin(self).routes() + Page(self).routes()
         if issuer is not None:
@@ -162,21 +165,28 @@ class Server:
         await self.commit()
 
     async def close(self) -> None:
-        """Stops: what runs is ended, and requeued by the next start."""
+        """Stops: what runs is ended, and requeued by the next start.
+
+        Raises:
+            LocalStateError: The last changes could not be stored; all is ended nevertheless.
+        """
         for driver in self._drivers.values():
             driver.stop()
-        await self.commit()
-        await self.runner.close()
-        for driver in self._drivers.values():
-            await driver.join()
-        self._store.close()
+        try:
+            await self.commit()
+        finally:
+            await self.runner.close()
+            for driver in self._drivers.values():
+                await driver.join()
+            self._store.close()
 
     # Accounts
 
     def add_account(self, name: str, key: bytes) -> None:
         """Makes an account known, or changes its key."""
-        self._store.put_account(name, key)
-        self._keys[name] = key
+        if self._keys.get(name) != key:
+            self._store.put_account(name, key)
+            self._keys[name] = key
         if name not in self._drivers:
             driver = self._drivers[name] = self._driver(name)
             if self._started:
@@ -241,18 +251,34 @@ class Server:
         """This instant."""
         return self.clock.now()
 
-    async def commit(self) -> None:
+    async def commit(self, *, reading: bool = False) -> None:
         """Returns when every change made so far is stored.
 
         All that wait in one round of the event loop share a transaction.
+
+        Args:
+            reading: Whether it is for somebody who only asks: he is answered from memory
+                though it cannot be stored now.
+
+        Raises:
+            LocalStateError: It could not be stored; it is tried again by the next call.
         """
         if self._flush is None:
-            return
+            if not self._unsaved:
+                return
+            self._changed()
+        flush = self._flush
+        if flush is None:
+            raise AssertionError("changes wait for no flush")
         if self._due is not None:
             self._due.cancel()
             self._due = None
             asyncio.get_running_loop().call_soon(self._write)
-        await asyncio.shield(self._flush)
+        try:
+            await asyncio.shield(flush)
+        except LocalStateError:
+            if not reading:
+                raise
 
     def _changed(self) -> None:
         if self._flush is None:
@@ -267,20 +293,33 @@ class Server:
             rows, removed = driver.take_changes()
             if rows or removed:
                 self._unsaved.append((name, rows, removed))
+        error: Exception | None = None
         try:
             if self._unsaved:
                 self._store.write(self._unsaved)
-        except Exception as error:
-            # The changes are kept: the next flush writes them, in order, with its own.
-            logger.exception("the state could not be stored")
-            if flush is not None and not flush.done():
-                flush.set_exception(error)
-                flush.exception()
+        except Exception as failed:  # noqa: BLE001 - told to all who wait, and logged
+            error = failed  # the changes are kept: the next flush writes them before its own
         else:
             self._unsaved.clear()
-            if flush is not None and not flush.done():
+        self._log_stored(error)
+        if flush is not None and not flush.done():
+            if error is None:
                 flush.set_result(None)
+            else:
+                flush.set_exception(error)
+                flush.exception()
         self._tell_gone()
+
+    def _log_stored(self, error: Exception | None) -> None:
+        """Once when it cannot be stored, and once when it can again: everybody has it tried."""
+        told, self._told = self._told, "" if error is None else str(error)
+        if error is None:
+            if told:
+                logger.info("the state is stored again")
+        elif not isinstance(error, LocalStateError):
+            logger.error("the state could not be stored", exc_info=error)
+        elif told != self._told:
+            logger.error("%s", error)
 
     # Pools, for Resource Manager
 

@@ -17,6 +17,7 @@ from uuid import uuid4
 import orjson
 
 from emulator.engine.refusal import Refused
+from emulator.errors import LocalStateError
 from emulator.faults import NOTHING, Strike
 from emulator.service import job_tokens, routes
 from emulator.service.auth import Address, VerifyToken, authenticate
@@ -32,6 +33,7 @@ MAX_BODY = 1_048_576
 JSON_TYPE = "application/json;odata=minimalmetadata"
 _ERROR_CONTEXT = "Microsoft.Azure.Batch.Protocol.Entities.Container.errors/@Element"
 _CHUNK = 262_144
+_READING = ("GET", "HEAD")
 _KNOWN_VERSIONS = "2025-06-01"
 """The newest one that is emulated; a newer one is served, with a warning header."""
 
@@ -56,8 +58,8 @@ class Directory(Protocol):
         """This instant."""
         ...
 
-    async def commit(self) -> None:
-        """Returns when every change made so far is stored."""
+    async def commit(self, *, reading: bool = False) -> None:
+        """Returns when every change made so far is stored, or cannot be: no error to a reader."""
         ...
 
 
@@ -97,6 +99,8 @@ class DataPlane:
             await self._fail(request, send, failed.failure)
         except _Dropped:
             await _break_off(scope, receive)
+        except LocalStateError:  # whoever could not store it has told why
+            await self._fail(request, send, Failure(code="InternalError"))
         except Exception:
             logger.exception("%s %s failed", request.method, request.raw_path)
             await self._fail(request, send, Failure(code="InternalError"))
@@ -149,7 +153,7 @@ class DataPlane:
         reply = done if isinstance(done, Reply) else await asyncio.to_thread(done)
         with ExitStack() as unsent:
             unsent.callback(reply.close)
-            await self._directory.commit()
+            await self._directory.commit(reading=request.method in _READING)
             if strike.drop == "after":
                 raise _Dropped
             unsent.pop_all()

@@ -441,6 +441,7 @@ def test_a_second_emulator_is_refused_and_the_first_unharmed(start: Start, tmp_p
         (("--in-memory", "--data", "x"), 2, "exclude each other"),
         (("--key", "not base64!"), 2, "not base64"),
         (("--service-speed", "0"), 2, "greater than 0"),
+        (("--data", "/proc/x", "--no-blob", "--no-provider"), 1, "/proc/x cannot hold the state"),
     ],
 )
 def test_wrong_options_are_refused(

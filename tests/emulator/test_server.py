@@ -14,9 +14,10 @@ from azure.core.pipeline.transport import AsyncioRequestsTransport
 
 from emulator.arm.backend import BackendError
 from emulator.clock import SystemClock
-from emulator.engine import jobs
+from emulator.engine import jobs, pools
 from emulator.errors import AlreadyRunningError, LocalStateError
 from emulator.server import Server
+from tests.emulator.full_disk import no_room
 from tests.emulator.simulation import (
     ACCOUNT,
     KEY,
@@ -221,6 +222,53 @@ async def test_damaged_records_are_set_aside_with_one_message_and_no_start_is_st
         await restart()
     assert len(list(data.glob("*damaged-*"))) == 1
     await restart()
+
+
+async def test_on_a_full_disk_changes_are_refused_reading_goes_on_and_room_heals_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    server, clock, _ = manual_server(tmp_path, data=tmp_path / "data")
+    server.add_account(ACCOUNT, KEY)
+    async with serving(server) as url, client(url) as batch, asyncio.timeout(20):
+        await batch.create_pool(pool("p", 1))
+        await batch.create_job(job("j"))
+        clock.advance(1200)
+        with no_room(100):
+            for job_id in ("a", "b"):
+                with pytest.raises(HttpResponseError, match="InternalError"):
+                    await batch.create_job(job(job_id))
+            assert (await batch.get_job("j")).id == "j"
+            assert len([found async for found in batch.list_jobs()]) == 3
+            assert await batch.get_pool("p")
+        assert caplog.text.count("cannot be used") == 1
+        assert "Traceback" not in caplog.text
+        await batch.get_job("j")
+    # What was kept back is stored by the read.
+    again, _, _ = manual_server(tmp_path, data=tmp_path / "data")
+    await again.start()
+    assert set(again.host(ACCOUNT).world.jobs) == {"j", "a", "b"}
+    await again.close()
+
+
+async def test_what_runs_is_ended_though_the_last_change_cannot_be_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, _, runner = manual_server(tmp_path, data=tmp_path / "data")
+    server.add_account(ACCOUNT, KEY)
+    await server.start()
+    await server.put_pool(ACCOUNT, "p", {"vmSize": "a", "virtualMachineConfiguration": IMAGE})
+    ended = []
+
+    async def end() -> None:
+        ended.append("runner")
+
+    monkeypatch.setattr(runner, "close", end)
+    host = server.host(ACCOUNT)
+    with no_room(100):
+        host.run(pools.delete, host.world.pools["p"])
+        with pytest.raises(LocalStateError, match="cannot be used"):
+            await server.close()
+    assert ended == ["runner"]
 
 
 async def test_resource_manager_brings_a_pool_to_what_was_declared(tmp_path: Path) -> None:

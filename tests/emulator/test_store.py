@@ -1,7 +1,4 @@
-import contextlib
-import resource
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +8,7 @@ from hypothesis import strategies as st
 from emulator.engine.records import VERSION, Kind, Row
 from emulator.errors import LocalStateError
 from emulator.store import Store
+from tests.emulator.full_disk import no_room
 
 KEYS = st.text(min_size=1, max_size=8).filter(lambda key: "\0" not in key)
 
@@ -103,17 +101,6 @@ def test_a_torn_page_is_found_when_the_file_is_opened(tmp_path: Path) -> None:
     with pytest.raises(LocalStateError, match="is damaged"):
         Store(tmp_path)
     Store(tmp_path).close()
-
-
-@contextlib.contextmanager
-def no_room(size: int) -> Iterator[None]:
-    """No file may grow beyond so many bytes, as on a full disk."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_a_file_that_another_program_holds_is_left_alone(tmp_path: Path) -> None:
