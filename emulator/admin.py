@@ -19,10 +19,12 @@ POST   /_emulator/accounts/A/pools/P/nodes/N/starttaskfailed     `NodeFaultReque
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, TypeVar
 
+import orjson
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -54,6 +56,7 @@ _UNUSABLE = {"code": "NodeUnusable", "message": "The node was made unusable on r
 _NODE_FAULTS = ("preempt", "unusable", "starttaskfailed")
 _MOST = 10_000_000
 """Of a quota."""
+_NUMBER = re.compile(r"[0-9]{1,9}")
 _Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -77,7 +80,7 @@ class Admin:
             ("GET", "faults", self._list_faults),
             ("POST", "faults", self._add_fault),
             ("DELETE", "faults", self._clear_faults),
-            ("DELETE", "faults/{id:int}", self._remove_fault),
+            ("DELETE", "faults/{id}", self._remove_fault),
             ("GET", "rate", self._rate),
             ("PUT", "rate", self._limit),
             ("DELETE", "rate", self._unlimit),
@@ -121,8 +124,9 @@ class Admin:
 
     async def _remove_fault(self, request: Request) -> Response:
         number = request.path_params["id"]
-        if not self._server.faults.remove(number):
-            raise _Bad(404, f"no fault {number} is in force")
+        known = _NUMBER.fullmatch(number) and self._server.faults.remove(int(number))
+        if not known:
+            raise _Bad(404, f"no fault {number[:32]} is in force")
         return Response(status_code=204)
 
     # Limits
@@ -149,8 +153,8 @@ class Admin:
     async def _set_quotas(self, request: Request) -> Response:
         present = self._present_quotas()
         try:
-            wanted = await request.json()
-        except ValueError as error:
+            wanted = orjson.loads(await request.body())
+        except orjson.JSONDecodeError as error:
             raise _Bad(400, f"the body is not JSON: {error}") from None
         if not isinstance(wanted, dict):
             raise _Bad(400, "the body must be an object of quotas")

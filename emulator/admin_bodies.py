@@ -88,7 +88,7 @@ class FaultRequest(_Body):
 class RateRequest(_Body):
     """Body of `PUT /_emulator/rate`: requests a second, and how many at once."""
 
-    requests_per_second: float = Field(gt=0, le=1_000_000)
+    requests_per_second: float = Field(ge=0.001, le=1_000_000)
     burst: int | None = Field(default=None, ge=1)
 
 

@@ -29,6 +29,7 @@ from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl, quote, unquote
 from uuid import uuid4
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
@@ -64,6 +65,7 @@ _MEMBERS: Final = {
     "defaultVersion": (str, "default_version"),
 }
 _PAGE: Final = 1000
+_NUMBER: Final = re.compile(r"[0-9]{1,9}")
 
 
 class Accounts(Protocol):
@@ -404,9 +406,9 @@ def _page(call: _Call, found: Mapping[str, dict[str, Any]]) -> Response:
 def _most(text: str | None) -> int:
     if text is None:
         return _PAGE
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= _PAGE:
+    if not _NUMBER.fullmatch(text) or not 1 <= int(text) <= _PAGE:
         raise ApplicationError(
-            "InvalidPropertyValue", f"maxresults {text!r} is not a number from 1 to {_PAGE}"
+            "InvalidPropertyValue", f"maxresults {text[:32]!r} is not a number from 1 to {_PAGE}"
         )
     return int(text)
 
@@ -420,8 +422,9 @@ async def _json(request: Request) -> Mapping[str, Any]:
     if not content:
         return {}
     try:
-        value = json.loads(content)
-    except ValueError as error:
+        # Not json, which a body of many brackets makes recurse too deep.
+        value = orjson.loads(content)
+    except orjson.JSONDecodeError as error:
         raise ApplicationError("InvalidRequestBody", f"The body is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise ApplicationError("InvalidRequestBody", "The body is no JSON object.")

@@ -208,6 +208,29 @@ async def test_the_world_is_told_as_the_service_tells_it(wire: Wire) -> None:
     assert unknown.status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("PUT", "quotas", b"[" * 200_000, 400),
+        ("PUT", "quotas", b'{"max_pools":' + b"9" * 5000 + b"}", 400),
+        ("PUT", "quotas", b"\xff", 400),
+        ("PUT", "quotas", b"", 400),
+        ("POST", "faults", b"[" * 200_000, 400),
+        ("POST", "faults", b'{"status":503,"count":' + b"9" * 5000 + b"}", 400),
+        ("PUT", "rate", b'{"requests_per_second":1e-320}', 400),
+        ("PUT", "rate", b'{"requests_per_second":NaN}', 400),
+        ("DELETE", "faults/" + "9" * 5000, b"", 404),
+        ("DELETE", "faults/-1", b"", 404),
+    ],
+)
+async def test_what_is_too_deep_or_too_long_is_refused(
+    wire: Wire, method: str, path: str, body: bytes, status: int
+) -> None:
+    reply = await wire.http.request(method, f"/_emulator/{path}", content=body)
+    assert (reply.status_code, bool(reply.json()["errors"])) == (status, True)
+    assert (await wire.send("GET", "/pools")).status_code == 200
+
+
 async def test_a_manual_clock_is_moved_by_request(wire: Wire) -> None:
     before = (await wire.http.get("/_emulator/clock")).json()
     assert before["manual"] is True

@@ -39,6 +39,7 @@ from azure.storage.blob import BlobClient
 from emulator.arm.kinds import Identity
 from emulator.identity import client_environment
 from emulator.local import LocalDirectory
+from tests.emulator.service.wire import Wire
 
 ROOT = Path(__file__).resolve().parents[3]
 SUBSCRIPTION = Identity().subscription_id
@@ -261,6 +262,29 @@ def test_strangers_and_what_is_not_here_are_refused_by_name(start: Start) -> Non
             with pytest.raises(HttpResponseError) as error:
                 ask()
             assert code(error.value) == wanted
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "wanted"),
+    [
+        ("PUT", "/tool", b"[" * 200_000, "InvalidRequestBody"),
+        ("PUT", "/tool", b'{"properties":{"displayName":"\\ud800"}}', "InvalidRequestBody"),
+        ("GET", "?maxresults=" + "9" * 5000, None, "InvalidPropertyValue"),
+        ("GET", "?maxresults=%C2%B2", None, "InvalidPropertyValue"),
+    ],
+)
+async def test_what_is_too_deep_or_too_long_is_refused(
+    tmp_path: Path, method: str, path: str, body: bytes | None, wanted: str
+) -> None:
+    wire = await Wire.start(tmp_path)
+    base = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}/providers"
+    url = f"{base}/Microsoft.Batch/batchAccounts/{ACCOUNT}/applications{path}"
+    reply = await wire.send(method, url, body)
+    assert (reply.status_code, reply.json()["error"]["code"]) == (400, wanted)
+    assert (await wire.send("GET", url.partition("?")[0].removesuffix("/tool"))).json() == {
+        "value": []
+    }
+    await wire.close()
 
 
 def test_a_pool_with_a_package_runs_it_and_a_missing_one_is_refused(start: Start) -> None:

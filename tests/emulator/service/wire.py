@@ -43,7 +43,8 @@ class Wire:
         headers: dict[str, str] | None = None,
         key: bytes = KEY,
     ) -> httpx.Response:
-        content = b"" if body is None else orjson.dumps(body)
+        """Sends JSON, or bytes as they are."""
+        content = b"" if body is None else body if isinstance(body, bytes) else orjson.dumps(body)
         sent = {"ocp-date": "Mon, 05 Jan 2026 12:00:00 GMT", **(headers or {})}
         if content:
             sent |= {"content-type": "application/json; odata=minimalmetadata"}
