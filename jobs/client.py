@@ -217,9 +217,9 @@ class Job:
         """
         answer(self.checked.workload, self.tree, self.id, results_to_stderr=True)
 
-    def cancel(self, *, reason: str = "CanceledByUser") -> None:
-        """Ends it; a job that is over stays as it is."""
-        end_job(self.session.service, self.manifest.current, reason)
+    def cancel(self, *, reason: str = "CanceledByUser") -> bool:
+        """Ends it; False for a job that is over or being ended already, which stays as it is."""
+        return end_job(self.session.service, self.manifest.current, reason)
 
     def again(
         self,

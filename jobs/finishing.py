@@ -105,8 +105,11 @@ def limited(
     return look_at
 
 
-def end_job(service: BatchService, job_id: str, reason: str) -> None:
-    """Ends a job; one that is over already stays as it is.
+def end_job(service: BatchService, job_id: str, reason: str) -> bool:
+    """Ends a job; one that is over, or being ended, already stays as it is.
+
+    Returns:
+        Whether it is this call that ended it.
 
     Raises:
         ServiceError: The job is gone, or the service refuses.
@@ -117,6 +120,19 @@ def end_job(service: BatchService, job_id: str, reason: str) -> None:
     except ServiceError as error:
         if error.code not in _OVER_CODES:
             raise
+        return False
+    return True
+
+
+def state_of(service: BatchService, job_id: str) -> str:
+    """The job's state as Batch names it, such as `active`, `terminating` or `completed`.
+
+    Raises:
+        ServiceError: The job is gone, or the service refuses.
+    """
+    path = f"/jobs/{segment(job_id)}"
+    job = service.get(path, f"reading job {job_id}", **{"$select": "id,state"})
+    return str(job["state"])
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from jobs.cli.command import command, finishing_of, known
 from jobs.client import MOST_EXPLAINED, Client, open_job
 from jobs.errors import InputError
 from jobs.explain import Explanation
+from jobs.finishing import state_of
 from jobs.following import go_on
 from jobs.listing import FIELDS, matching, parse_fields
 from jobs.looks import Look
@@ -352,17 +353,22 @@ def cancel(
 ) -> None:
     """End jobs.
 
-    Their running tasks are stopped, their waiting ones never run.
+    Their running tasks are stopped, their waiting ones never run. A job that is over stays
+    as it is.
     """
     with command(json_output, quiet, verbose, color) as terminal:
-        names = []
+        rows = []
         for tree in find_trees(jobs, out):
             found = open_job(tree.root.name, out)
-            found.cancel()
-            names.append(found.manifest.current)
-            terminal.show(f"{names[-1]}: is being ended; what it left: {go_on('collect', tree)}")
-        one = {"job_id": names[0]} if len(names) == 1 else {"jobs": names}
-        terminal.result({"version": 1, **one, "canceled": True})
+            job_id = found.manifest.current
+            canceled = found.cancel()
+            state = state_of(found.session.service, job_id)
+            rows.append({"job_id": job_id, "canceled": canceled, "state": state})
+            said = "is being ended" if canceled else f"was over before ({state})"
+            if not canceled and state == "terminating":
+                said = "was being ended before"
+            terminal.show(f"{job_id}: {said}; what it left: {go_on('collect', tree)}")
+        terminal.result({"version": 1, "jobs": rows})
 
 
 def _status_table(job_id: str, look: Look) -> Table:

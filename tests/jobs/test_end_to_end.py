@@ -258,6 +258,22 @@ def test_files_with_any_name_go_there_and_come_back(directory: Directory) -> Non
     assert found == {name: f"<{name}>" for name in HOSTILE}
 
 
+def test_cancel_tells_of_each_job_whether_it_ended_it(directory: Directory) -> None:
+    directory.write("name: short\npool: cpu\ncommand: echo hello\n")
+    directory.jobs("run", "job.yaml", "--job-id", f"over-{os.getpid()}")
+    out, _ = directory.jobs("cancel")
+    assert "was over before (completed)" in out
+    directory.write("name: slow\npool: cpu\ncommand: sleep 60\n")
+    directory.jobs("submit", "job.yaml", "--job-id", f"slow-{os.getpid()}")
+    value = directory.json("cancel", "1-2")
+    slow, over = value["jobs"]
+    assert (slow["job_id"], slow["canceled"]) == (f"slow-{os.getpid()}", True)
+    assert slow["state"] in {"terminating", "completed"}
+    assert over == {"job_id": f"over-{os.getpid()}", "canceled": False, "state": "completed"}
+    (again,) = directory.json("cancel", f"over-{os.getpid()}")["jobs"]
+    assert again == over, "one job has the shape of several"
+
+
 def test_an_output_that_no_file_here_can_be_is_told_at_the_end(directory: Directory) -> None:
     directory.write(
         r"""

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from jobs.errors import InputError, InterruptError
+from jobs.errors import InputError, InterruptError, NotFoundError
 from jobs.finishing import (
     Finishing,
     LimitReachedError,
@@ -195,4 +195,7 @@ def test_ctrl_c_ends_the_job_only_if_asked(service: BatchService, batch: Any, fa
     ):
         raise KeyboardInterrupt
     assert batch.requests[0].startswith("POST /jobs/j/terminate")
-    end_job(service, "j", "again")
+    assert end_job(service, "j", "again") is False
+    batch.fault = lambda *_: fault(status=404, code="JobNotFound")
+    with pytest.raises(NotFoundError):
+        end_job(service, "j", "again")
