@@ -8,7 +8,8 @@ DELETE /_emulator/faults[/{id}]       puts all of them, or one, out of force
 GET, PUT, DELETE /_emulator/rate      the limit of requests a second (`RateRequest`)
 GET, PUT /_emulator/quotas            quotas of every account: `max_pools`, …
 GET    /_emulator/clock               the time, its speed, and who moves it
-POST   /_emulator/clock/advance       moves a manual clock (`AdvanceRequest`)
+POST   /_emulator/clock/advance       moves a manual clock (`AdvanceRequest`), until the
+                                      client goes away
 GET    /_emulator/world[?account=A]   everything that there is, as JSON
 POST   /_emulator/reset               deletes all pools and jobs, and ends all of the above
 PUT    /_emulator/accounts/A/capacity/SIZE               `CapacityRequest`
@@ -19,6 +20,7 @@ POST   /_emulator/accounts/A/pools/P/nodes/N/starttaskfailed     `NodeFaultReque
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
@@ -71,6 +73,7 @@ class Admin:
 
     def __init__(self, server: Server) -> None:
         self._server = server
+        self._advancing = asyncio.Lock()
 
     def routes(self) -> list[Route]:
         """What the module's docstring lists."""
@@ -197,7 +200,12 @@ class Admin:
         clock = self._server.clock
         if not isinstance(clock, ManualClock):
             raise _Bad(409, "time passes by itself: start the emulator with --manual-clock")
-        clock.advance(wanted.seconds)
+        async with self._advancing:
+            for _ in clock.steps(wanted.seconds):
+                # What ended meanwhile is heard, and others are answered, at this instant.
+                await asyncio.sleep(0)
+                if await request.is_disconnected():
+                    break
         await self._server.commit()
         return JSONResponse({"now": instant(clock.now())})
 

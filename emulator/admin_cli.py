@@ -29,8 +29,20 @@ class RequestRefusedError(EmulatorError):
     """The running emulator does not do what it was asked to; its text lists all that is wrong."""
 
 
-def ask(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+def ask(
+    method: str,
+    path: str,
+    body: dict[str, Any] | None = None,
+    *,
+    within_s: float | None = _TIMEOUT_S,
+) -> Any:
     """Asks the running emulator; answers its JSON, or None.
+
+    Args:
+        method: Of the request.
+        path: Below `/_emulator/`.
+        body: Sent as JSON.
+        within_s: So long it may take to answer; None for as long as it likes.
 
     Raises:
         NotRunningError: There is none, or it does not answer.
@@ -39,9 +51,10 @@ def ask(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
     running = LocalDirectory.default().read_running()
     url = f"{running.batch_endpoint}/_emulator/{path}"
     verify: Any = running.certificate or True
+    timeout = httpx.Timeout(_TIMEOUT_S, read=within_s)
     try:
         # A proxy that the machine is told to use leads away from the machine itself.
-        with httpx.Client(verify=verify, trust_env=False, timeout=_TIMEOUT_S) as client:
+        with httpx.Client(verify=verify, trust_env=False, timeout=timeout) as client:
             answer = client.request(method, url, json=body)
     except httpx.TransportError as error:
         raise NotRunningError(
@@ -169,12 +182,14 @@ def clock(
 ) -> None:
     """Print the emulator's time; move it, if it was started with --manual-clock.
 
+    A long way takes a while; Ctrl-C stops it where it has got to.
+
     Example: python -m emulator clock --advance 300
     """
     if advance is None:
         _print(ask("GET", "clock"))
     else:
-        _print(ask("POST", "clock/advance", {"seconds": advance}))
+        _print(ask("POST", "clock/advance", {"seconds": advance}, within_s=None))
 
 
 def world() -> None:

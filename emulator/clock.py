@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -130,13 +130,22 @@ class ManualClock:
 
     def advance(self, wait_s: float) -> None:
         """Moves on by wall seconds; what falls due on the way is called at its own instant."""
+        for _ in self.steps(wait_s):
+            pass
+
+    def steps(self, wait_s: float) -> Iterator[None]:
+        """`advance`, which pauses whenever something fell due.
+
+        Whoever iterates can have other things happen at that instant, and can stop there.
+        """
         end = self._now + seconds(wait_s)
         while self._timers and self._timers[0][0] <= end:
             due, _, timer = heapq.heappop(self._timers)
             self._now = max(self._now, due)
             if timer.callback is not None:
                 timer.callback()
-        self._now = end
+                yield
+        self._now = max(self._now, end)
 
 
 def _checked(speed: float) -> float:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from azure.batch.aio import BatchClient
 from azure.core.credentials import AzureNamedKeyCredential
 from azure.core.exceptions import ServiceRequestError, ServiceResponseError
 
-from emulator.clock import ManualClock
+from emulator.clock import ManualClock, to_unix
 from emulator.faults import Faults, Rule
 from emulator.http import listen
 from emulator.http import serving as http_serving
@@ -243,6 +245,57 @@ async def test_a_manual_clock_is_moved_by_request(wire: Wire) -> None:
     ).status_code == 400
 
 
+AUTOSCALED: dict[str, Any] = {
+    **POOL,
+    "id": "scaled",
+    "enableAutoScale": True,
+    "autoScaleFormula": "$TargetDedicatedNodes = 0;",
+    "autoScaleEvaluationInterval": "PT5M",
+}
+
+
+async def test_tasks_end_while_the_clock_is_moved(wire: Wire) -> None:
+    wire.clock.advance(10)
+    await wire.send("POST", "/pools/p/resize", {"targetDedicatedNodes": 1})
+    wire.clock.advance(3600)
+    schedule = {
+        "id": "s",
+        "schedule": {"recurrenceInterval": "PT1M"},
+        "jobSpecification": {
+            "poolInfo": {"poolId": "p"},
+            "jobManagerTask": {"id": "m", "commandLine": "run", "killJobOnCompletion": True},
+        },
+    }
+    assert (await wire.send("POST", "/jobschedules", schedule)).status_code == 201
+    await wire.http.post("/_emulator/clock/advance", json={"seconds": 3600})
+    jobs = (await wire.send("GET", "/jobschedules/s/jobs")).json()["value"]
+    # The next job waits for the one before it to end.
+    assert len(jobs) >= 55
+    assert sum(job["state"] == "completed" for job in jobs) >= len(jobs) - 1
+
+
+async def test_others_are_answered_while_the_clock_is_moved_and_leaving_stops_it(
+    wire: Wire,
+) -> None:
+    assert (await wire.send("POST", "/pools", AUTOSCALED)).status_code == 201
+    began = wire.clock.now()
+    way = {"seconds": 366 * 86_400}
+    first, second = [
+        asyncio.create_task(wire.http.post("/_emulator/clock/advance", json=way)) for _ in "12"
+    ]
+    await until(lambda: wire.clock.now() > began)
+    assert (await wire.send("GET", "/pools/scaled")).status_code == 200
+    assert not first.done()
+    for one in (first, second):
+        one.cancel()
+        with suppress(asyncio.CancelledError):
+            await one
+    stopped = wire.clock.now()
+    assert 0 < to_unix(stopped) - to_unix(began) < way["seconds"]
+    await wire.send("GET", "/pools/scaled")
+    assert wire.clock.now() == stopped
+
+
 # On a real port
 
 
@@ -289,6 +342,25 @@ async def test_a_broken_connection_breaks_no_other(endpoint: str) -> None:
         with pytest.raises((ServiceRequestError, ServiceResponseError)):
             await batch.get_job("x")
         assert [one.id async for one in batch.list_jobs()] == []
+
+
+async def test_a_client_that_goes_away_stops_the_clock_where_it_is(endpoint: str) -> None:
+    async with httpx.AsyncClient(trust_env=False, base_url=endpoint) as http:
+        async with client(endpoint) as batch:
+            await batch.create_pool(models.BatchPoolCreateOptions(AUTOSCALED))
+
+        async def now() -> str:
+            return str((await http.get("/_emulator/clock")).json()["now"])
+
+        began = await now()
+        with pytest.raises(httpx.ReadTimeout):
+            await http.post(
+                "/_emulator/clock/advance", json={"seconds": 366 * 86_400}, timeout=0.2
+            )
+        # It goes on only behind this, and gets there only where it was not stopped.
+        moved = await http.post("/_emulator/clock/advance", json={"seconds": 1})
+        assert began < moved.json()["now"] < "2027"
+        assert await now() == moved.json()["now"]
 
 
 async def test_the_sdk_rides_out_what_it_retries(endpoint: str) -> None:
