@@ -7,7 +7,7 @@ cannot change it: whatever becomes of that command, the run's outcome stays.
 from __future__ import annotations
 
 import os
-import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +23,7 @@ from jobs.report import Report
 from jobs.results import ResultTree
 from jobs.service import BatchService, segment
 
+SHELL = "/bin/sh"
 ON_FINISH_TIMEOUT_S = 120.0
 _OVER_CODES = frozenset({"JobCompleted", "JobBeingTerminated", "JobBeingDeleted"})
 
@@ -35,7 +36,7 @@ class Finishing:
         max_fails: The job is ended once so many tasks have failed; None: never.
         max_cost: The job is ended once it has cost so much, in the pool's currency.
         cancel_on_interrupt: Whether Ctrl-C ends the job, too.
-        on_finish: Arguments of a command that is run when the report is made.
+        on_finish: A command for `/bin/sh -c`, run when the report is made.
         notify: Address that is told then; may be a secret.
         report: File that the report is written to, besides the result tree.
     """
@@ -43,7 +44,7 @@ class Finishing:
     max_fails: int | None = None
     max_cost: float | None = None
     cancel_on_interrupt: bool = False
-    on_finish: tuple[str, ...] = ()
+    on_finish: str | None = None
     notify: str | None = field(default=None, repr=False)
     report: Path | None = None
 
@@ -60,21 +61,32 @@ class LimitReachedError(TaskFailureError):
         super().__init__(message)
 
 
-def command_of(text: str | None) -> tuple[str, ...]:
-    """The arguments of `--on-finish`, split as a shell would.
+def checked_command(text: str | None) -> str | None:
+    """The command of `--on-finish`, if a shell can read it; it is not run.
 
     Raises:
-        InputError: They cannot be split, or are none.
+        InputError: It is empty, or no shell's language.
     """
     if text is None:
-        return ()
-    try:
-        arguments = tuple(shlex.split(text))
-    except ValueError as error:
-        raise InputError(f"--on-finish {text!r} cannot be split: {error}") from error
-    if not arguments:
+        return None
+    if not text.strip():
         raise InputError("--on-finish has no command")
-    return arguments
+    try:
+        read = subprocess.run(
+            [SHELL, "-n", "-c", text],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+        )
+    except (OSError, ValueError) as error:
+        raise InputError(f"--on-finish {text!r} cannot be read by {SHELL}: {error}") from error
+    if read.returncode:
+        said = " ".join(read.stderr.split())
+        raise InputError(f"--on-finish {text!r} cannot be read: {said}")
+    return text
 
 
 def limited(
@@ -162,23 +174,26 @@ def tell(asked: Finishing, report: Report, tree: ResultTree, *, succeeded: bool)
         yield problem
 
 
-def _run(
-    command: tuple[str, ...], report: Report, tree: ResultTree, *, succeeded: bool
-) -> str | None:
+def _run(command: str, report: Report, tree: ResultTree, *, succeeded: bool) -> str | None:
     try:
-        done = subprocess.run(
-            command,
+        with subprocess.Popen(
+            [SHELL, "-c", command],
             env={**os.environ, **told(report, tree, succeeded=succeeded)},
             stdin=subprocess.DEVNULL,
             stdout=sys.stderr.fileno(),
-            timeout=ON_FINISH_TIMEOUT_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return f"--on-finish: {command[0]} did not run to its end: {error}"
-    if done.returncode:
-        return f"--on-finish: {command[0]} ended with exit code {done.returncode}"
-    return None
+            process_group=0,
+        ) as process:
+            try:
+                code = process.wait(ON_FINISH_TIMEOUT_S)
+            except BaseException:
+                # What the shell started ends with it.
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
+    except subprocess.TimeoutExpired:
+        return f"--on-finish: the command was ended after {ON_FINISH_TIMEOUT_S:g} s"
+    except OSError as error:
+        return f"--on-finish: the command did not run: {error}"
+    return f"--on-finish: the command ended with exit code {code}" if code else None
 
 
 def told(report: Report, tree: ResultTree, *, succeeded: bool) -> Mapping[str, str]:

@@ -119,8 +119,8 @@ OnFinishOption = Annotated[
     typer.Option(
         "--on-finish",
         metavar="COMMAND",
-        help="Run when the report is made, with JOBS_ID, JOBS_STATE, JOBS_FAILED, JOBS_COST "
-        "and JOBS_REPORT; its failure changes nothing.",
+        help="Run by /bin/sh when the report is made, with JOBS_ID, JOBS_STATE, JOBS_FAILED, "
+        "JOBS_COST and JOBS_REPORT; its failure changes nothing.",
     ),
 ]
 NotifyOption = Annotated[

@@ -19,7 +19,7 @@ from jobs.errors import (
     InputError,
     JobsError,
 )
-from jobs.finishing import NOTHING_ASKED, Finishing, command_of
+from jobs.finishing import NOTHING_ASKED, Finishing, checked_command
 from jobs.notify import checked_url
 from jobs.progress import STYLES, Style
 from jobs.reporting import checked_report_file
@@ -85,7 +85,7 @@ def finishing_of(
         max_fails=max_fails,
         max_cost=max_cost,
         cancel_on_interrupt=cancel_on_interrupt,
-        on_finish=command_of(on_finish),
+        on_finish=checked_command(on_finish),
         notify=checked_url(notify),
         report=checked_report_file(report),
     )

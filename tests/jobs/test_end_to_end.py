@@ -343,12 +343,12 @@ def test_too_many_failures_end_the_job_and_its_end_is_told(
     told = tmp_path / "told"
     script = f'echo "$JOBS_STATE $JOBS_FAILED $JOBS_ID" > {told}; cat "$JOBS_REPORT"; exit 5'
     directory.environment["JOBS_MAX_FAILS"] = "2"
-    command = ["run", "job.yaml", "--job-id", "too-bad", "--on-finish", f"sh -c '{script}'"]
+    command = ["run", "job.yaml", "--job-id", "too-bad", "--on-finish", script]
     _, err = directory.jobs(*command, code=1)
     assert "2 tasks failed (--max-fails 2): the job was ended with 4 tasks to go" in err
     assert told.read_text() == "failed 6 too-bad\n"
     assert '"succeeded": 0' in err
-    assert "--on-finish: sh ended with exit code 5" in err
+    assert "--on-finish: the command ended with exit code 5" in err
     assert "exit code 3 - such as 0000000-" in err
     explained = directory.json("explain")["explanations"][0]
     assert "it was ended: MaxFails" in explained["reasons"]

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import hmac
 import json
+import os
+import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,7 @@ from jobs.errors import InputError, InterruptError, NotFoundError
 from jobs.finishing import (
     Finishing,
     LimitReachedError,
-    command_of,
+    checked_command,
     end_job,
     ended_on_interrupt,
     limited,
@@ -64,32 +67,46 @@ def test_a_limit_is_reached_by_so_much_cost_of_a_job_that_goes_on() -> None:
     assert caught.value.reason == "MaxCost"
 
 
-@pytest.mark.parametrize("text", ["", "  ", "echo 'a"])
-def test_what_is_no_command_is_refused(text: str) -> None:
+@pytest.mark.parametrize("text", ["", "  ", "echo 'a", "if true; then", "a\0b"])
+def test_what_no_shell_can_read_is_refused_and_nothing_is_run(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="--on-finish"):
-        command_of(text)
-    assert command_of("a 'b c'") == ("a", "b c")
-    assert command_of(None) == ()
+        checked_command(text)
+    command = 'echo "$JOBS_ID" > told && sleep 1'
+    assert checked_command(command) == command
+    assert checked_command(None) is None
+    assert not list(tmp_path.iterdir())
 
 
-def test_a_command_that_fails_or_is_not_there_is_only_told(
+def test_a_command_is_a_shells_and_finds_what_became_of_the_job(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     tree = ResultTree(tmp_path)
-    told = tmp_path / "told"
-    good = Finishing(
-        on_finish=("sh", "-c", f'echo "$JOBS_STATE:$JOBS_COST:$JOBS_FAILED" > {told}')
-    )
+    good = Finishing(on_finish='echo "$JOBS_STATE:$JOBS_COST:$JOBS_FAILED" | tr a-z A-Z')
     assert list(tell(good, REPORT, tree, succeeded=True)) == []
-    assert told.read_text() == "succeeded::1\n"
-    (bad,) = tell(Finishing(on_finish=("sh", "-c", "exit 4")), REPORT, tree, succeeded=False)
-    assert bad == "--on-finish: sh ended with exit code 4"
-    (gone,) = tell(Finishing(on_finish=("./gone",)), REPORT, tree, succeeded=False)
-    assert "did not run" in gone
+    assert capfd.readouterr() == ("", "SUCCEEDED::1\n")
+
+
+def test_a_command_that_fails_or_is_not_there_or_hangs_is_only_told(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = ResultTree(tmp_path)
+    (bad,) = tell(Finishing(on_finish="exit 4"), REPORT, tree, succeeded=False)
+    assert bad == "--on-finish: the command ended with exit code 4"
+    (gone,) = tell(Finishing(on_finish="./gone"), REPORT, tree, succeeded=False)
+    assert gone.endswith("exit code 127")
+    assert "./gone" in capfd.readouterr().err
     assert list(tell(Finishing(), REPORT, tree, succeeded=False)) == []
-    talking = Finishing(on_finish=("echo", "done"))
-    assert list(tell(talking, REPORT, tree, succeeded=True)) == []
-    assert capfd.readouterr() == ("", "done\n")
+    monkeypatch.setattr("jobs.finishing.ON_FINISH_TIMEOUT_S", 0.2)
+    alive, mine = os.pipe()
+    monkeypatch.setattr("subprocess.Popen", partial(subprocess.Popen, pass_fds=(mine,)))
+    (slow,) = tell(Finishing(on_finish="sleep 600 & sleep 600"), REPORT, tree, succeeded=True)
+    os.close(mine)
+    assert slow == "--on-finish: the command was ended after 0.2 s"
+    with open(alive, "rb") as pipe:  # noqa: PTH123 - a descriptor
+        assert pipe.read() == b"", "nothing that it started holds the pipe"
 
 
 @pytest.fixture
