@@ -13,10 +13,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from jobs.durations import spoken
-from jobs.errors import ServiceError
+from jobs.errors import NotFoundError, ServiceError
 from jobs.logs import LogReader, TaskState
 from jobs.looks import Look, task_end
 from jobs.plan import META_SUBMISSION, SUBMITTING
+from jobs.preparation import failed_preparations, printed_on_node
 from jobs.report import grouped, last_lines
 from jobs.report_text import failure_lines
 from jobs.service import BatchService, segment
@@ -25,7 +26,6 @@ from jobs.watch import Watcher
 
 LAST_LINES = 5
 _NODES_SHOWN = 3
-_LOG_BYTES = 64 << 10
 _FIRST_SIGNAL = 128
 _EXIT_CODES = {
     126: "the command was found and may not be run: is it executable, and made for this system?",
@@ -83,6 +83,7 @@ def explain_job(watcher: Watcher, reader: LogReader) -> Explanation:
     pool = job.get("poolInfo", {}).get("poolId")
     if pool and not look.over:
         reasons.extend(_node_reasons(service, pool))
+        reasons.extend(_preparation_reasons(service, job))
     reasons.extend(failure_lines(grouped(ends, last_lines(reader.tree, ends))))
     commands = []
     if metadata_of(job).get(META_SUBMISSION) == SUBMITTING:
@@ -190,19 +191,20 @@ def _node_reasons(service: BatchService, pool: str) -> Iterator[str]:
         words = "; ".join(part for part in (errors, failed) if part) or node["state"]
         yield f"node {node['id']} cannot run tasks: {words}"
         if node["state"].lower() == "starttaskfailed":
-            said = _start_task_log(service, f"{path}/{segment(node['id'])}")
-            yield from (f"  start task: {line}" for line in said)
+            said = printed_on_node(service, pool, node["id"], "startup/stderr.txt")
+            yield from (f"  start task: {line}" for line in said[-LAST_LINES:])
     if len(bad) > _NODES_SHOWN:
         yield f"and {len(bad) - _NODES_SHOWN} more nodes like these"
 
 
-def _start_task_log(service: BatchService, node: str) -> list[str]:
-    path = f"{node}/files/{segment('startup/stderr.txt')}"
-    try:
-        data = service.content(path, "reading the start task's log", start=0, length=_LOG_BYTES)
-    except ServiceError:
-        return []
-    return data.decode("utf-8", "replace").splitlines()[-LAST_LINES:]
+def _preparation_reasons(service: BatchService, job: Mapping[str, Any]) -> Iterator[str]:
+    """Nodes on which the job's preparation failed, with the end of its log."""
+    failed = failed_preparations(service, job)
+    for item in failed[:_NODES_SHOWN]:
+        yield f"on node {item.node_id} the preparation failed: {'; '.join(_failure(item.info))}"
+        yield from (f"  preparation: {line}" for line in item.printed(service)[-LAST_LINES:])
+    if len(failed) > _NODES_SHOWN:
+        yield f"and so it did on {len(failed) - _NODES_SHOWN} more"
 
 
 def _remedies(look: Look) -> Iterator[str]:
@@ -226,7 +228,8 @@ def _unfinished(
             f", the last ended with {exit_code_text(last)}" if last else ""
         )
     if info.get("requeueCount"):
-        yield f"it was put back {_times(info['requeueCount'])}: its node went away"
+        gone = ": its node went away" if _is_gone(task, watcher.service) else ""
+        yield f"it was put back {_times(info['requeueCount'])}{gone}"
     if state == "running":
         limit = task.get("constraints", {}).get("maxWallClockTime")
         yield f"it runs on {node} since {info.get('startTime')}" + (
@@ -244,6 +247,21 @@ def _unfinished(
                 f"it waits for {slots} free slot{'' if slots == 1 else 's'}: {look.running} tasks "
                 f"of the job run and {look.waiting} wait"
             )
+
+
+def _is_gone(task: Mapping[str, Any], service: BatchService) -> bool:
+    """Whether the node that a task was last on is known to be there no more."""
+    last = task.get("nodeInfo") or {}
+    if not last.get("nodeId"):
+        return False
+    path = f"/pools/{segment(last['poolId'])}/nodes/{segment(last['nodeId'])}"
+    try:
+        node = service.get(path, f"reading node {last['nodeId']}", **{"$select": "id,state"})
+    except NotFoundError:
+        return True
+    except ServiceError:
+        return False
+    return str(node["state"]).lower() == "preempted"
 
 
 def _too_large(slots: int, look: Look) -> Iterator[str]:

@@ -18,6 +18,7 @@ from jobs.errors import ServiceError, UnfinishedError
 from jobs.looks import Look, PoolView, StageLook, TaskEnd, moment_of, pool_view, task_end
 from jobs.meter import Meter
 from jobs.plan import META_STAGES, META_SUBMISSION, META_TASKS, SUBMITTED
+from jobs.preparation import failed_preparations, holds_tasks_back, summary
 from jobs.service import BatchService, segment
 from jobs.stages import read_stages, stage_of
 from jobs.submit import metadata_of
@@ -63,6 +64,8 @@ class Watcher:
     _job: dict[str, Any] = field(default_factory=dict)
     _pool: PoolView | None = None
     _pool_at: float = float("-inf")
+    _prepared: str = ""
+    _prepared_at: float = float("-inf")
     _since: datetime | None = None
     _first_failure: TaskEnd | None = None
 
@@ -115,7 +118,7 @@ class Watcher:
             job_state=self._job["state"],
             pool=self._pool,
             first_failure=self._first_failure,
-            reasons=() if moving else tuple(self._reasons()),
+            reasons=() if moving else tuple(self._reasons(waiting=counts["active"])),
             over=over,
             retried=self._retried,
             stages=tuple(
@@ -218,11 +221,25 @@ class Watcher:
             return PoolView(nodes={}, target=0, allocation="", reasons=(str(error),))
         return pool_view(pool, counts.get("value", ()))
 
-    def _reasons(self) -> Iterator[str]:
+    def _reasons(self, *, waiting: int) -> Iterator[str]:
         if self._job["state"] in {"disabled", "disabling"}:
             yield "the job is disabled: its tasks wait until it is enabled again"
         if self._pool is not None:
             yield from self._pool.reasons
+        if waiting and holds_tasks_back(self._job) and self._job["state"] not in _OVER:
+            if self.now() - self._prepared_at >= POOL_EVERY_S:
+                self._prepared_at = self.now()
+                self._prepared = self._look_at_preparation()
+            if self._prepared:
+                yield self._prepared
+
+    def _look_at_preparation(self) -> str:
+        try:
+            failed = failed_preparations(self.service, self._job)
+        except ServiceError as error:
+            # as with the pool: watching goes on without an explanation
+            return str(error)
+        return summary(failed, self.service) if failed else ""
 
 
 def watch(

@@ -1,0 +1,187 @@
+"""A preparation that fails holds its job back without a word from the service: who says so."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.checking import check
+from jobs.errors import NotFoundError
+from jobs.explain import explain_job, explain_task
+from jobs.loading import LoadedWorkload
+from jobs.logs import LogReader
+from jobs.plan import plan
+from jobs.results import ResultTree
+from jobs.service import BatchService
+from jobs.stack import Stack
+from jobs.submit import submit
+from jobs.watch import POOL_EVERY_S, Watcher
+
+MakeWorkload = Callable[..., LoadedWorkload]
+
+
+class Nothing:
+    """A container without blobs."""
+
+    def get(self, name: str, _path: Path) -> int:
+        raise NotFoundError(name)
+
+
+def failed_on(node: str, **info: Any) -> dict[str, Any]:
+    root = "workitems/job/job-1/jobpreparation"
+    return {
+        "poolId": "pool-cpu",
+        "nodeId": node,
+        "jobPreparationTaskExecutionInfo": {
+            "state": "completed", "result": "failure", "taskRootDirectory": root, **info,
+        },
+    }  # fmt: skip
+
+
+@pytest.fixture
+def prepared(
+    workload: MakeWorkload,
+    stack: Stack,
+    service: BatchService,
+    batch: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> tuple[list[str], list[dict[str, Any]], dict[str, int]]:
+    """A submitted job; its tasks, what the service says of its preparation, and its nodes."""
+    text = "name: n\npool: cpu\npreparation: exit 9\ncommand: a {index}\ntasks: 3\n"
+    planned = plan(check(workload(text), stack), {}, job_id="job")
+    submit(planned, service)
+    statuses: list[dict[str, Any]] = []
+    nodes: dict[str, int] = {}
+    plain = batch.answer
+
+    def answer(method: str, raw: str, body: bytes) -> tuple[int, Any]:
+        if "/jobpreparationandreleasetaskstatus" in raw:
+            return 200, {"value": statuses}
+        if "/files/" in raw:
+            ours = "/pools/pool-cpu/nodes/n1/files/workitems%2Fjob%2Fjob-1%2Fjobpreparation%2F"
+            return (200, "nope") if f"{ours}stderr.txt" in raw else (404, {"code": "FileNotFound"})
+        if "/nodes/" in raw:
+            name = raw.split("/nodes/")[1].split("?", maxsplit=1)[0]
+            return nodes.get(name, 404), {"id": name, "state": "idle", "code": "NodeNotFound"}
+        if "/nodes?" in raw:
+            return 200, {"value": []}
+        status, value = plain(method, raw, body)
+        return int(status), value
+
+    monkeypatch.setattr(batch, "answer", answer)
+    return [task.id for task in planned.tasks()], statuses, nodes
+
+
+def reader_of(service: BatchService, tmp_path: Path) -> LogReader:
+    return LogReader(
+        service=service, job_id="job", tree=ResultTree(tmp_path / "r"), container=Nothing(),  # type: ignore[arg-type] # never asked
+    )  # fmt: skip
+
+
+Prepared = tuple[list[str], list[dict[str, Any]], dict[str, int]]
+
+
+def test_who_watches_is_told_that_the_preparation_failed_and_what_it_said(
+    prepared: Prepared, service: BatchService
+) -> None:
+    clock = [0.0]
+    watcher = Watcher(service=service, job_id="job", now=lambda: clock[0])
+    assert not [reason for reason in watcher.look().reasons if "preparation" in reason]
+    prepared[1][:] = [failed_on("n1", exitCode=9), failed_on("n2", exitCode=9)]
+    clock[0] += POOL_EVERY_S
+    (told,) = [reason for reason in watcher.look().reasons if "preparation" in reason]
+    assert told.startswith("the preparation failed on 2 nodes, exit code 9")
+    assert "nope" in told
+    assert "n1" in told
+
+
+def test_a_preparation_is_asked_for_as_seldom_as_the_pool(
+    prepared: Prepared, service: BatchService, batch: Any
+) -> None:
+    prepared[1][:] = [failed_on("n1", exitCode=9)]
+    watcher = Watcher(service=service, job_id="job", now=lambda: 0.0)
+    assert watcher.look().reasons == watcher.look().reasons
+    assert sum("jobpreparation" in request for request in batch.requests) == 2  # list, one log
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        {"exitCode": 0, "result": "success"},
+        {"state": "running"},
+    ],
+)
+def test_one_that_succeeded_or_still_runs_is_no_reason(
+    prepared: Prepared, service: BatchService, info: dict[str, Any]
+) -> None:
+    prepared[1][:] = [failed_on("n1", **info)]
+    look = Watcher(service=service, job_id="job").look()
+    assert not [reason for reason in look.reasons if "preparation" in reason]
+
+
+def test_explain_tells_each_node_with_its_exit_code_and_log(
+    prepared: Prepared, service: BatchService, tmp_path: Path
+) -> None:
+    never_ran = {"failureInfo": {"code": "ResourceFileMissing", "message": "no blob"}}
+    prepared[1][:] = [
+        failed_on("n1", exitCode=9),
+        failed_on("n2", **never_ran),
+        failed_on("n3"),
+        failed_on("n4"),
+    ]
+    watcher = Watcher(service=service, job_id="job")
+    text = "\n".join(explain_job(watcher, reader_of(service, tmp_path)).reasons)
+    assert "on node n1 the preparation failed: exit code 9" in text
+    assert "preparation: " in text
+    assert "on node n2 the preparation failed: ResourceFileMissing: no blob" in text
+    assert "and so it did on 1 more" in text
+    assert "nothing holds it up" not in text
+
+
+def test_a_task_that_was_put_back_is_not_said_to_wait_for_a_slot(
+    prepared: Prepared, service: BatchService, batch: Any, tmp_path: Path
+) -> None:
+    ids, statuses, nodes = prepared
+    statuses[:] = [failed_on("n1", exitCode=9)]
+    nodes["n1"] = 200
+    batch.tasks["job"][ids[0]] |= {
+        "executionInfo": {"requeueCount": 1},
+        "nodeInfo": {"poolId": "pool-cpu", "nodeId": "n1"},
+    }
+    watcher = Watcher(service=service, job_id="job")
+    look, reader = watcher.look(), reader_of(service, tmp_path)
+    made = explain_task(ids[0], watcher, look, reader)
+    assert made.reasons[0] == "it was put back once"
+    assert "the preparation failed" in "\n".join(made.reasons)
+    assert "free slot" not in "\n".join(made.reasons)
+    del nodes["n1"]
+    made = explain_task(ids[0], watcher, look, reader)
+    assert made.reasons[0] == "it was put back once: its node went away"
+
+
+@pytest.mark.slow
+def test_a_run_whose_preparation_fails_on_every_node_says_so(directory: Any) -> None:
+    directory.write(
+        """\
+        name: unprepared
+        pool: cpu
+        preparation: {script: "echo nope >&2; exit 9"}
+        command: echo hi
+        tasks: 3
+        """
+    )
+    directory.jobs("run", "job.yaml", "--detach")
+    deadline = time.monotonic() + 120
+    while True:
+        said, _ = directory.jobs("explain")
+        if said.count("the preparation failed: exit code 9") == 2:
+            break
+        assert time.monotonic() < deadline, said
+    assert "preparation: nope" in said
+    _, err = directory.jobs("wait", "--timeout", "1s", code=4)
+    assert 'the preparation failed on 2 nodes, exit code 9: "nope"' in err
+    directory.jobs("cancel", "last")
