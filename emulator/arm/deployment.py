@@ -277,7 +277,7 @@ class Deployment:
             return automation.Stack.create_or_select(self._stack_name, workspace)
 
     def _program(self) -> None:
-        forget_earlier_programs()
+        begin_program()
         runpy.run_path(str(self._project / "__main__.py"), run_name="__main__")
 
     def _copy_settings(self) -> None:
@@ -312,17 +312,23 @@ class Deployment:
             said = "\n".join(progress.errors) or plain_text(_stderr_of(error))
             raise StackError(f"stack {self._stack_name}: {said}") from error
         finally:
+            end_programs()
             if not known:
                 sys.path.remove(root)
 
 
-def forget_earlier_programs() -> None:
+_loops: set[asyncio.AbstractEventLoop] = set()
+"""Of the programs that ran in this process since `end_programs`."""
+
+
+def begin_program() -> None:
     """Drops what a program that failed in this process has left under way.
 
     The SDK keeps calls and values under way for the process, not for the program, and would
-    wait for those of an event loop that is closed. To be called by the next program.
+    wait for those of an event loop that is closed. To be called by each program.
     """
     loop = asyncio.get_running_loop()
+    _loops.add(loop)
 
     def of_another(one: object) -> bool:
         return isinstance(one, asyncio.Future) and one.get_loop() is not loop
@@ -332,6 +338,16 @@ def forget_earlier_programs() -> None:
     values.difference_update([value for value in values if of_another(value)])
     # Servers of hooks, all of which the SDK stops at the end of each program.
     _CallbackServicer._servicers.clear()  # noqa: SLF001 - there is no public way
+
+
+def end_programs() -> None:
+    """Closes the event loops of programs that are over.
+
+    The SDK leaves a loop open when a call that was under way at the end fails, too.
+    """
+    for loop in [loop for loop in _loops if not loop.is_running()]:
+        loop.close()
+        _loops.discard(loop)
 
 
 def _stderr_of(error: CommandError) -> str:

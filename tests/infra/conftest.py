@@ -19,7 +19,7 @@ import pytest
 import yaml
 from pulumi import automation
 
-from emulator.arm.deployment import forget_earlier_programs
+from emulator.arm.deployment import begin_program, end_programs
 from emulator.arm.memory import MemoryBackend
 from emulator.arm.mocks import ProgramRun, run_program
 from emulator.arm.provider import start_provider
@@ -142,6 +142,7 @@ def _started(home: Path) -> Iterator[Engine]:
         )
         yield Engine(stack=stack, file=file, backend=backend)
     finally:
+        end_programs()
         asyncio.run_coroutine_threadsafe(provider.close(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
@@ -149,7 +150,7 @@ def _started(home: Path) -> Iterator[Engine]:
 
 
 def _program() -> None:
-    forget_earlier_programs()
+    begin_program()
     runpy.run_path(str(PROJECT_ROOT / "__main__.py"))
 
 
