@@ -148,12 +148,19 @@ def list_() -> None:
 
 
 @fault_app.command("clear")
-def clear() -> None:
-    """Put all faults out of force.
+def clear(
+    number: Annotated[
+        int | None,
+        typer.Argument(
+            min=1, help="Which one, as `add` and `list` tell it; without, all.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Put all faults out of force, or one.
 
-    Example: python -m emulator fault clear
+    Example: python -m emulator fault clear 7
     """
-    ask("DELETE", "faults")
+    ask("DELETE", "faults" if number is None else f"faults/{number}")
 
 
 @fault_app.command("node")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,11 +17,15 @@ from azure.batch import models
 from azure.batch.aio import BatchClient
 from azure.core.credentials import AzureNamedKeyCredential
 from azure.core.exceptions import ServiceRequestError, ServiceResponseError
+from typer.testing import CliRunner
 
+from emulator.admin_cli import RequestRefusedError
+from emulator.cli import app as cli
 from emulator.clock import ManualClock, to_unix
 from emulator.faults import Faults, Rule
 from emulator.http import listen
 from emulator.http import serving as http_serving
+from emulator.local import LocalDirectory, RunningEmulator
 from tests.emulator.service.test_wire import JOB, POOL
 from tests.emulator.service.wire import BASE, Wire
 from tests.emulator.simulation import ACCOUNT, KEY, manual_server, until
@@ -367,6 +372,39 @@ async def test_the_sdk_rides_out_what_it_retries(endpoint: str) -> None:
     await put_fault(endpoint, operation="list_jobs", status=503, count=2, retry_after_s=0)
     async with client(endpoint) as batch:
         assert [one.id async for one in batch.list_jobs()] == []
+
+
+async def test_the_commands_put_faults_in_force_and_out_of_it(
+    endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HPC_LOCAL_DIR", str(tmp_path / "local"))
+    local = LocalDirectory.default()
+    local.ensure()
+    local.write_running(
+        RunningEmulator(
+            pid=os.getpid(),
+            batch_endpoint=endpoint,
+            blob_endpoint=None,
+            provider_address=None,
+            account=ACCOUNT,
+        )
+    )
+
+    async def told(*arguments: str) -> Any:
+        done = await asyncio.to_thread(CliRunner().invoke, cli, ["fault", *arguments])
+        if done.exception is not None:
+            raise done.exception
+        return json.loads(done.stdout or "null")
+
+    numbers = [
+        (await told("add", name, "--status", "503"))["id"] for name in ("list_pools", "list_jobs")
+    ]
+    await told("clear", str(numbers[0]))
+    assert [one["id"] for one in await told("list")] == numbers[1:]
+    with pytest.raises(RequestRefusedError, match=f"no fault {numbers[0]} is in force"):
+        await told("clear", str(numbers[0]))
+    await told("clear")
+    assert await told("list") == []
 
 
 def test_rules_are_plain_data() -> None:
