@@ -110,7 +110,7 @@ class DataPlane:
     async def _answer(self, request: _Request, receive: Receive) -> Reply:
         content = await _read_body(receive)
         keys = self._directory.keys()
-        of_task = job_tokens.read(keys, request.headers.get("authorization", ""))
+        of_task = job_tokens.read(keys, request.headers.get("authorization", ""), request.address)
         if of_task is not None:
             account = of_task[0]
         else:

@@ -18,6 +18,7 @@ import orjson
 
 from emulator.engine.refusal import Refused
 from emulator.engine.world import Job, World
+from emulator.service.auth import Address
 
 _PREFIX = "batchjob."
 
@@ -28,15 +29,19 @@ def issue(key: bytes, account: str, job: Job) -> str:
     return f"{_PREFIX}{claims}.{_signature(key, claims)}"
 
 
-def read(keys: Mapping[str, bytes], authorization: str) -> tuple[str, str, int] | None:
+def read(
+    keys: Mapping[str, bytes], authorization: str, address: Address
+) -> tuple[str, str, int] | None:
     """Account, job and its creation of a task's token; None for what is no such token.
 
     Args:
         keys: Account name → key.
         authorization: The header.
+        address: What the URL says of the account.
 
     Raises:
-        Refused: `AuthenticationFailed`: it is one, and not a good one.
+        Refused: `AuthenticationFailed`: it is one, and not a good one, or sent to another
+            account than its own.
     """
     scheme, _, token = authorization.partition(" ")
     token = token.strip()
@@ -49,6 +54,8 @@ def read(keys: Mapping[str, bytes], authorization: str) -> tuple[str, str, int] 
     except (binascii.Error, ValueError, TypeError, KeyError):
         raise _bad() from None
     if not hmac.compare_digest(_signature(key, claims).encode(), signature.encode()):
+        raise _bad()
+    if address.account not in {None, account}:
         raise _bad()
     return account, job, created
 

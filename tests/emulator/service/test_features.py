@@ -117,6 +117,9 @@ async def test_a_tasks_token_opens_its_own_job_and_nothing_else(
             answer = await task_client.get(path)
             assert answer.status_code == 403
             assert answer.json()["code"] == "InsufficientAccountPermissions"
+        for account, status in ((ACCOUNT, 200), ("zzz", 403)):
+            answer = await task_client.get(f"/accounts/{account}/jobs/j")
+            assert answer.status_code == status
         forged = {"Authorization": header["Authorization"][:-4] + "AAA="}
         assert (await task_client.get("/jobs/j", headers=forged)).status_code == 403
         poller = await client.do("begin_delete_job", "j", polling_interval=0)
