@@ -251,8 +251,14 @@ class AccountDriver:
     async def _deploy(
         self, node: Node, boot: int, references: Iterable[Mapping[str, Any]]
     ) -> None:
-        packages = self._resolved(references)
-        failure = await self._runner.deploy(self._facts(node), packages)
+        packages: tuple[PackageFacts, ...] = ()
+        failure: FailureInfo | None
+        try:
+            packages = self._resolved(references)
+            failure = await self._runner.deploy(self._facts(node), packages)
+        except Exception:  # else the node would wait for its packages for ever
+            logger.exception("node %s failed to bring its application packages", node.id)
+            failure = _internal("The node failed to bring its application packages")
         if self._stopped:
             return
         if failure is None:
@@ -304,11 +310,7 @@ class AccountDriver:
             return await self._runner.run_task(launch, partial(self._started, attempt_id))
         except Exception:
             logger.exception("the node of task %s failed", launch.task_id)
-            failure = FailureInfo(
-                category="ServerError",
-                code="InternalError",
-                message="The node failed to run the task; the emulator's log has the reason",
-            )
+            failure = _internal("The node failed to run the task")
             return TaskOutcome(
                 start_time=began, end_time=datetime.now(UTC), exit_code=None, failure=failure
             )
@@ -398,6 +400,14 @@ class AccountDriver:
 
 def _name(launch: TaskLaunch, kind: TaskKind | None = None) -> str:
     return f"{kind or launch.kind}:{launch.job_id}/{launch.task_id}"
+
+
+def _internal(what: str) -> FailureInfo:
+    return FailureInfo(
+        category="ServerError",
+        code="InternalError",
+        message=f"{what}; the emulator's log has the reason",
+    )
 
 
 def _node_error(failure: FailureInfo) -> dict[str, Any]:

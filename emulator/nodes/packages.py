@@ -16,10 +16,13 @@ files are 0644 and directories 0755.
 from __future__ import annotations
 
 import asyncio
+import errno
+import lzma
 import re
 import secrets
 import shutil
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -156,14 +159,21 @@ def unpack(archive: Path, target: Path) -> None:
     except (
         zipfile.BadZipFile,
         zlib.error,
+        lzma.LZMAError,
+        struct.error,
         EOFError,
         NotImplementedError,
         RuntimeError,
         FileExistsError,
         NotADirectoryError,
-        UnicodeError,
+        ValueError,
     ) as error:
         raise HostileZipError(f"The package is not a zip that can be unpacked: {error}") from error
+    except OSError as error:
+        # bz2 gives no number, and a zip's wrong offset is a seek to nowhere.
+        if error.errno in {None, errno.EINVAL}:
+            raise HostileZipError(f"The package cannot be unpacked: {error}") from error
+        raise
 
 
 def _check_size(entries: list[zipfile.ZipInfo], packed: int) -> None:

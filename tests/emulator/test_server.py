@@ -271,6 +271,31 @@ async def test_what_runs_is_ended_though_the_last_change_cannot_be_stored(
     assert ended == ["runner"]
 
 
+async def test_a_node_whose_packages_fail_in_no_known_way_is_unusable_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    server, clock, runner = manual_server(tmp_path)
+    server.add_account(ACCOUNT, KEY)
+    await server.start()
+
+    async def deploy(*_: object) -> None:
+        raise RuntimeError("nobody thought of this")
+
+    monkeypatch.setattr(runner, "deploy", deploy)
+    body = {"vmSize": "a", "virtualMachineConfiguration": IMAGE, "targetDedicatedNodes": 1}
+    await server.put_pool(ACCOUNT, "p", body)
+    of_pool = server.host(ACCOUNT).world.pools["p"].body
+    of_pool["applicationPackageReferences"] = [{"applicationId": "tool", "version": "1"}]
+    clock.advance(1200)
+    (node,) = server.host(ACCOUNT).world.pools["p"].nodes.values()
+    await until(lambda: bool(node.errors))
+    assert [(node.state, error["code"]) for error in node.errors] == [
+        ("unusable", "InternalError")
+    ]
+    assert "nobody thought of this" in caplog.text
+    await server.close()
+
+
 async def test_resource_manager_brings_a_pool_to_what_was_declared(tmp_path: Path) -> None:
     server, clock, _ = manual_server(tmp_path)
     server.add_account(ACCOUNT, KEY)

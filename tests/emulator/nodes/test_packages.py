@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import stat
 import warnings
@@ -11,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from emulator.nodes import packages
@@ -138,6 +139,29 @@ def test_content_that_was_changed_is_found_by_its_checksum(tmp_path: Path) -> No
     archive.write_bytes(archive.read_bytes().replace(b"unchanged", b"UNchanged"))
     with pytest.raises(HostileZipError, match="CRC"):
         unpack(archive, tmp_path / "target")
+
+
+@given(
+    kind=st.sampled_from(
+        [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+    ),
+    at=st.integers(0, 2**16),
+    byte=st.integers(1, 255),
+)
+@example(kind=zipfile.ZIP_LZMA, at=44, byte=1)
+@example(kind=zipfile.ZIP_BZIP2, at=40, byte=1)
+def test_a_changed_byte_is_a_hostile_zip_or_harmless(
+    tmp_path_factory: pytest.TempPathFactory, kind: int, at: int, byte: int
+) -> None:
+    archive = tmp_path_factory.mktemp("changed") / "changed.zip"
+    with zipfile.ZipFile(archive, "w", kind) as opened:
+        opened.writestr("some/file", b"some text, then more " * 30)
+        opened.writestr("other", bytes(range(256)))
+    content = bytearray(archive.read_bytes())
+    content[at % len(content)] ^= byte
+    archive.write_bytes(content)
+    with contextlib.suppress(HostileZipError):
+        unpack(archive, archive.parent / "target")
 
 
 async def test_a_hostile_package_fails_the_task_and_leaves_nothing(
