@@ -13,10 +13,10 @@ from itertools import islice
 from pathlib import Path
 
 from jobs.answer import answer
+from jobs.arguments import require, require_limits, variable_text
 from jobs.checking import Checked
 from jobs.collect import Collected
 from jobs.describe import planned
-from jobs.errors import InputError
 from jobs.explain import Explanation, explain_job, explain_task
 from jobs.finishing import Finishing, LimitReachedError, end_job, limited
 from jobs.listing import JobRow, jobs_of, parse_since
@@ -29,6 +29,7 @@ from jobs.rerun import all_ends, chosen, next_job_id
 from jobs.results import DEFAULT_ROOT, LAST, Manifest, ResultTree, find_tree, tree_of
 from jobs.selection import ALL, FAILED, parse_selection, written_positions
 from jobs.session import Session, Target
+from jobs.stack import require_one
 from jobs.terminal import Terminal
 from jobs.watch import Watcher, looks, watch
 from jobs.workflow import RunOptions, bring_home, checked_workload, prepare, require_same, send
@@ -45,11 +46,23 @@ class Client:
         stack: Name of the stack.
         outputs: A file of its outputs.
         out: Where result trees are.
+
+    The stack is read by the verbs that need it, each time.
+
+    Raises:
+        StackError: Both of `stack` and `outputs` are given, or neither, or no name of a stack.
     """
 
     stack: str | None = None
     outputs: Path | None = None
     out: Path = DEFAULT_ROOT
+
+    def __post_init__(self) -> None:
+        """Takes texts for paths, too."""
+        require_one(self.stack, self.outputs)
+        object.__setattr__(self, "out", Path(self.out))
+        if self.outputs is not None:
+            object.__setattr__(self, "outputs", Path(self.outputs))
 
     def validate(self, workload: Path | str, *, variables: Variables | None = None) -> Checked:
         """Checks a workload file, and whether it fits the stack.
@@ -118,7 +131,9 @@ class Client:
         return RunOptions(
             workload=Path(workload),
             target=self._target(),
-            overrides=tuple(f"{name}={_text(value)}" for name, value in (variables or {}).items()),
+            overrides=tuple(
+                f"{name}={variable_text(value)}" for name, value in (variables or {}).items()
+            ),
             out=self.out,
             job_id=job_id,
         )
@@ -166,8 +181,10 @@ class Job:
         """Looks until it is over; only the last look says that it is.
 
         Raises:
-            UnfinishedError: `timeout_s` passed before; the job goes on.
+            InputError: `timeout_s` is negative.
+            UnfinishedError: It passed before; the job goes on.
         """
+        require_limits(timeout_s=timeout_s)
         return looks(self._watcher(meter=Meter(pool=self.checked.pool)), timeout_s=timeout_s)
 
     def wait(
@@ -180,9 +197,11 @@ class Job:
         """Waits for its end; at a limit, ends it.
 
         Raises:
+            InputError: A limit that is none.
             UnfinishedError: `timeout_s` passed before; the job goes on.
             LimitReachedError: So many tasks failed, or it has cost so much: it was ended.
         """
+        require_limits(timeout_s=timeout_s, max_fails=max_fails, max_cost=max_cost)
         pool = self.checked.pool
         watcher = self._watcher(meter=Meter(pool=pool))
         asked = Finishing(max_fails=max_fails, max_cost=max_cost)
@@ -309,13 +328,21 @@ class Job:
             since: Only tasks that started or ended from then on: how long ago, or a date.
 
         Raises:
-            InputError: `tasks` selects none, or `search` or `since` cannot be read.
+            InputError: `tasks` selects none, or one of the others cannot be meant.
         """
+        wanted = (sources,) if isinstance(sources, str) else tuple(sources)
+        require(
+            (
+                bool(wanted) and set(wanted) <= set(SOURCES),
+                f"sources {wanted!r} are not {' and '.join(SOURCES)}, or one of them",
+            ),
+            (tail is None or tail >= 0, f"tail {tail!r} is no number of lines"),
+        )
         earliest = None if since is None else parse_since(since, datetime.now(UTC))
         return read_logs(
             self._reader(),
             parse_selection(tasks),
-            sources,
+            wanted,
             follow=follow,
             tail=tail,
             search=search,
@@ -372,14 +399,6 @@ def options_of(manifest: Manifest, tree: ResultTree) -> RunOptions:
         again=tree if manifest.attempts else None,
         only=manifest.attempts[-1].tasks if manifest.attempts else None,
     )
-
-
-def _text(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if not isinstance(value, str | int | float):
-        raise InputError(f"a variable is text or a number, and {value!r} is neither")
-    return str(value)
 
 
 def _quiet() -> Terminal:

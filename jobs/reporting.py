@@ -65,7 +65,7 @@ class Reported:
         )
 
     def rows(self) -> TaskRows:
-        """A row a task."""
+        """A row a task; iterating gives tuples of texts, named by `jobs.task_table.COLUMNS`."""
         ran = [end for end in (*self.ends.latest, *self.ends.earlier) if end.started is not None]
         return TaskRows(
             ends=self.ends,

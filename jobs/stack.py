@@ -114,6 +114,23 @@ def local_directory() -> Path:
     return Path(os.environ.get(ENV_LOCAL_DIR) or PROJECT_ROOT / ".local").absolute()
 
 
+def require_one(name: str | None, outputs: Path | None) -> None:
+    """Holds a user to one way of naming a stack.
+
+    Raises:
+        StackError: Both are given, or neither, or the name is none.
+    """
+    if name is not None and outputs is not None:
+        raise StackError(
+            f"both a stack ({name}) and a file of outputs ({outputs}) are given, by options or "
+            "by JOBS_STACK and JOBS_OUTPUTS: leave one out"
+        )
+    if name is None and outputs is None:
+        raise StackError("name the stack: --stack NAME, or --outputs FILE with its outputs")
+    if name is not None and (_STACK_NAME.fullmatch(name) is None or name.startswith(("-", "."))):
+        raise StackError(f"--stack {name!r} is no name of a stack")
+
+
 def load_stack(*, name: str | None = None, outputs: Path | None = None) -> Stack:
     """The stack that a user named, by name or by a file of its outputs.
 
@@ -121,13 +138,10 @@ def load_stack(*, name: str | None = None, outputs: Path | None = None) -> Stack
         StackError: Neither or both are given, the stack is not there, or its outputs
             are not what this version reads.
     """
-    if (name is None) == (outputs is None):
-        raise StackError("name the stack: --stack NAME, or --outputs FILE with its outputs")
+    require_one(name, outputs)
     if outputs is not None:
         return _read(outputs)
     assert name is not None  # noqa: S101 - one of the two is given
-    if _STACK_NAME.fullmatch(name) is None or name.startswith(("-", ".")):
-        raise StackError(f"--stack {name!r} is no name of a stack")
     local = local_directory() / "stacks" / name / "outputs.json"
     if "/" not in name and local.exists():
         try:

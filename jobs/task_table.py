@@ -46,7 +46,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRows:
-    """The rows of a job's tasks.
+    """The rows of a job's tasks: iterating gives the cells of each, texts as in `COLUMNS`.
 
     Attributes:
         ends: How they ended.
@@ -60,7 +60,7 @@ class TaskRows:
     rates: Shares
     stage_of: StageOf
 
-    def each(self) -> Iterator[tuple[str, ...]]:
+    def __iter__(self) -> Iterator[tuple[str, ...]]:
         """A row for each end, by task; earlier attempts after the latest of all tasks."""
         for attempt, ends in (("latest", self.ends.latest), ("earlier", self.ends.earlier)):
             for end in sorted(ends, key=lambda end: end.id):
@@ -102,7 +102,7 @@ def write_csv(path: Path, rows: TaskRows) -> None:
         with replacing(path, newline="") as stream:
             writer = csv.writer(stream)
             writer.writerow(COLUMNS)
-            writer.writerows(rows.each())
+            writer.writerows(rows)
     except OSError as error:
         raise InputError(f"{shown(path)} cannot be written: {error.strerror or error}") from error
 

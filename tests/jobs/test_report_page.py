@@ -349,6 +349,7 @@ def test_a_spreadsheet_takes_no_cell_for_a_formula(pool: Pool, tmp_path: Path) -
     with path.open(newline="", encoding="utf-8") as stream:
         read = list(csv.DictReader(stream))
     assert tuple(read[0]) == COLUMNS
+    assert [tuple(row.values()) for row in read] == list(rows)
     assert len(read) == 41
     assert read[0]["reason"].startswith("'=")
     assert read[0]["stage"] == "'@stage"

@@ -1,0 +1,66 @@
+"""What a program gives to a `Client` or a `Job` is checked where it is given."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from jobs import Client, InputError, Job
+from jobs.errors import StackError
+from jobs.results import ResultTree
+from jobs.session import Session
+from jobs.stack import Stack
+
+
+@pytest.fixture
+def job(tmp_path: Path, stack: Stack) -> Job:
+    """A job of which nothing can be asked: what is wrong is found before."""
+    return Job(tree=ResultTree(tmp_path / "none"), session=Session(stack=stack))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({}, "name the stack"),
+        ({"stack": "local", "outputs": Path("x")}, r"both a stack \(local\) and a file .* \(x\)"),
+        ({"stack": "../x"}, "no name of a stack"),
+    ],
+)
+def test_a_client_without_one_stack_is_not_made(arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(StackError, match=said):
+        Client(**arguments)
+
+
+def test_a_client_takes_texts_for_paths() -> None:
+    client = Client(outputs=cast("Path", "stack.json"), out=cast("Path", "there"))
+    assert (client.outputs, client.out) == (Path("stack.json"), Path("there"))
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda job: job.logs("0", tail=-1), "tail -1"),
+        (lambda job: job.logs(sources=["bogus"]), "sources .'bogus',. are not stdout and stderr"),
+        (lambda job: job.logs(sources="stdin"), "'stdin'"),
+        (lambda job: job.logs(sources=[]), "sources"),
+        (lambda job: job.wait(max_fails=0), "max_fails 0 is not 1 or more"),
+        (lambda job: job.wait(timeout_s=-1), "timeout_s -1"),
+        (lambda job: job.wait(max_cost=math.nan), "max_cost nan"),
+        (lambda job: job.watch(timeout_s=-0.5), r"timeout_s -0\.5"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_when_it_is_given(
+    job: Job, call: Callable[[Job], object], said: str
+) -> None:
+    with pytest.raises(InputError, match=said):
+        call(job)
+
+
+def test_all_that_is_wrong_is_told_at_once(job: Job) -> None:
+    with pytest.raises(InputError) as refused:
+        job.wait(timeout_s=-1, max_fails=0, max_cost=-2.0)
+    assert len(refused.value.findings) == 3
