@@ -28,6 +28,19 @@ class VerbCommand(TyperCommand):
             if isinstance(parameter, TyperOption) and parameter.envvar is None:
                 parameter.envvar = variable_of(parameter.opts)
 
+    def invoke(self, ctx: Any) -> Any:
+        """As typer's own; a flag that names the stack goes before a variable that does.
+
+        `ctx` is click's context, which typer brings with it under a name of its own.
+        """
+        ways = [name for name in ("stack", "outputs") if ctx.params.get(name) is not None]
+        by = {name: ctx.get_parameter_source(name).name for name in ways}
+        if set(by.values()) == {"COMMANDLINE", "ENVIRONMENT"}:
+            for name, source in by.items():
+                if source == "ENVIRONMENT":
+                    ctx.params[name] = None
+        return super().invoke(ctx)
+
 
 def variable_of(names: list[str]) -> str:
     """The variable of an option: `JOBS_MAX_FAILS` of `--max-fails`."""

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import typer
 from typer.core import TyperGroup, TyperOption
+from typer.testing import CliRunner
 
 from jobs.cli import app
 from jobs.finishing import told
@@ -63,6 +64,32 @@ def run(directory: Path, *arguments: str, **variables: str) -> subprocess.Comple
         env={**environment, "PYTHONPATH": str(ROOT), **variables},
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("flags", "variables", "said"),
+    [
+        (("--outputs", "a.json"), {"JOBS_STACK": "b"}, "a.json"),
+        (("--stack", "b"), {"JOBS_OUTPUTS": "a.json"}, "stack b"),
+        ((), {"JOBS_OUTPUTS": "a.json"}, "a.json"),
+        (("--stack", "b", "--outputs", "a.json"), {}, "both a stack (b)"),
+        ((), {"JOBS_STACK": "b", "JOBS_OUTPUTS": "a.json"}, "file of outputs (a.json) are given"),
+    ],
+)
+def test_a_flag_names_the_stack_before_the_other_ones_variable(
+    flags: tuple[str, ...],
+    variables: dict[str, str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("jobs.stack._pulumi_outputs", lambda _name: {})
+    (tmp_path / "job.yaml").write_text("name: v\npool: cpu\ncommand: echo hello\n")
+    (tmp_path / "a.json").write_text("{}")
+    done = CliRunner().invoke(app, ["validate", "job.yaml", *flags], env=variables)
+    assert done.exit_code == 2
+    assert said in done.output
 
 
 @pytest.mark.slow
