@@ -29,6 +29,7 @@ from emulator.engine.settings import Settings
 from emulator.engine.world import Attempt, Job, Node, Task, World
 from emulator.nodes import node_log
 from emulator.nodes.interface import (
+    AttemptLostError,
     FailureInfo,
     NodeFacts,
     NodeRunner,
@@ -43,6 +44,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 logger = logging.getLogger(__name__)
+
+_BEGUN_AGAIN = ("task", "coordination", "preparation")
+"""What is requeued, with its task, when its attempt is lost, as when a node is; a start task has
+retries of its own, and a release task is not tried twice."""
 
 
 class AccountDriver:
@@ -81,8 +86,8 @@ class AccountDriver:
         self._engine = Engine(name, settings, formulas.evaluate)
         self._timer: Timer | None = None
         self._deadline: int | None = None
-        self._attempts: dict[int, asyncio.Task[TaskOutcome]] = {}
-        self._by_node: dict[str, dict[int, asyncio.Task[TaskOutcome]]] = {}
+        self._attempts: dict[int, asyncio.Task[TaskOutcome | None]] = {}
+        self._by_node: dict[str, dict[int, asyncio.Task[TaskOutcome | None]]] = {}
         self._chores: dict[str, asyncio.Task[None]] = {}
         self._packages: dict[str, tuple[PackageFacts, ...]] = {}
         """What each node got at its last boot: an update of the pool waits for the next."""
@@ -302,12 +307,15 @@ class AccountDriver:
 
     async def _run(
         self, attempt_id: int, launch: TaskLaunch, ready: asyncio.Task[None] | None
-    ) -> TaskOutcome:
+    ) -> TaskOutcome | None:
         if ready is not None:
             await asyncio.wait([ready])
         began = datetime.now(UTC)
         try:
             return await self._runner.run_task(launch, partial(self._started, attempt_id))
+        except AttemptLostError as lost:
+            logger.warning("%s was lost: %s", _name(launch), lost)
+            return None if launch.kind in _BEGUN_AGAIN else lost.outcome
         except Exception:
             logger.exception("the node of task %s failed", launch.task_id)
             failure = _internal("The node failed to run the task")
@@ -320,7 +328,9 @@ class AccountDriver:
             self._engine.attempt_started(self._clock.now(), attempt_id, from_datetime(at))
             self._after()
 
-    def _ended(self, attempt_id: int, node_id: str, task: asyncio.Task[TaskOutcome]) -> None:
+    def _ended(
+        self, attempt_id: int, node_id: str, task: asyncio.Task[TaskOutcome | None]
+    ) -> None:
         del self._attempts[attempt_id]
         on_node = self._by_node[node_id]
         del on_node[attempt_id]

@@ -114,6 +114,18 @@ class FailureInfo:
     details: tuple[tuple[str, str], ...] = ()
 
 
+class AttemptLostError(Exception):
+    """A command ended with its node's agent: how it would have ended nobody knows.
+
+    Attributes:
+        outcome: The attempt as a failure, for whom it is not worth another.
+    """
+
+    def __init__(self, outcome: TaskOutcome) -> None:
+        super().__init__(outcome.failure.message if outcome.failure else "the attempt was lost")
+        self.outcome = outcome
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskOutcome:
     """How an attempt ended.
@@ -186,6 +198,9 @@ class NodeRunner(Protocol):
         what the command left running runs on until it is cancelled. Cancelling ends
         every process of the task before `CancelledError` leaves this coroutine; its
         directory stays. Nothing that a task does raises: it is in the outcome.
+
+        Raises:
+            AttemptLostError: The command began, and ended with what it ran under.
         """
         ...
 

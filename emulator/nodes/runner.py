@@ -42,6 +42,7 @@ from emulator.nodes.failures import (
     without_secrets,
 )
 from emulator.nodes.interface import (
+    AttemptLostError,
     FailureInfo,
     NodeFacts,
     PackageFacts,
@@ -202,7 +203,7 @@ class ProcessRunner:
         try:
             ended, failed = await self._until_it_ends(launch, running, prepared.container)
         except AgentLostError as error:
-            return _outcome(running.time, None, failure("Unknown", Message=str(error)))
+            raise AttemptLostError(_lost(running, error)) from error
         except TaskFailureError as error:
             return _outcome(running.time, None, error.failure)
         finally:
@@ -248,7 +249,7 @@ class ProcessRunner:
             await running.end(self._grace_s)
             raise
         except AgentLostError as error:
-            return _outcome(running.time, None, failure("Unknown", Message=str(error)))
+            raise AttemptLostError(_lost(running, error)) from error
         finally:
             of_node.discard(running)
         return _outcome(running.time, ended, _bad_exit(ended) or _lost_processes())
@@ -376,6 +377,10 @@ def _as_run(launch: TaskLaunch) -> Mapping[str, Any]:
 
 def _no_directories(error: OSError, directories: Sequence[str]) -> TaskFailureError:
     return of_system_error(error, "ResourceDirectoryCreateFailed", FilePath=directories[0])
+
+
+def _lost(running: Running, error: AgentLostError) -> TaskOutcome:
+    return _outcome(running.time, None, failure("Unknown", Message=str(error)))
 
 
 def _out_of_time() -> FailureInfo:

@@ -1,6 +1,8 @@
 import asyncio
 import base64
 import contextlib
+import os
+import signal
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,6 +18,8 @@ from emulator.arm.backend import BackendError
 from emulator.clock import SystemClock
 from emulator.engine import jobs, pools
 from emulator.errors import AlreadyRunningError, LocalStateError
+from emulator.nodes.blobs import NO_STORAGE
+from emulator.nodes.runner import ProcessRunner
 from emulator.server import Server
 from tests.emulator.full_disk import no_room
 from tests.emulator.simulation import (
@@ -161,6 +165,26 @@ async def test_what_an_answer_tells_is_stored_and_what_nobody_asks_for_is_soon(
         assert b"Told" in stored()[0]
         host.run(jobs.delete, host.world.jobs["j"])
         await until(lambda: not stored())
+
+
+async def test_a_task_whose_agent_was_killed_is_requeued(tmp_path: Path) -> None:
+    clock = SystemClock()
+    runner = ProcessRunner(tmp_path / "nodes", NO_STORAGE)
+    server = Server(data=None, clock=clock, runner=runner, settings=QUICK)
+    server.add_account(ACCOUNT, KEY)
+    command = f"sh -c 'mkdir {tmp_path}/once || exit 0; exec sleep 1000'"
+    async with serving(server) as url, client(url) as batch, asyncio.timeout(30):
+        await batch.create_pool(pool("p", 1))
+        await batch.create_job(job("j"))
+        await batch.create_task("j", task("t", command))
+        await until((tmp_path / "once").exists, within_s=20)
+        agent = runner._launcher.agent_pid
+        assert agent is not None
+        os.kill(agent, signal.SIGKILL)
+        await completed(batch, "j", 1)
+        info = (await batch.get_task("j", "t")).execution_info
+    assert info
+    assert (info.result, info.exit_code, info.requeue_count) == ("success", 0, 1)
 
 
 async def test_a_second_emulator_on_the_same_directory_is_refused(tmp_path: Path) -> None:
