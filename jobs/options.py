@@ -55,15 +55,15 @@ def _duration(text: str) -> float:
         raise typer.BadParameter(str(error)) from error
 
 
+_ONE_JOB = "Job id, its beginning, `last`, or a number counted from the last (`1`)"
+
 WorkloadArgument = Annotated[
     Path, typer.Argument(help="Workload file, or a directory with a job.yaml.")
 ]
-JobArgument = Annotated[
-    str, typer.Argument(help="Job id, its beginning, or `last`.", metavar="JOB")
-]
+JobArgument = Annotated[str, typer.Argument(help=f"{_ONE_JOB}.", metavar="JOB")]
 JobOption = Annotated[
     str,
-    typer.Option("--job", "-j", help="Job id, its beginning, or `last`.", metavar="JOB"),
+    typer.Option("--job", "-j", help=f"{_ONE_JOB}.", metavar="JOB"),
 ]
 JobsArgument = Annotated[
     str,
@@ -73,8 +73,12 @@ JobsArgument = Annotated[
     ),
 ]
 TasksArgument = Annotated[
-    str,
-    typer.Argument(help="Positions (`12`, `1-9:2,12`), ids, `failed` or `all`.", metavar="TASKS"),
+    list[str] | None,
+    typer.Argument(
+        help="Positions (`12`, `1-9:2,12`), ids, `failed` or `all`.",
+        metavar="TASKS",
+        show_default=False,
+    ),
 ]
 MaxFailsOption = Annotated[
     int | None,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import logging
+import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -23,7 +24,7 @@ from jobs.finishing import NOTHING_ASKED, Finishing, checked_command
 from jobs.notify import checked_url
 from jobs.progress import STYLES, Style
 from jobs.reporting import checked_report_file
-from jobs.results import Manifest, ResultTree, find_tree
+from jobs.results import LAST, Manifest, ResultTree, find_tree, tree_of
 from jobs.session import Target
 from jobs.terminal import Terminal
 from jobs.workflow import RunOptions
@@ -65,6 +66,29 @@ def command(
     except KeyboardInterrupt:
         terminal.error("interrupted")
         raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+def tasks_of(words: Sequence[str] | None, out: Path) -> str | None:
+    """The TASKS of a verb, as one selection; None if there are none.
+
+    Raises:
+        InputError: One of them is a job.
+    """
+    for word in words or ():
+        if word == LAST or (len(word) > 1 and _is_job(word, out)):
+            others = " ".join(shlex.quote(other) for other in words or () if other != word)
+            raise InputError(
+                f"{word!r} is a job, and here TASKS are meant. Write: "
+                f"{others}{' ' if others else ''}--job {word}"
+            )
+    return ",".join(words) if words else None
+
+
+def _is_job(word: str, out: Path) -> bool:
+    try:
+        return tree_of(word, out).manifest_file.exists()
+    except InputError:
+        return False
 
 
 def finishing_of(

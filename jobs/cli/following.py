@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from jobs.cli.command import command, finishing_of, known
+from jobs.cli.command import command, finishing_of, known, tasks_of
 from jobs.client import MOST_EXPLAINED, Client, open_job
 from jobs.errors import InputError
 from jobs.explain import Explanation
@@ -233,7 +233,7 @@ def status(
 
 def explain(
     tasks: Annotated[
-        str | None,
+        list[str] | None,
         typer.Argument(
             help="Positions, ids or `failed`; the job itself if absent.", metavar="TASKS"
         ),
@@ -256,12 +256,13 @@ def explain(
       python -m jobs explain 412
     """
     with command(json_output, quiet, verbose, color) as terminal:
+        selected = tasks_of(tasks, out)
         found = open_job(job, out)
-        explained = found.explain(tasks)
+        explained = found.explain(selected)
         if len(explained) == MOST_EXPLAINED:
             terminal.note(f"at most {MOST_EXPLAINED} are explained")
         if not explained:
-            terminal.note("no task failed" if tasks == FAILED else "no such task")
+            terminal.note("no task failed" if selected == FAILED else "no such task")
         terminal.result(
             {
                 "version": 1,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.cli.command import command
+from jobs.cli.command import command, tasks_of
 from jobs.client import open_job, options_of
 from jobs.collect import Collected, incomplete
 from jobs.errors import EXIT_OK, EXIT_TASK_FAILED, InputError, shown
@@ -75,7 +75,7 @@ def collect(
 
 
 def logs(
-    tasks: TasksArgument = ALL,
+    tasks: TasksArgument = None,
     job: JobOption = LAST,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on until the tasks have ended.")
@@ -115,12 +115,13 @@ def logs(
     with command(json_output, quiet, verbose, color) as terminal:
         if source is not None and source not in SOURCES:
             raise InputError(f"--source {source!r} is neither stdout nor stderr")
-        selection = parse_selection(tasks)
+        wanted = tasks_of(tasks, out) or ALL
+        selection = parse_selection(wanted)
         found = open_job(job, out)
         none = True
         alone = len(selection.ranges or ()) == 1 and len((selection.ranges or ((),))[0]) == 1
         for line in found.logs(
-            tasks,
+            wanted,
             sources=SOURCES if source is None else (source,),
             follow=follow,
             tail=tail,
@@ -132,7 +133,7 @@ def logs(
             terminal.line(
                 line.text if alone else f"{position(line.task)} {line.source}| {line.text}"
             )
-        if none and search is None and not found.has_task(tasks):
+        if none and search is None and not found.has_task(wanted):
             terminal.note("no task failed" if selection.failed else "no such task")
 
 

@@ -92,6 +92,32 @@ def test_a_flag_names_the_stack_before_the_other_ones_variable(
     assert said in done.output
 
 
+@pytest.mark.parametrize(
+    ("words", "remedy"),
+    [
+        (["explain", "last"], "Write: --job last"),
+        (["explain", "last", "0"], "Write: 0 --job last"),
+        (["logs", "mc-7f3a", "failed"], "Write: failed --job mc-7f3a"),
+    ],
+)
+def test_a_job_where_tasks_are_meant_is_told_with_the_right_words(
+    words: list[str], remedy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results" / "mc-7f3a").mkdir(parents=True)
+    (tmp_path / "results" / "mc-7f3a" / "job.json").write_text("{}")
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 2
+    assert "is a job, and here TASKS are meant" in done.output
+    assert remedy in " ".join(done.output.split())
+
+
+def test_the_help_says_that_a_number_is_a_job() -> None:
+    for verb in ("wait", "rerun", "report", "explain", "logs"):
+        done = CliRunner().invoke(app, [verb, "--help"])
+        assert "a number counted from the last" in " ".join(done.output.split())
+
+
 @pytest.mark.slow
 def test_variables_do_what_their_options_do(tmp_path: Path, values: Any) -> None:
     (tmp_path / "stack.json").write_text(json.dumps(values()))
