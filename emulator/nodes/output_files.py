@@ -135,9 +135,11 @@ async def take(
                 blob = await _upload(blobs, node, file, work, pattern, match)
             except TaskFailureError as error:
                 first = first or error
-                wrong.append(f"{match.path}: {error} {dict(error.failure.details)['Message']}")
+                wrong.append(
+                    f"{_shown(match.path)}: {error} {dict(error.failure.details)['Message']}"
+                )
             else:
-                done.append(f"{match.path} -> {blob}")
+                done.append(f"{_shown(match.path)} -> {blob}")
     _write_lines(work.parent / "fileuploadout.txt", done)
     _write_lines(work.parent / "fileuploaderr.txt", wrong)
     return first
@@ -154,10 +156,13 @@ async def _upload(
     destination: Mapping[str, Any] = (file.get("destination") or {}).get("container") or {}
     given = str(destination.get("containerUrl") or "")
     details = {
-        "FilePath": str(match.path),
+        "FilePath": _shown(match.path),
         "FilePattern": _absolute(work, pattern),
         "FileDestination": ContainerUrl.parse(given).base,
     }
+    if _shown(match.path) != str(match.path):
+        message = "The file's name is not UTF-8, as a blob's must be"
+        raise TaskFailureError("FileUploadMiscError", **details, Message=message)
     path = str(destination.get("path") or "").strip("/")
     name = path or match.name
     if path and has_wildcard(pattern):
@@ -178,6 +183,11 @@ async def _upload(
     except OSError as error:
         raise of_system_error(error, "FileUploadMiscError", **details) from error
     return f"{container.base}/{name}"
+
+
+def _shown(path: Path) -> str:
+    r"""A path that can be written down: what is not UTF-8 in it as `\xff`."""
+    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def _absolute(work: Path, pattern: str) -> str:

@@ -421,6 +421,19 @@ async def test_a_mode_that_is_none_is_refused(runner: ProcessRunner, mode: str) 
 # --- output files ----------------------------------------------------------------------
 
 
+async def test_a_name_that_is_not_utf8_is_told_and_the_others_are_uploaded(
+    runner: ProcessRunner, box: Box
+) -> None:
+    script = r"""sh -c 'touch "$(printf "\377").txt" good.txt'"""
+    files = [output("**/*.txt", to(box.sas(write=True, create=True)), "taskcompletion")]
+    outcome = await run(runner, script, outputFiles=files)
+    assert (code(outcome), outcome.exit_code) == ("FileUploadMiscError", 0)
+    assert detail(outcome, "FilePath").endswith(r"/wd/\xff.txt")
+    assert "not UTF-8" in detail(outcome)
+    assert set(box.contents()) == {"good.txt"}
+    assert r"\xff.txt: " in text(runner, "fileuploaderr.txt")
+
+
 @pytest.mark.parametrize("exit_code", [0, 3])
 async def test_output_files_are_uploaded_by_condition(
     runner: ProcessRunner, box: Box, exit_code: int
