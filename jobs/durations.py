@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Sequence
 from datetime import timedelta
 
 _WORDS = re.compile(
@@ -12,6 +14,7 @@ _ISO = re.compile(
     r"P(?:(?P<days>\d+)D)?(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+)S)?)?"
 )
 _ISO_TIME = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?", re.ASCII)
+_MOST_MORE_DIGITS = 4
 _LONGEST = timedelta(days=10_675_199)
 
 
@@ -75,3 +78,31 @@ def spoken(seconds: float) -> str:
         if whole >= size:
             return f"{whole // size}{unit}{whole % size // lower:02d}{small}"
     return f"{whole}s"
+
+
+def spoken_apart(seconds: Sequence[float]) -> list[str]:
+    """Lengths of time as `spoken`, in as many digits as it takes to tell neighbours apart.
+
+    Args:
+        seconds: In ascending order, as the ticks of an axis.
+    """
+    texts: list[str] = []
+    for more in range(_MOST_MORE_DIGITS):
+        texts = [_spoken_to(value, _gap(seconds, at), more) for at, value in enumerate(seconds)]
+        if len(set(texts)) == len(set(seconds)):
+            break
+    return texts
+
+
+def _gap(seconds: Sequence[float], at: int) -> float:
+    """How far a value is from the nearest one beside it that differs."""
+    beside = (*seconds[max(0, at - 1) : at], *seconds[at + 1 : at + 2])
+    return min((abs(other - seconds[at]) for other in beside if other != seconds[at]), default=1e9)
+
+
+def _spoken_to(seconds: float, gap: float, more: int) -> str:
+    finest = 0.1 if seconds < 10 else 1 if seconds < 3600 else 60 if seconds < 86400 else 3600  # noqa: PLR2004 - what `spoken` tells
+    if not more and gap >= finest * (1 - 1e-9):
+        return spoken(seconds)
+    digits = max(0, math.ceil(-math.log10(gap) - 1e-9)) + more
+    return f"{seconds:.{digits}f}s"

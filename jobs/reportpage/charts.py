@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from jobs.durations import spoken
+from jobs.durations import spoken, spoken_apart
 from jobs.reportpage.series import Curve, Histogram, States, Timeline
 
 _WIDTH = 1000
@@ -89,27 +89,24 @@ def histogram_chart(title: str, data: Histogram, kind: str, what: str) -> str:
     """Bars; `what` names the values, such as `run time`."""
     top = nice(float(max(data.counts)), whole=True)
     width = _WIDTH / len(data.counts)
+    edges = spoken_apart(data.edges)
     bars = []
     for n, count in enumerate(data.counts):
         if count:
             height = max(1.5, count / top * _HEIGHT)
-            low, high = spoken(data.edges[n]), spoken(data.edges[n + 1])
             bars.append(
                 f'<rect class="bar {kind}" x="{n * width + 1:.1f}" y="{_HEIGHT - height:.1f}" '
                 f'width="{width - 2:.1f}" height="{height:.1f}">'
-                f"<title>{low} to {high}: {count:,}</title></rect>"
+                f"<title>{edges[n]} to {edges[n + 1]}: {count:,}</title></rect>"
             )
     most = max(range(len(data.counts)), key=data.counts.__getitem__)
     said = (
-        f"{title}: from {spoken(data.edges[0])} to {spoken(data.edges[-1])}"
+        f"{title}: from {edges[0]} to {edges[-1]}"
         f"{' (logarithmic axis)' if data.logarithmic else ''}; most often between "
-        f"{spoken(data.edges[most])} and {spoken(data.edges[most + 1])}, "
+        f"{edges[most]} and {edges[most + 1]}, "
         f"{data.counts[most]:,} tasks."
     )
-    marks = [
-        (100 * n / _TICKS, _clock(data.edges[n * len(data.counts) // _TICKS]))
-        for n in range(_TICKS + 1)
-    ]
+    marks = _marks([data.edges[n * len(data.counts) // _TICKS] for n in range(_TICKS + 1)])
     caption = f"{what}{', logarithmic' if data.logarithmic else ''}"
     return _figure(title, said, "".join(bars), top, 0, number, marks=marks, caption=caption)
 
@@ -213,7 +210,7 @@ def _figure(
 ) -> str:
     """A chart with its axes; `rows` replaces the labels of the y axis."""
     if marks is None:
-        marks = [(100 * n / _TICKS, _clock(span * n / _TICKS)) for n in range(_TICKS + 1)]
+        marks = _marks([span * n / _TICKS for n in range(_TICKS + 1)])
     grid = "".join(_grid(height, across=not rows))
     labels = rows or "".join(
         f'<text x="100%" y="{height - height * n / _TICKS + 4:.1f}">'
@@ -253,8 +250,12 @@ def _anchor(at: float) -> str:
     return "first" if at <= 0 else "last" if at >= 100 else "middle"  # noqa: PLR2004 - per cent
 
 
-def _clock(seconds: float) -> str:
-    return spoken(seconds) if seconds else "0"
+def _marks(seconds: Sequence[float]) -> list[tuple[float, str]]:
+    """Ticks at equal distances, by per cent, each with its time."""
+    texts = [
+        "0" if not at else text for at, text in zip(seconds, spoken_apart(seconds), strict=True)
+    ]
+    return [(100 * n / _TICKS, text) for n, text in enumerate(texts)]
 
 
 def short(node: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import random
+import re
 import shutil
 from collections.abc import Iterator
 from itertools import pairwise
@@ -20,7 +21,7 @@ from jobs.history import Sample
 from jobs.looks import TaskEnd
 from jobs.prices import busy_s, shares
 from jobs.report import Report, make_report
-from jobs.reportpage import Facts, render, series
+from jobs.reportpage import Facts, charts, render, series
 from jobs.rerun import Ends
 from jobs.stack import Pool, Stack
 from jobs.task_table import COLUMNS, TaskRows, write_csv
@@ -324,6 +325,17 @@ def test_a_histogram_has_every_value_once(values: list[float]) -> None:
     assert list(made.edges) == sorted(made.edges)
     assert made.edges[0] <= min(values)
     assert made.edges[-1] >= max(values)
+
+
+def test_the_axis_of_short_times_tells_its_ticks_apart() -> None:
+    made = series.histogram([0.3 + n / 1000 for n in range(100)])
+    assert made is not None
+    chart = charts.histogram_chart("Run time", made, "succeeded", "run time")
+    axis = re.findall(r'<text class="(?:first|middle|last)"[^>]*>([^<]*)<', chart)
+    assert axis == ["0.30s", "0.32s", "0.35s", "0.37s", "0.40s"]
+    titles = re.findall(r"<title>(\S+) to (\S+): ", chart)
+    assert titles
+    assert all(low != high for low, high in titles)
 
 
 @given(tasks)
