@@ -22,7 +22,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from emulator.arm.deployment import Deployment, Outcome, engine_environment, require_running
+from emulator.arm.deployment import (
+    Deployment,
+    Outcome,
+    engine_environment,
+    require_answering,
+    require_running,
+)
 from emulator.errors import EmulatorError
 from emulator.identity import client_environment
 from emulator.local import LocalDirectory
@@ -99,18 +105,27 @@ def outputs(stack: Stack = "local", as_json: AsJson = False) -> None:
 
 
 def env(stack: Stack = "local", as_json: AsJson = False) -> None:
-    """Print the variables with which a plain `pulumi up -s local` deploys to the emulator.
+    """Print the variables with which other programs use the emulator.
 
-    The stack is made if there is none. A plain pulumi notes the salt of its passphrase
+    Those of `serve --tls`, by which clients get tokens and trust it; and those with which a
+    plain `pulumi up -s local` deploys to it, unless it runs without its provider.
+
+    For Pulumi the stack is made if there is none. A plain pulumi notes the salt of its passphrase
     in Pulumi.local.yaml, as it does for every stack; `emulator stack` does not.
 
     Example: eval "$(python -m emulator env)" && pulumi up -s local
     """
     local = LocalDirectory.default()
     with _told_as_json(as_json):
-        address = require_running(local).provider_address
-        Deployment(stack, local, write=_progress, provider_address=address).ensure_exists()
-        variables = {**engine_environment(local, address), **client_environment(local)}
+        running = require_answering(local)
+        variables = client_environment(local)
+        with_pulumi = running.provider_address is not None or not variables
+        if with_pulumi:
+            address = require_running(local).provider_address
+            Deployment(stack, local, write=_progress, provider_address=address).ensure_exists()
+            variables = {**engine_environment(local, address), **variables}
+        else:
+            _progress("without Pulumi's variables: the emulator runs with --no-provider")
     tools = str(Path(sys.prefix) / "bin")
     path = os.environ.get("PATH", "")
     if tools not in path.split(os.pathsep):
@@ -120,8 +135,8 @@ def env(stack: Stack = "local", as_json: AsJson = False) -> None:
         return
     for name, value in sorted(variables.items()):
         typer.echo(f"export {name}={shlex.quote(value)}")
-    # It would win over the passphrase file.
-    typer.echo("unset PULUMI_CONFIG_PASSPHRASE")
+    if with_pulumi:  # it would win over the passphrase file
+        typer.echo("unset PULUMI_CONFIG_PASSPHRASE")
 
 
 @contextlib.contextmanager

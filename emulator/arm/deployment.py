@@ -58,11 +58,11 @@ class Outcome:
     outputs: Mapping[str, Any]
 
 
-def require_running(local: LocalDirectory) -> RunningEmulator:
-    """The emulator that answers and has a provider.
+def require_answering(local: LocalDirectory) -> RunningEmulator:
+    """The emulator that answers, with a provider or without.
 
     Raises:
-        NotRunningError: None answers, or it has none.
+        NotRunningError: None answers.
         LocalStateError: `run.json` is damaged.
     """
     running = local.read_running()
@@ -80,6 +80,17 @@ def require_running(local: LocalDirectory) -> RunningEmulator:
             f"says process {running.pid} listens.\n"
             "Start one in another terminal: python -m emulator serve"
         ) from error
+    return running
+
+
+def require_running(local: LocalDirectory) -> RunningEmulator:
+    """The emulator that answers and has a provider.
+
+    Raises:
+        NotRunningError: None answers, or it has none.
+        LocalStateError: `run.json` is damaged.
+    """
+    running = require_answering(local)
     if running.provider_address is None:
         raise NotRunningError(
             f"the emulator at {running.batch_endpoint} runs without its Pulumi provider.\n"

@@ -406,6 +406,30 @@ def test_without_a_key_an_unchanged_credential_opens_batch_and_blobs(
     assert Path(again.said["certificate"]).read_text() == Path(trusted).read_text()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("tls", [True, False])
+def test_env_without_a_provider_gives_what_tokens_need_and_makes_no_stack(
+    start: Start, *, tls: bool
+) -> None:
+    served = start(*(("--tls",) if tls else ()), "--no-provider", "--no-blob", "--in-memory")
+    served.ready()
+    told = subprocess.run(
+        (sys.executable, "-m", "emulator", "env"),
+        cwd=ROOT,
+        env={**os.environ, "HPC_LOCAL_DIR": str(served.local)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if tls:
+        assert f"export IDENTITY_ENDPOINT={served.said['identity_endpoint']}\n" in told.stdout
+        assert "without Pulumi's variables" in told.stderr
+    else:
+        assert "runs without its Pulumi provider" in told.stderr
+    assert (told.returncode, "PULUMI" in told.stdout) == (0 if tls else 1, False)
+    assert not (served.local / "pulumi").exists()
+
+
 def test_a_port_in_use_is_one_clear_message(start: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
