@@ -17,17 +17,19 @@ from jobs.arguments import require, require_limits, variable_text
 from jobs.checking import Checked
 from jobs.collect import Collected
 from jobs.describe import planned
+from jobs.errors import InputError
 from jobs.explain import Explanation, explain_job, explain_task
 from jobs.finishing import Finishing, LimitReachedError, end_job, limited
 from jobs.listing import JobRow, jobs_of, parse_since
 from jobs.logs import SOURCES, LogLine, LogReader, read_logs
 from jobs.looks import Look
 from jobs.meter import Meter
+from jobs.named_tasks import resolved
 from jobs.plan import JobPlan
 from jobs.reporting import Reported, report_on
 from jobs.rerun import all_ends, chosen, next_job_id
 from jobs.results import DEFAULT_ROOT, LAST, Manifest, ResultTree, find_tree, tree_of
-from jobs.selection import ALL, FAILED, parse_selection, written_positions
+from jobs.selection import ALL, FAILED, Selection, parse_selection, written_positions
 from jobs.session import Session, Target
 from jobs.stack import require_one
 from jobs.terminal import Terminal
@@ -250,13 +252,14 @@ class Job:
         """Numbers of the tasks that `rerun` would run.
 
         Raises:
-            InputError: The job is not over.
+            InputError: The job is not over, or it does not have these tasks.
         """
         watcher = self._watcher()
         look = watcher.look()
         manifest = self.manifest
         ends = all_ends(manifest, list(watcher.ends.values()), self.session.service)
-        return chosen(manifest, look, ends, parse_selection(tasks), exit_codes, canceled=canceled)
+        selection = self.selection(tasks)
+        return chosen(manifest, look, ends, selection, exit_codes, canceled=canceled)
 
     def rerun(
         self,
@@ -298,11 +301,15 @@ class Job:
         return self
 
     def explain(self, tasks: str | None = None) -> list[Explanation]:
-        """Why the job, or each of some tasks (20 at most), is where it is."""
+        """Why the job, or each of some tasks (20 at most), is where it is.
+
+        Raises:
+            InputError: The job does not have these tasks.
+        """
         watcher, reader = self._watcher(), self._reader()
         if tasks is None:
             return [explain_job(watcher, reader)]
-        selection = parse_selection(tasks)
+        selection = self._there(tasks)
         look = watcher.look()
         found = islice(reader.tasks(selection), MOST_EXPLAINED)
         return [explain_task(task.id, watcher, look, reader) for task in found]
@@ -341,7 +348,7 @@ class Job:
         earliest = None if since is None else parse_since(since, datetime.now(UTC))
         return read_logs(
             self._reader(),
-            parse_selection(tasks),
+            self._there(tasks),
             wanted,
             follow=follow,
             tail=tail,
@@ -351,7 +358,25 @@ class Job:
 
     def has_task(self, tasks: str) -> bool:
         """Whether there is any task that a selection means."""
-        return next(self._reader().tasks(parse_selection(tasks)), None) is not None
+        return next(self._reader().tasks(self.selection(tasks)), None) is not None
+
+    def selection(self, tasks: str) -> Selection:
+        """The tasks that a person means, by their numbers.
+
+        Raises:
+            InputError: It cannot be read, or names what the job does not have.
+        """
+        manifest = self.manifest
+        return resolved(parse_selection(tasks), manifest.stages, manifest.tasks)
+
+    def _there(self, tasks: str) -> Selection:
+        """A selection of which at least one task is in the current job, if it names any."""
+        selection = self.selection(tasks)
+        if selection.ranges is None or self.has_task(tasks):
+            return selection
+        manifest = self.manifest
+        again = ", which ran other tasks again" if manifest.attempts else ""
+        raise InputError(f"there is no task {tasks} in job {manifest.current}{again}")
 
     def _send(self, options: RunOptions) -> None:
         checked = self.checked

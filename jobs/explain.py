@@ -21,6 +21,7 @@ from jobs.preparation import failed_preparations, printed_on_node
 from jobs.report import grouped, last_lines
 from jobs.report_text import failure_lines
 from jobs.service import BatchService, segment
+from jobs.stages import shown_task
 from jobs.submit import metadata_of
 from jobs.watch import Watcher
 
@@ -52,6 +53,7 @@ class Explanation:
 
     Attributes:
         subject: A job's or a task's id.
+        name: What a person calls it: `sim/412` in a job with stages, else the id.
         state: As the service calls it, or `succeeded` or `failed`.
         reasons: Sentences, the most telling first.
         printed: The last lines of stderr, if they matter.
@@ -59,6 +61,7 @@ class Explanation:
     """
 
     subject: str
+    name: str
     state: str
     reasons: tuple[str, ...]
     printed: tuple[str, ...] = ()
@@ -84,7 +87,9 @@ def explain_job(watcher: Watcher, reader: LogReader) -> Explanation:
     if pool and not look.over:
         reasons.extend(_node_reasons(service, pool))
         reasons.extend(_preparation_reasons(service, job))
-    reasons.extend(failure_lines(grouped(ends, last_lines(reader.tree, ends))))
+    reasons.extend(
+        failure_lines(grouped(ends, last_lines(reader.tree, ends)), watcher.stage_totals)
+    )
     commands = []
     if metadata_of(job).get(META_SUBMISSION) == SUBMITTING:
         commands.append(f"python -m jobs resume {job_id}")
@@ -92,6 +97,7 @@ def explain_job(watcher: Watcher, reader: LogReader) -> Explanation:
         commands.append(f"python -m jobs explain failed --job {job_id}")
     return Explanation(
         subject=job_id,
+        name=job_id,
         state=look.job_state,
         reasons=tuple(reasons) or (_standing(look),),
         commands=tuple(commands),
@@ -107,28 +113,31 @@ def explain_task(task_id: str, watcher: Watcher, look: Look, reader: LogReader) 
     job_id = watcher.job_id
     path = f"/jobs/{segment(job_id)}/tasks/{segment(task_id)}"
     task = watcher.service.get(path, f"reading task {task_id}")
+    name = shown_task(task_id, watcher.stage_totals)
     state: str = task["state"]
     info = task.get("executionInfo", {})
     if state != "completed":
         return Explanation(
             subject=task_id,
+            name=name,
             state=state,
             reasons=tuple(_unfinished(task, state, info, look, watcher)),
             commands=()
             if state != "running"
-            else (f"python -m jobs logs {task_id} --follow --job {job_id}",),
+            else (f"python -m jobs logs {name} --follow --job {job_id}",),
         )
     end = task_end(task)
     took = f"it ran for {spoken(end.run_s)} on {end.node_id}"
     again = [f"it was run again {_times(end.retries)}"] if end.retries else []
     again += [f"it was put back {_times(end.requeues)}"] if end.requeues else []
     if end.succeeded:
-        return Explanation(subject=task_id, state="succeeded", reasons=(took, *again))
+        return Explanation(subject=task_id, name=name, state="succeeded", reasons=(took, *again))
     lines = reader.lines(TaskState(id=task_id, state=state, failed=True), "stderr")
     printed = [line.text for line in lines][-LAST_LINES:]
     said = reader.reason(task_id)
     return Explanation(
         subject=task_id,
+        name=name,
         state="failed",
         reasons=(
             *([f"its reason: {said}"] if said else []),
@@ -138,7 +147,7 @@ def explain_task(task_id: str, watcher: Watcher, look: Look, reader: LogReader) 
             f"its command: {task['commandLine']}",
         ),
         printed=tuple(printed),
-        commands=(f"python -m jobs logs {task_id} --job {job_id}",),
+        commands=(f"python -m jobs logs {name} --job {job_id}",),
     )
 
 
@@ -291,7 +300,8 @@ def _parents(depends_on: Mapping[str, Any], watcher: Watcher) -> Iterator[str]:
     if failed:
         yield (
             f"{len(failed)} of the {number} tasks that it waits for failed, such as "
-            f"{min(failed)}: unless their failure is allowed (on_failure) it can never run"
+            f"{shown_task(min(failed), watcher.stage_totals)}: unless their failure is allowed "
+            "(on_failure) it can never run"
         )
     if left:
         yield f"it waits for {left} of {number} tasks to end"

@@ -22,6 +22,7 @@ from jobs.report import REASON_BYTES, REASON_FILE, one_line
 from jobs.results import ResultTree
 from jobs.selection import Selection
 from jobs.service import BatchService, segment
+from jobs.stages import stage_number
 
 SOURCES = ("stdout", "stderr")
 MOST_FOLLOWED = 50
@@ -295,5 +296,7 @@ def _condition(selection: Selection) -> str:
         return "state eq 'completed'" if selection.failed else ""
     if sum(map(len, ranges)) + len(selection.prefixes) > _MOST_IN_FILTER:
         return ""
-    starts = [*(f"{n:07d}-" for span in ranges for n in span), *selection.prefixes]
-    return " or ".join(f"startswith(id,'{start}')" for start in starts)
+    numbers = [n for span in ranges for n in span]
+    conditions = [f"startswith(id,'{n:07d}-')" for n in numbers if not stage_number(n)]
+    conditions += [f"startswith(id,'{start}')" for start in selection.prefixes]
+    return " or ".join([*conditions, *(f"id eq '{n}'" for n in numbers if stage_number(n))])

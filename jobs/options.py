@@ -75,7 +75,7 @@ JobsArgument = Annotated[
 TasksArgument = Annotated[
     list[str] | None,
     typer.Argument(
-        help="Positions (`12`, `1-9:2,12`), ids, `failed` or `all`.",
+        help="Positions (`12`, `1-9:2`, `sim/3`), stages, ids, `failed` or `all`.",
         metavar="TASKS",
         show_default=False,
     ),

@@ -23,6 +23,7 @@ from jobs.looks import Look, PoolView, StageLook, TaskEnd
 from jobs.pace import Pace, range_text
 from jobs.prices import money
 from jobs.selection import position
+from jobs.stages import shown_task
 
 LINE_EVERY_S = 30.0
 REDRAW_EVERY_S = 0.2
@@ -169,7 +170,7 @@ class Progress:
             lines.append(Text(text, "yellow"))
         lines.extend(Text(f"! {reason}", "yellow") for reason in look.reasons)
         if look.first_failure is not None:
-            lines.append(self._failure(look.first_failure))
+            lines.append(self._failure(look.first_failure, look))
         for line in lines:
             line.no_wrap, line.overflow = True, "ellipsis"
         return lines
@@ -227,14 +228,16 @@ class Progress:
             text += f" (limit {money(self._limit, self._currency)})"
         return Text(text)
 
-    def _failure(self, end: TaskEnd) -> Text:
+    def _failure(self, end: TaskEnd, look: Look) -> Text:
         what = f"exit {end.exit_code}" if end.exit_code is not None else end.failure
         if self._said[0] != end.id:
             self._said = (end.id, self._words(end.id))
         said = f' "{self._said[1][:40]}"' if self._said[1] else ""
+        counts = {stage.name: stage.total for stage in look.stages}
+        name = shown_task(end.id, counts)
         number = position(end.id)
-        task = end.id if number < 0 else str(number)
-        return Text(f"✘ {end.id} {what}{said} → jobs logs {task}", "red")
+        task = str(number) if name == end.id and number >= 0 else name
+        return Text(f"✘ {name} {what}{said} → jobs logs {task}", "red")
 
 
 def missing(pool: PoolView | None) -> int | None:

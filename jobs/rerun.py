@@ -87,10 +87,11 @@ def chosen(
 ) -> frozenset[int]:
     """Positions of the tasks that are to run again.
 
-    Without exit codes those count as failed that never ended, too: of a job that is over.
+    Without exit codes those that never ended are chosen like those that failed: of a job
+    that is over.
 
     Raises:
-        InputError: The current job is not over.
+        InputError: The current job is not over, or the beginning of an id is no task's.
     """
     if not look.over:
         raise InputError(
@@ -108,10 +109,13 @@ def chosen(
             or (canceled and was_canceled(end))
         )
     }
-    if selection.failed and (canceled or not exit_codes):
-        known = {position(end.id) for end in ends.latest}
-        counts = ends.stages or {stage.name: stage.total for stage in look.stages}
-        found |= {n for n in task_numbers(counts, manifest.tasks) if n not in known}
+    known = {position(end.id) for end in ends.latest}
+    for prefix in selection.prefixes:
+        if position(prefix) in known and not any(e.id.startswith(prefix) for e in ends.latest):
+            raise InputError(f"there is no task {prefix} in job {manifest.job_id}")
+    if canceled or not exit_codes:
+        never = (n for n in task_numbers(manifest.stages, manifest.tasks) if n not in known)
+        found |= {n for n in never if selection.has_number(n)}
     return frozenset(found - {-1})
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,7 @@ class Manifest:
         plan: Digest of the plan.
         tasks: Number of tasks.
         created: When, UTC, ISO 8601.
+        stages: Tasks of each stage, in order; empty for a workload without stages.
         version: Of this file.
     """
 
@@ -73,6 +75,7 @@ class Manifest:
     created: str
     overrides: tuple[str, ...] = field(default=())
     attempts: tuple[Attempt, ...] = field(default=())
+    stages: Mapping[str, int] = field(default_factory=dict)
     version: int = MANIFEST_VERSION
 
     @property

@@ -1,6 +1,7 @@
-"""Which tasks a person means: `all`, `failed`, `12`, `1-9:2,12`, or the beginning of an id.
+"""Which tasks a person means: `all`, `failed`, `12`, `1-9:2,12`, `sim/3`, or how an id begins.
 
-A task's position is the number that its id begins with, counted from 0.
+A task's position is the number that its id begins with, counted from 0. What stands here
+is what was written; `jobs.named_tasks` finds it in a job.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ ALL = "all"
 FAILED = "failed"
 _RANGE = re.compile(r"(?P<first>\d{1,9})(?:-(?P<last>\d{1,9})(?::(?P<step>\d{1,9}))?)?")
 _ID = re.compile(r"\d{7}-[0-9a-f]{0,12}")
+_STAGE = re.compile(r"(?P<stage>[A-Za-z_][A-Za-z0-9_]{0,63})(?:/(?P<span>.*))?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,11 +27,13 @@ class Selection:
         ranges: Positions; None for every one.
         prefixes: Beginnings of ids.
         failed: Whether only those that failed are meant.
+        stages: Names of stages, with positions in the stage or None for all of it.
     """
 
     ranges: tuple[range, ...] | None = None
     prefixes: tuple[str, ...] = ()
     failed: bool = False
+    stages: tuple[tuple[str, range | None], ...] = ()
 
     def has(self, task_id: str) -> bool:
         """Whether a task is meant; whether it failed is for the caller to ask."""
@@ -39,9 +43,19 @@ class Selection:
             or any(position(task_id) in span for span in self.ranges)
         )
 
+    def has_number(self, number: int) -> bool:
+        """Whether a task is meant of which nothing but its position is known."""
+        return (
+            self.ranges is None
+            or number in {position(prefix) for prefix in self.prefixes}
+            or any(number in span for span in self.ranges)
+        )
+
 
 def parse_selection(text: str) -> Selection:
     """Reads `all`, `failed`, or positions, ranges `FIRST-LAST[:STEP]` and ids with commas.
+
+    In a job with stages, `STAGE` and `STAGE/` before a position or a range, too.
 
     Raises:
         InputError: It is none of these.
@@ -50,20 +64,29 @@ def parse_selection(text: str) -> Selection:
         return Selection(failed=text == FAILED)
     ranges: list[range] = []
     prefixes: list[str] = []
+    stages: list[tuple[str, range | None]] = []
     for part in text.split(","):
         if _ID.fullmatch(part):
             prefixes.append(part)
-            continue
-        match = _RANGE.fullmatch(part)
-        first, last = (int((match and match[name]) or -1) for name in ("first", "last"))
-        step = int((match and match["step"]) or 1)
-        if match is None or step == 0 or (match["last"] is not None and last < first):
-            raise InputError(
-                f"{part!r} selects no tasks: write positions counted from 0 like 12, 1-9 or "
-                "1-9:2, ids, several of these with commas, `all` or `failed`"
-            )
-        ranges.append(range(first, (first if match["last"] is None else last) + 1, step))
-    return Selection(ranges=tuple(ranges), prefixes=tuple(prefixes))
+        elif named := _STAGE.fullmatch(part):
+            span = named["span"]
+            stages.append((named["stage"], None if span is None else _range(span, part)))
+        else:
+            ranges.append(_range(part, part))
+    return Selection(ranges=tuple(ranges), prefixes=tuple(prefixes), stages=tuple(stages))
+
+
+def _range(text: str, part: str) -> range:
+    match = _RANGE.fullmatch(text)
+    first, last = (int((match and match[name]) or -1) for name in ("first", "last"))
+    step = int((match and match["step"]) or 1)
+    if match is None or step == 0 or (match["last"] is not None and last < first):
+        raise InputError(
+            f"{part!r} selects no tasks: write positions counted from 0 like 12, 1-9 or "
+            "1-9:2, of a stage like sim/12 or sim, ids, several of these with commas, `all` "
+            "or `failed`"
+        )
+    return range(first, (first if match["last"] is None else last) + 1, step)
 
 
 def position(task_id: str) -> int:

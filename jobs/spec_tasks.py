@@ -179,10 +179,10 @@ class AfterTasks(Model):
         exactly_one(self, ("groups", "tasks"))
         if self.tasks is not None:
             try:
-                sound = parse_selection(self.tasks).ranges
+                read = parse_selection(self.tasks)
             except InputError as error:
                 raise ValueError(str(error)) from error
-            if not sound:
+            if not read.ranges or read.stages or read.prefixes:
                 raise ValueError("tasks: positions and ranges, such as 0-99 or 3,7")
         return self
 

@@ -91,6 +91,13 @@ def shown_position(number: int, names: Mapping[int, str]) -> str:
     return str(number) if name is None else f"{name}/{number % STAGE_SPAN}"
 
 
+def shown_task(task_id: str, counts: Mapping[str, int]) -> str:
+    """A task as a person names it in a job with stages: `sim/412`; else its id."""
+    if not counts or not task_id.isdecimal():
+        return task_id
+    return shown_position(int(task_id), stage_names(counts))
+
+
 def written_stages(counts: Mapping[str, int]) -> str:
     """Names and numbers of tasks, in order, as the job's metadata keeps them: `sim=4 sum=1`."""
     return " ".join(f"{name}={count}" for name, count in counts.items())

@@ -286,6 +286,7 @@ def _note_submission(job: JobPlan, tree: ResultTree, options: RunOptions) -> Man
                 tasks=job.count,
                 created=created,
                 overrides=options.overrides,
+                stages=dict(job.checked.stage_counts),
             )
         )
         return None
@@ -412,7 +413,7 @@ def failed_tasks(
     lines = [
         *first,
         f"{bad} of {counted(report.tasks, 'task')} failed:",
-        *failure_lines(report.failures),
+        *failure_lines(report.failures, tree.read_manifest().stages),
     ]
     if report.failures:
         log = tree.logs / report.failures[0].example / "stderr.txt"

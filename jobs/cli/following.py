@@ -275,7 +275,8 @@ def explain(
 
 
 def _show_explanation(explanation: Explanation, terminal: Terminal) -> None:
-    terminal.line(f"{explanation.subject}: {explanation.state}")
+    named = "" if explanation.name == explanation.subject else f" ({explanation.subject})"
+    terminal.line(f"{explanation.name}{named}: {explanation.state}")
     for reason in explanation.reasons:
         terminal.line(f"  {reason}")
     for line in explanation.printed:

@@ -30,6 +30,7 @@ from jobs.reporting import link_to
 from jobs.reportpage import write_page
 from jobs.results import DEFAULT_ROOT, LAST, find_trees
 from jobs.selection import ALL, parse_selection, position
+from jobs.stages import shown_task
 from jobs.task_table import write_csv
 from jobs.transfer import counting
 from jobs.workflow import failed_tasks, note_collected
@@ -116,10 +117,11 @@ def logs(
         if source is not None and source not in SOURCES:
             raise InputError(f"--source {source!r} is neither stdout nor stderr")
         wanted = tasks_of(tasks, out) or ALL
-        selection = parse_selection(wanted)
+        parse_selection(wanted)
         found = open_job(job, out)
+        selection, stages = found.selection(wanted), found.manifest.stages
         none = True
-        alone = len(selection.ranges or ()) == 1 and len((selection.ranges or ((),))[0]) == 1
+        alone = sum(map(len, selection.ranges or ())) == 1 and not selection.prefixes
         for line in found.logs(
             wanted,
             sources=SOURCES if source is None else (source,),
@@ -130,9 +132,8 @@ def logs(
         ):
             none = False
             terminal.record({"task": line.task, "source": line.source, "line": line.text})
-            terminal.line(
-                line.text if alone else f"{position(line.task)} {line.source}| {line.text}"
-            )
+            name = shown_task(line.task, stages) if stages else position(line.task)
+            terminal.line(line.text if alone else f"{name} {line.source}| {line.text}")
         if none and search is None and not found.has_task(wanted):
             terminal.note("no task failed" if selection.failed else "no such task")
 

@@ -47,6 +47,15 @@ def test_what_failed_or_never_ended_is_chosen() -> None:
     assert chosen(manifest(), look(), ends, parse_selection("0-1")) == {0, 1}
 
 
+def test_named_tasks_that_never_ended_run_too() -> None:
+    ends = Ends(latest=(end(0), end(1, 1)), earlier=())
+    assert chosen(manifest(), look(), ends, parse_selection("1-3")) == {1, 2, 3}
+    assert chosen(manifest(), look(), ends, parse_selection("0000003-ab,0")) == {0, 3}
+    assert chosen(manifest(), look(), ends, parse_selection("all")) == {0, 1, 2, 3, 4}
+    with pytest.raises(InputError, match="there is no task 0000001-ab"):
+        chosen(manifest(), look(), ends, parse_selection("0000001-ab"))
+
+
 def test_a_job_that_is_not_over_does_not_run_again() -> None:
     with pytest.raises(InputError, match="job job-r2 is not over"):
         chosen(manifest("1"), look(over=False), Ends(latest=(), earlier=()), FAILED)

@@ -31,7 +31,9 @@ def test_a_selection_has_the_tasks_that_it_names(text: str, positions: list[int]
     assert selection.failed == (text == "failed")
 
 
-@pytest.mark.parametrize("text", ["", "a", "1-", "-1", "9-1", "1-9:0", "1,,2", "1;2", "1 ", "½"])
+@pytest.mark.parametrize(
+    "text", ["", "a/", "a/b", "a/1-", "1-", "-1", "9-1", "1-9:0", "1,,2", "1;2", "1 ", "½"]
+)
 def test_what_selects_nothing_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="selects no tasks"):
         parse_selection(text)

@@ -113,6 +113,30 @@ def test_a_rerun_takes_what_succeeded_before_and_what_succeeds_now(directory: Di
     assert (logs / "110000000" / "stdout.txt").read_text().split() == ["7", "2", "3"]
 
 
+def test_tasks_of_a_stage_are_named_and_what_is_not_there_is_refused(directory: Directory) -> None:
+    directory.write(
+        """\
+        name: named
+        pool: cpu
+        stages:
+          square: {script: "echo s{index} >&2; test {index} -ne 2", tasks: 4}
+          sum: {command: echo sum, after: {square: all}}
+        """
+    )
+    _, err = directory.jobs("run", "job.yaml", code=1)
+    assert "such as square/2" in err
+    assert directory.jobs("explain", "square/2")[0].startswith("square/2 (100000002): failed")
+    assert directory.jobs("explain", "sum")[0].startswith("sum/0 (110000000): active")
+    out, _ = directory.jobs("logs", "square/0-1")
+    assert out.splitlines() == ["square/0 stderr| s0", "square/1 stderr| s1"]
+    assert directory.jobs("logs", "100000001")[0] == "s1\n"
+    assert "square/9" in directory.jobs("explain", "square/9", code=2)[1]
+    assert "such as square/0" in directory.jobs("logs", "1", code=2)[1]
+    assert "there is no stage 'cube'" in directory.jobs("rerun", "--tasks", "cube", code=2)[1]
+    directory.jobs("rerun", "--tasks", "square/2,sum", "--detach")
+    assert "which ran other tasks again" in directory.jobs("explain", "square/0", code=2)[1]
+
+
 def test_a_task_may_end_the_job(directory: Directory) -> None:
     directory.write(
         """\
