@@ -16,7 +16,7 @@ import fcntl
 import json
 import logging
 import os
-import shutil
+import secrets
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -35,11 +35,15 @@ from emulator.identity import PATH as IDENTITY_PATH
 from emulator.identity import Issuer, machine_environment
 from emulator.local import LocalDirectory, RunningEmulator, read_json
 from emulator.nodes.blobs import LocalStorage
+from emulator.nodes.directories import remove_tree
 from emulator.nodes.runner import ProcessRunner
 from emulator.page import PATH as PAGE
 from emulator.server import Server
 
 _logger = logging.getLogger(__name__)
+
+_VOLATILE = "in-memory"
+"""Where nodes of an emulator without state keep their files, in the local directory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +120,7 @@ def _watch(lifeline: int, stop: asyncio.Event) -> None:
 
 async def _serve(options: Options, local: LocalDirectory) -> None:
     async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(_removed_last(local))
         stack.enter_context(_alone(local))
         if options.data is not None:
             _make_private(options.data)
@@ -286,12 +291,34 @@ def _nodes_directory(data: Path | None, local: LocalDirectory) -> Iterator[Path]
     if data is not None:
         yield data / "nodes"
         return
-    volatile = local.root / "in-memory"
-    shutil.rmtree(volatile, ignore_errors=True)
+    volatile = local.root / _VOLATILE
+    gone = local.root / f"{_VOLATILE}-gone-{secrets.token_hex(4)}"
+    with contextlib.suppress(FileNotFoundError):  # a killed emulator left it
+        volatile.rename(gone)
+    _remove_volatile(local)
     try:
         yield volatile / "nodes"
     finally:
-        shutil.rmtree(volatile, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):
+            volatile.rename(gone)
+
+
+@contextlib.contextmanager
+def _removed_last(local: LocalDirectory) -> Iterator[None]:
+    """Removes what was put away when the port and the locks are free: it may take minutes."""
+    try:
+        yield
+    finally:
+        _remove_volatile(local)
+
+
+def _remove_volatile(local: LocalDirectory) -> None:
+    for gone in local.root.glob(f"{_VOLATILE}-gone-*"):
+        _logger.info("removing the files of nodes: %s", gone)
+        try:
+            remove_tree(gone)
+        except OSError as error:
+            _logger.warning("%s cannot be removed: %s", error.filename, error.strerror)
 
 
 @contextlib.asynccontextmanager

@@ -30,6 +30,8 @@ from azure.storage.blob import (
 )
 
 from emulator.backend import new_key
+from emulator.local import LocalDirectory
+from emulator.serve import _nodes_directory, _removed_last
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVE = (sys.executable, "-m", "emulator", "serve")
@@ -317,6 +319,27 @@ def test_in_memory_leaves_nothing_behind(start: Start) -> None:
         until(lambda: state(batch, "t") == "completed")
     assert served.stop(signal.SIGINT)[0] == 0
     assert {path.name for path in served.local.iterdir()} == {"keys.json", "serve.lock"}
+
+
+def test_files_of_nodes_are_removed_when_others_may_have_the_directory(tmp_path: Path) -> None:
+    local = LocalDirectory(tmp_path / "local")
+    (local.root / "in-memory" / "nodes" / "left by a killed emulator").mkdir(parents=True)
+    seen: list[list[str]] = []
+
+    @contextlib.contextmanager
+    def lock() -> Iterator[None]:
+        yield
+        seen.append([path.name for path in local.root.iterdir()])
+
+    with _removed_last(local), lock(), _nodes_directory(None, local) as nodes:
+        assert list(local.root.iterdir()) == []
+        locked = nodes / "pool" / "node" / "locked"
+        locked.mkdir(parents=True)
+        (locked / "file").touch()
+        locked.chmod(0o500)
+    ((put_away,),) = seen
+    assert put_away.startswith("in-memory-gone-")
+    assert list(local.root.iterdir()) == []
 
 
 KEYLESS = """
