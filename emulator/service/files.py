@@ -33,7 +33,7 @@ from emulator.service.nodes import find as find_node
 from emulator.service.tasks import find as find_task
 from emulator.service.values import agent_instant, http_date
 
-_RANGE = re.compile(r"bytes=(\d+)-(\d*)")
+_RANGE = re.compile(r"bytes=([0-9]{1,18})-([0-9]{0,18})")
 
 
 def task_file(host: Host, task: Task, name: str) -> Path:

@@ -245,6 +245,11 @@ async def test_files_of_a_task_are_served_whole_and_in_part(wire: Wire) -> None:
     beyond = {"ocp-range": "bytes=10-"}
     late = await wire.send("GET", "/jobs/j/tasks/t/files/wd%2Fout.txt", headers=beyond)
     assert code(late) == (416, "InvalidRange")
+    for wrong in ("bytes=-4", "lines=0-1", f"bytes={'9' * 5000}-", f"bytes=0-{'9' * 5000}"):
+        reply = await wire.send(
+            "GET", "/jobs/j/tasks/t/files/stdout.txt", headers={"ocp-range": wrong}
+        )
+        assert code(reply) == (400, "InvalidHeaderValue")
     head = await wire.send("HEAD", "/jobs/j/tasks/t/files/stdout.txt")
     assert head.headers["content-length"] == "5"
     assert (await wire.send("DELETE", "/jobs/j/tasks/t/files/wd%2Fout.txt")).status_code == 200
