@@ -41,7 +41,13 @@ from infra.existing_network import (
     name_of,
     virtual_network_of,
 )
-from infra.security_rules import InboundPort, OutboundPorts, SecurityRule, pool_subnet_rules
+from infra.security_rules import (
+    ANY,
+    InboundPort,
+    OutboundPorts,
+    SecurityRule,
+    pool_subnet_rules,
+)
 from infra.subnets import ENDPOINT_SUBNET, NetworkPlan
 
 
@@ -257,7 +263,9 @@ def _rule_args(rule: SecurityRule) -> SecurityRuleArgs:
         access=rule.access,
         protocol=rule.protocol,
         source_address_prefix=rule.source,
-        source_port_range="*",
+        source_port_range=ANY,
         destination_address_prefix=rule.destination,
-        destination_port_ranges=list(rule.ports),
+        # Resource Manager takes the asterisk in the singular field alone.
+        destination_port_range=ANY if rule.ports == (ANY,) else None,
+        destination_port_ranges=None if rule.ports == (ANY,) else list(rule.ports),
     )

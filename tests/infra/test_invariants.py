@@ -40,6 +40,18 @@ def rules(run: ProgramRun, direction: str) -> Iterator[dict[str, Any]]:
         yield from (one for one in group.inputs["securityRules"] if one["direction"] == direction)
 
 
+def ports_of(rule: dict[str, Any]) -> list[str]:
+    single = rule.get("destinationPortRange")
+    return [*([single] if single else []), *rule.get("destinationPortRanges", [])]
+
+
+def every_rule_names_its_ports_as_azure_takes_them(run: ProgramRun) -> None:
+    for direction in ("Inbound", "Outbound"):
+        for one in rules(run, direction):
+            assert ("destinationPortRange" in one) != ("destinationPortRanges" in one)
+            assert "*" not in one.get("destinationPortRanges", [])
+
+
 def pools(run: ProgramRun) -> list[Registered]:
     return run.arm.of("batch:Pool")
 
@@ -106,7 +118,7 @@ def nothing_comes_in_from_the_internet(run: ProgramRun) -> None:
         inbound = [one for one in group.inputs["securityRules"] if one["direction"] == "Inbound"]
         *allowed, last = sorted(inbound, key=lambda one: one["priority"])
         assert (last["access"], last["sourceAddressPrefix"]) == ("Deny", "*")
-        assert (last["protocol"], last["destinationPortRanges"]) == ("*", ["*"])
+        assert (last["protocol"], last["destinationPortRange"]) == ("*", "*")
         for one in allowed:
             assert one["sourceAddressPrefix"] == one["destinationAddressPrefix"]
             assert IPv4Network(one["sourceAddressPrefix"]).is_private
@@ -125,18 +137,14 @@ def nothing_goes_out_that_was_not_asked_for(run: ProgramRun) -> None:
             assert (
                 service
                 or known
-                or (to, one["destinationPortRanges"])
-                == (
-                    "Internet",
-                    ["80", "443"],
-                )
+                or (to, one.get("destinationPortRanges")) == ("Internet", ["80", "443"])
             )
 
 
 def the_ports_of_classic_communication_stay_shut(run: ProgramRun) -> None:
     for one in rules(run, "Inbound"):
         if one["sourceAddressPrefix"] != one["destinationAddressPrefix"]:
-            assert one["access"] == "Deny" or not RESERVED & set(one["destinationPortRanges"])
+            assert one["access"] == "Deny" or not RESERVED & set(ports_of(one))
 
 
 def rules_of_a_direction_have_priorities_of_their_own(run: ProgramRun) -> None:
@@ -259,6 +267,7 @@ INVARIANTS = [
     the_ports_of_classic_communication_stay_shut,
     rules_of_a_direction_have_priorities_of_their_own,
     every_subnet_of_nodes_has_rules,
+    every_rule_names_its_ports_as_azure_takes_them,
     endpoints_are_not_subject_to_network_policies,
     subnets_are_resources_and_never_inline_too,
     subnets_hold_the_most_nodes_of_their_pools,

@@ -103,7 +103,7 @@ def assert_nothing_comes_in_from_the_internet(provisioned: ProgramRun) -> None:
             "*",
             "*",
         )
-        assert last["destinationPortRanges"] == ["*"]
+        assert last["destinationPortRange"] == "*"
         for rule in inbound:
             assert rule["sourceAddressPrefix"] == rule["destinationAddressPrefix"]
             assert ip_network(rule["sourceAddressPrefix"]).is_private

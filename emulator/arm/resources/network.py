@@ -2,12 +2,14 @@
 
 Subnets and rules may stand in their parent's properties or be resources of their own.
 Resource Manager's two oldest rules are kept: subnets lie in their network and do not
-overlap, and two rules of a direction have two priorities.
+overlap, and two rules of a direction have two priorities. Ports are numbers or ranges,
+and every port (`*`) is named in the singular field alone.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -22,6 +24,8 @@ _NAME: Final = NameRule(
     "a letter, digit or underscore last",
 )
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_PORTS: Final = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
+_LAST_PORT: Final = 65535
 _FIRST_PRIORITY: Final = 100
 _LAST_PRIORITY: Final = 4096
 
@@ -122,7 +126,32 @@ def _check_network(context: Context) -> None:
                 )
 
 
+def _is_port_range(text: str) -> bool:
+    match = _PORTS.fullmatch(text)
+    if match is None:
+        return False
+    first = int(match[1])
+    return first <= int(match[2] or first) <= _LAST_PORT
+
+
+def _check_ports(rule: Mapping[str, Any], name: str) -> None:
+    for side in ("source", "destination"):
+        single, several = rule.get(f"{side}PortRange"), rule.get(f"{side}PortRanges") or []
+        wrong = [str(one) for one in several if not _is_port_range(str(one))]
+        if single and single != "*" and not _is_port_range(str(single)):
+            wrong.append(str(single))
+        if wrong:
+            raise ArmError(
+                400,
+                "SecurityRuleInvalidPortRange",
+                f"Security rule {name} has invalid Port range. Value provided: {wrong[0]}. Value "
+                "should be an integer OR integer range with '-' delimiter. Valid range "
+                f"0-{_LAST_PORT}.",
+            )
+
+
 def _check_rule(context: Context) -> None:
+    _check_ports(context.inputs, context.name)
     priority = context.inputs.get("priority")
     if not isinstance(priority, int) or not _FIRST_PRIORITY <= priority <= _LAST_PRIORITY:
         raise ArmError(
@@ -146,6 +175,7 @@ def _check_rule(context: Context) -> None:
 def _check_group(context: Context) -> None:
     seen: dict[tuple[Any, Any], Any] = {}
     for one in context.inputs.get("securityRules") or []:
+        _check_ports(one, str(one.get("name")))
         key = (one.get("direction"), one.get("priority"))
         if key in seen:
             raise ArmError(

@@ -191,6 +191,45 @@ async def test_subnets_lie_in_their_network_and_do_not_overlap(estate: Estate) -
     assert (await refused(estate.subnet("c", "10.0.2.1/24"))).code == "InvalidCIDRNotation"
 
 
+@pytest.mark.parametrize(
+    ("ports", "is_taken"),
+    [
+        ({"destinationPortRange": "*", "sourcePortRange": "*"}, True),
+        ({"destinationPortRanges": ["80", "8000-8099"]}, True),
+        ({"destinationPortRanges": ["*"]}, False),
+        ({"sourcePortRanges": ["*"]}, False),
+        ({"destinationPortRange": "65536"}, False),
+        ({"destinationPortRange": "90-80"}, False),
+        ({"destinationPortRange": "ssh"}, False),
+    ],
+)
+async def test_rules_name_ports_as_numbers_and_all_of_them_in_the_singular(
+    estate: Estate, ports: dict[str, Any], is_taken: bool
+) -> None:
+    await estate.group()
+    rule = {
+        "name": "r",
+        "access": "Allow",
+        "direction": "Inbound",
+        "priority": 200,
+        "protocol": "*",
+        **ports,
+    }
+    where = {"resourceGroupName": "g", "networkSecurityGroupName": "n"}
+    put_group = estate.put(NSG, **where, securityRules=[rule])
+    if is_taken:
+        await put_group
+    else:
+        assert (await refused(put_group)).code == "SecurityRuleInvalidPortRange"
+        await estate.put(NSG, **where)
+    del rule["name"]
+    put_rule = estate.put(RULE, **where, securityRuleName="a", **{**rule, "priority": 201})
+    if is_taken:
+        await put_rule
+    else:
+        assert (await refused(put_rule)).code == "SecurityRuleInvalidPortRange"
+
+
 async def test_two_rules_of_a_direction_have_two_priorities(estate: Estate) -> None:
     await estate.group()
     await estate.put(NSG, resourceGroupName="g", networkSecurityGroupName="n")
