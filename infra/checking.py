@@ -21,7 +21,8 @@ from infra.estate import Estate, plan_estate
 from infra.findings import Finding, near_misses
 from infra.rules import all_findings
 from infra.rules.live import EVERY_RULE
-from infra.schema_findings import WRONG_VALUE, describe, failing_keys
+from infra.schema_findings import UNKNOWN_KEY, WRONG_VALUE, describe, failing_keys
+from infra.sources import meant_namespace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,13 +61,23 @@ def plan_stack(
         root: The project root, which formula files are relative to.
         today: The day that retirements are judged on; now when absent.
     """
-    config, findings = _validate(raw)
+    foreign = {key: meant for key in raw if (meant := meant_namespace(key))}
+    config, findings = _validate({key: raw[key] for key in raw if key not in foreign})
+    findings += [
+        Finding(
+            path=key,
+            code=UNKNOWN_KEY,
+            severity="warning",
+            message=f"the program reads no such namespace{meant}",
+        )
+        for key, meant in foreign.items()
+    ]
     if config is None:
         return PlannedStack(stack=stack, estate=None, findings=_ordered(findings))
     estate = plan_estate(stack, config, root=root, today=today or date.today())  # noqa: DTZ011 - a retirement's day is the reader's own
     set_aside = {finding.path for finding in findings}
     findings += [finding for finding in judge(estate) if not _concerns(finding.path, set_aside)]
-    broken = any(finding.code.startswith("CFG") for finding in findings)
+    broken = any(finding.code.startswith("CFG") and finding.is_error for finding in findings)
     return PlannedStack(
         stack=stack, estate=None if broken else estate, findings=_ordered(findings)
     )

@@ -1,9 +1,11 @@
 """Where a stack's config is read from: its file, or the engine.
 
 Both ways give the same raw mapping, key without namespace to value, which
-`infra.checking.plan_stack` validates. Keys of other namespaces (`azure-native:…`) are the
-business of others. Secrets are not read: this program has none, and an encrypted value
-in its namespace is refused by the models as the object that it is.
+`infra.checking.plan_stack` validates. A key without a namespace is the project's, as
+Pulumi has it. Keys of other namespaces (`azure-native:…`) are the business of others;
+those that look like a misspelt namespace of this project are kept whole, to be told of.
+Secrets are not read: this program has none, and an encrypted value in its namespace is
+refused by the models as the object that it is.
 """
 
 from __future__ import annotations
@@ -16,10 +18,12 @@ from typing import Any
 import yaml
 
 from infra.config import NAMESPACE
+from infra.equipment import SECRETS_NAMESPACE
 from infra.errors import StackFileError
+from infra.findings import near_misses
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
-_PREFIX = f"{NAMESPACE}:"
+_OWN_NAMESPACES = (NAMESPACE, SECRETS_NAMESPACE)
 
 
 def stack_file(stack: str, *, root: Path = PROJECT_ROOT) -> Path:
@@ -64,10 +68,28 @@ def decode_engine_config(values: Mapping[str, Any]) -> dict[str, Any]:
         values: All config of the stack, other namespaces included.
     """
     return {
-        key.removeprefix(_PREFIX): _decoded(value)
+        name: _decoded(value)
         for key, value in values.items()
-        if key.startswith(_PREFIX)
+        if (name := _name_of(key)) is not None
     }
+
+
+def meant_namespace(key: str) -> str:
+    """`; did you mean …?` for a key whose namespace looks like one of the project's."""
+    namespace, colon, _ = key.partition(":")
+    if not colon or namespace in _OWN_NAMESPACES:
+        return ""
+    return near_misses(namespace, _OWN_NAMESPACES)
+
+
+def _name_of(key: str) -> str | None:
+    """What the models call a key; None for what is none of theirs."""
+    namespace, colon, name = key.partition(":")
+    if not colon:
+        return key
+    if namespace == NAMESPACE:
+        return name
+    return key if meant_namespace(key) else None
 
 
 def _decoded(value: Any) -> Any:
@@ -90,8 +112,13 @@ def _config_of(file: Path) -> dict[str, Any]:
     config = document.get("config") or {} if isinstance(document, dict) else None
     if not isinstance(config, dict):
         raise StackFileError(f"{file.name} has no mapping `config:`; see Pulumi.dev.yaml")
-    return {
-        str(key).removeprefix(_PREFIX): value
-        for key, value in config.items()
-        if str(key).startswith(_PREFIX)
-    }
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        name = _name_of(str(key))
+        if name in found:
+            raise StackFileError(
+                f"{file.name} has `{name}` twice, with `{NAMESPACE}:` and without; keep one"
+            )
+        if name is not None:
+            found[name] = value
+    return found

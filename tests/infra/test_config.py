@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from infra.checking import plan_stack
 from infra.config import SCHEMA_FILE, StackConfig, json_schema
-from infra.errors import ConfigError
+from infra.errors import ConfigError, StackFileError
 from infra.sources import decode_engine_config, read_stack_file, stack_names
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -78,6 +78,37 @@ def test_a_config_without_pools_says_what_is_missing() -> None:
 def test_a_wrong_part_is_told_once_though_it_breaks_rules_too() -> None:
     findings = told({"network": {"address_space": "nonsense"}, "pools": {"a": {}}})
     assert list(findings) == ["network.address_space"]
+
+
+def config_of(text: str, root: Path) -> dict[str, Any]:
+    (root / "Pulumi.yaml").write_text("name: hpc\n", encoding="utf-8")
+    (root / "Pulumi.dev.yaml").write_text(text, encoding="utf-8")
+    return read_stack_file("dev", root=root)
+
+
+def test_a_key_without_a_namespace_is_the_project_s(tmp_path: Path) -> None:
+    raw = config_of("config: {location: westus, protct: true, hpc:pools: {a: {}}}", tmp_path)
+    assert raw == {"location": "westus", "protct": True, "pools": {"a": {}}}
+    assert "did you mean protect?" in told(raw)["protct"]
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [("Hpc:tags", "hpc"), ("hpcc:tags", "hpc"), ("hpc-secret:key", "hpc-secrets")],
+)
+def test_a_misspelt_namespace_is_a_warning(key: str, meant: str, tmp_path: Path) -> None:
+    text = json.dumps({"config": {key: "x", "hpc:pools": {"a": {}}, "azure-native:location": "x"}})
+    raw = config_of(text, tmp_path)
+    assert decode_engine_config({key: "x", "azure-native:location": "x"}) == {key: "x"}
+    planned = plan_stack("dev", raw, root=ROOT)
+    assert [(one.path, one.severity) for one in planned.findings] == [(key, "warning")]
+    assert f"did you mean {meant}?" in planned.findings[0].message
+    assert planned.deployable().config.tags == {}
+
+
+def test_a_key_with_and_without_the_namespace_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StackFileError, match="`protect` twice"):
+        config_of("config: {protect: true, hpc:protect: false}", tmp_path)
 
 
 def test_errors_stop_a_deployment_with_all_of_them() -> None:
