@@ -16,6 +16,7 @@ from jobs.errors import EXIT_OK
 from jobs.estimate import estimate, node_price
 from jobs.plan import JobPlan, plan
 from jobs.reasons import since_last
+from jobs.rerun import ran_before
 from jobs.session import content_cache
 from jobs.stage import contents_of
 from jobs.task_bodies import PlannedTask
@@ -49,7 +50,7 @@ def describe(options: RunOptions, terminal: Terminal) -> int:
             "bytes_to_stage_at_most": sizes,
             "pool": pool.model_dump(),
             "cost": cost.as_json(),
-            "warnings": list(checked.warnings),
+            "warnings": [str(warning) for warning in checked.warnings],
         }
     )
     terminal.show(
@@ -94,9 +95,14 @@ class _Shown:
 
 
 def _stages(job: JobPlan) -> Iterator[_Shown]:
-    """Walks every task once: whatever a factory has to say, it says now."""
+    """Walks every task once: whatever a factory has to say, it says now.
+
+    Of tasks that run again, only stages that have some.
+    """
     for stage, tasks in zip(job.checked.stages, job.stages(), strict=True):
         first = tuple(islice(tasks, 2))
+        if not first:
+            continue
         last = (*deque(tasks, maxlen=1), first[-1])[0]
         spec, view = stage.view.spec, stage.view
         needs = (
@@ -107,9 +113,9 @@ def _stages(job: JobPlan) -> Iterator[_Shown]:
         name = f"{view.name}: " if view.name else ""
         after = f", after {', '.join(view.after)}" if view.after else ""
         yield _Shown(
-            line=f"{name}{stage.rows.count:,}, each {needs}{after}",
+            line=f"{name}{job.count_of(stage):,}, each {needs}{after}",
             name=view.name,
-            count=stage.rows.count,
+            count=job.count_of(stage),
             first=first,
             last=last,
         )
@@ -125,4 +131,5 @@ def planned(options: RunOptions) -> tuple[JobPlan, dict[Path, Contents]]:
     with content_cache() as cache:
         contents = contents_of(checked, cache)
     job_id = options.job_id or new_job_id(checked.workload)
-    return plan(checked, contents, job_id=job_id), contents
+    ran = () if options.again is None else ran_before(options.again, options.job_id)
+    return plan(checked, contents, job_id=job_id, only=options.only, ran=ran), contents

@@ -68,13 +68,14 @@ def estimate(job: JobPlan, root: Path) -> Estimate:
     currency = pool.price_currency
     if not prices:
         return Estimate(least=0.0, most=None, currency=currency, source="no price is known")
-    limits = [_most_node_s(stage, pool) for stage in checked.stages]
+    sent = [(stage, job.count_of(stage)) for stage in checked.stages]
+    limits = [_most_node_s(stage, count, pool) for stage, count in sent]
     bounded = [limit for limit in limits if limit is not None]
     most = sum(bounded) / 3600 * max(prices) if len(bounded) == len(limits) else None
     seen = _mean_task_s(job, root)
     if seen is not None:
         mean, job_id = seen
-        node_s = sum(mean * stage.rows.count * _share(stage, pool) for stage in checked.stages)
+        node_s = sum(mean * count * _share(stage, pool) for stage, count in sent)
         expected = node_s / 3600 * max(prices)
         high = max(expected, node_s / 3600 * min(prices))
         return Estimate(
@@ -102,13 +103,13 @@ def _share(stage: CheckedStage, pool: Pool) -> float:
     return 1 / max(1, fitting)
 
 
-def _most_node_s(stage: CheckedStage, pool: Pool) -> float | None:
+def _most_node_s(stage: CheckedStage, count: int, pool: Pool) -> float | None:
     """Node seconds if every task, and every retry, takes all the time that it may."""
     resources = stage.view.spec.resources
     if resources.wall_clock is None or resources.retries < 0:
         return None
     tries = 1 + resources.retries
-    return stage.rows.count * tries * resources.wall_clock.total_seconds() * _share(stage, pool)
+    return count * tries * resources.wall_clock.total_seconds() * _share(stage, pool)
 
 
 def _mean_task_s(job: JobPlan, root: Path) -> tuple[float, str] | None:

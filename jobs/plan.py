@@ -16,7 +16,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from jobs.checking import Checked
+from jobs.checking import Checked, CheckedStage
 from jobs.contents import Contents
 from jobs.durations import iso_duration
 from jobs.errors import InputError
@@ -78,6 +78,13 @@ class JobPlan:
     def body_metadata(self) -> dict[str, str]:
         """The job's metadata by name."""
         return {item["name"]: item["value"] for item in self.body["metadata"]}
+
+    def count_of(self, stage: CheckedStage) -> int:
+        """How many tasks of a stage are sent."""
+        if self.only is None:
+            return stage.rows.count
+        number = stage_number(stage.view.task_number(0))
+        return sum(stage_number(one) == number for one in positions_of(self.only))
 
     def stages(self) -> Iterator[Iterator[PlannedTask]]:
         """The tasks, stage by stage, each after those that it waits for; anew at each call.

@@ -11,6 +11,8 @@ from rich.text import Text
 
 from jobs.cli.command import command, finishing_of, known, tasks_of
 from jobs.client import MOST_EXPLAINED, Client, open_job
+from jobs.consent import Consent
+from jobs.describe import describe
 from jobs.errors import InputError
 from jobs.explain import Explanation
 from jobs.finishing import state_of
@@ -20,12 +22,14 @@ from jobs.looks import Look
 from jobs.options import (
     CancelOption,
     ColorOption,
+    ConfirmAboveOption,
     JobArgument,
     JobOption,
     JobsArgument,
     JsonOption,
     MaxCostOption,
     MaxFailsOption,
+    NoInputOption,
     NotifyOption,
     OnFinishOption,
     OutOption,
@@ -37,6 +41,7 @@ from jobs.options import (
     StackOption,
     TimeoutOption,
     VerboseOption,
+    YesOption,
 )
 from jobs.progress import look_json
 from jobs.rerun import next_job_id
@@ -141,6 +146,9 @@ def rerun(
         str | None,
         typer.Option("--tasks", help="These tasks, whatever became of them.", metavar="TASKS"),
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Show the tasks; send nothing.")
+    ] = False,
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="Leave once everything is submitted.")
     ] = False,
@@ -152,6 +160,9 @@ def rerun(
     notify: NotifyOption = None,
     report: ReportOption = None,
     progress: ProgressOption = "auto",
+    confirm_above: ConfirmAboveOption = None,
+    yes: YesOption = False,
+    no_input: NoInputOption = False,
     out: OutOption = DEFAULT_ROOT,
     json_output: JsonOption = False,
     quiet: QuietOption = False,
@@ -169,7 +180,7 @@ def rerun(
 
       python -m jobs rerun mc-7f3a --exit-code 137
 
-      python -m jobs rerun --tasks 0-9
+      python -m jobs rerun --tasks 0-9 --dry-run
     """
     with command(json_output, quiet, verbose, color, progress) as terminal:
         if tasks is not None and (failed or canceled or exit_codes):
@@ -199,8 +210,9 @@ def rerun(
             again=tree,
             only=written_positions(again),
             resume=False,
+            consent=Consent(above=confirm_above, yes=yes, no_input=no_input),
         )
-        code = run_workload(options, terminal)
+        code = describe(options, terminal) if dry_run else run_workload(options, terminal)
     raise typer.Exit(code)
 
 

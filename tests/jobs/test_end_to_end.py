@@ -172,6 +172,13 @@ def test_what_failed_runs_again_in_the_same_result_tree(
     directory.write(text.replace("FLAG", str(flag)))
     _, err = directory.jobs("run", "job.yaml", "--job-id", "again", code=1)
     assert "run them again: python -m jobs rerun again" in err
+    shown = directory.json("rerun", "--exit-code", "71", "--dry-run")
+    assert (shown["job"]["id"], shown["tasks"]) == ("again-r2", 1)
+    assert [stage["tasks"] for stage in shown["stages"]] == [1]
+    assert [task["id"][:7] for task in shown["first_tasks"]] == ["0000001"]
+    assert "Nothing was sent (--dry-run)" in directory.jobs("rerun", "-n")[0]
+    _, err = directory.jobs("rerun", "--confirm-above", "0", "--no-input", code=2)
+    assert "--confirm-above is $0.00" in err
     assert directory.json("rerun", "--exit-code", "99") == {
         "version": 1, "job_id": "again", "tasks": 0,
     }  # fmt: skip
