@@ -19,7 +19,7 @@ from jobs.errors import Finding, WorkloadError
 from jobs.factories import ListBlobs, Rows, expand
 from jobs.inputs import InputFiles, NodeFile, clashes, input_files, node_file, program_files
 from jobs.loading import LoadedWorkload
-from jobs.pool_fit import pool_findings, pool_warnings
+from jobs.pool_fit import Advice, pool_findings, pool_warnings
 from jobs.program_package import PLACEHOLDER, ProgramPackage, package_findings
 from jobs.spec import BUILD_NAMES, LOCAL_NAMES, RESERVED_NAMES
 from jobs.spec_tasks import NodeCommand
@@ -73,7 +73,7 @@ class Checked:
     stages: tuple[CheckedStage, ...]
     preparation: InputFiles
     release: InputFiles
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Advice, ...] = ()
 
     @property
     def count(self) -> int:

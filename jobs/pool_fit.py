@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from jobs.errors import Finding
 from jobs.loading import LoadedWorkload
@@ -11,6 +12,25 @@ from jobs.stack import Pool
 from jobs.stages import StageView
 
 LONGEST_RELEASE_S = 15 * 60
+ROUNDS = "rounds"
+WARNING_CODES = (ROUNDS,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """A warning.
+
+    Attributes:
+        code: Of `WARNING_CODES`, so that a person can say that they know.
+        message: What will happen.
+    """
+
+    code: str
+    message: str
+
+    def __str__(self) -> str:
+        """`MESSAGE [CODE]`."""
+        return f"{self.message} [{self.code}]"
 
 
 def pool_findings(
@@ -44,27 +64,29 @@ def pool_findings(
             yield workload.finding(_NO_SHELL, key, "script")
 
 
-def pool_warnings(counts: Sequence[tuple[StageView, int]], pool: Pool) -> Iterator[str]:
+def pool_warnings(counts: Sequence[tuple[StageView, int]], pool: Pool) -> Iterator[Advice]:
     """What will work, and slower than somebody may think."""
     for stage, count in counts:
         several = stage.spec.multi_instance
         if several is not None:
             needed = several.nodes * count
             if needed > pool.max_nodes:
-                yield (
+                message = (
                     f"{stage.title or 'the job'}: {count} tasks of {several.nodes} nodes each are "
                     f"{needed} nodes, and the pool's formula has {pool.max_nodes} at most: "
                     f"{pool.max_nodes // several.nodes} run at a time"
                 )
+                yield Advice(code=ROUNDS, message=message)
             continue
         at_once = pool.max_nodes * (pool.task_slots_per_node // max(1, stage.spec.resources.slots))
         if count > at_once > 0:
             rounds = -(-count // at_once)
-            yield (
+            message = (
                 f"{stage.title or 'the job'}: {count:,} tasks, and the pool's formula has "
                 f"{pool.max_nodes} nodes at most, for {at_once:,} of them at a time: "
                 f"{rounds:,} rounds"
             )
+            yield Advice(code=ROUNDS, message=message)
 
 
 _NO_SHELL = "is for /bin/sh, and the pool runs Windows: use `command`"

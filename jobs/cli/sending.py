@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
+from jobs.arguments import require
 from jobs.build import build_programs
 from jobs.checking import check
 from jobs.cli.command import command, finishing_of
 from jobs.consent import Consent
 from jobs.describe import describe
-from jobs.errors import shown
+from jobs.errors import Finding, InputError, shown
 from jobs.loading import load_workload
 from jobs.options import (
     CancelOption,
@@ -37,12 +39,15 @@ from jobs.options import (
     WorkloadArgument,
     YesOption,
 )
+from jobs.pool_fit import WARNING_CODES, Advice
 from jobs.results import DEFAULT_ROOT, tree_of
 from jobs.session import Session, Target, content_cache
 from jobs.stage import contents_of
 from jobs.terminal import counted, size_text
 from jobs.transfer import counting
 from jobs.workflow import RunOptions, checked_workload, run_workload, stage_files
+
+_FAIL_ON = ("error", "warning")
 
 
 def run(
@@ -148,6 +153,22 @@ def validate(
     stack: StackOption = None,
     outputs: OutputsOption = None,
     variables: SetOption = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--ignore",
+            help=f"Do not warn of this: {', '.join(WARNING_CODES)}; may be repeated.",
+            metavar="CODE",
+        ),
+    ] = None,
+    fail_on: Annotated[
+        str,
+        typer.Option(
+            "--fail-on",
+            help="What exit code 2 is for: error, or warning for both.",
+            metavar="WHAT",
+        ),
+    ] = "error",
     json_output: JsonOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
@@ -155,19 +176,46 @@ def validate(
 ) -> None:
     """Check a workload file.
 
-    With a stack, also whether it fits. Asks no service.
+    With a stack, also whether it fits. Asks no service. A warning ends with its code.
+
+    For example:
+
+      python -m jobs validate job.yaml --stack dev --fail-on warning --ignore rounds
     """
     with command(json_output, quiet, verbose, color) as terminal:
+        require(
+            (
+                fail_on in _FAIL_ON,
+                f"--fail-on {fail_on!r} is not one of {', '.join(_FAIL_ON)}",
+            ),
+            (
+                set(ignore or ()) <= set(WARNING_CODES),
+                f"--ignore: the codes of warnings are {', '.join(WARNING_CODES)}",
+            ),
+        )
         target = Target(stack=stack, outputs=outputs)
         loaded = load_workload(workload, variables or ())
         tasks = None
+        warnings: list[Advice] = []
         if target.is_given:
             outputs_of = target.load()
             checked = check(loaded, outputs_of, list_blobs=Session(stack=outputs_of).list_blobs)
             tasks = checked.count
-            for warning in checked.warnings:
+            warnings = [one for one in checked.warnings if one.code not in (ignore or ())]
+            if fail_on == "warning" and warnings:
+                where = shown(loaded.path)
+                raise InputError([Finding(where=where, message=str(one)) for one in warnings])
+            for warning in warnings:
                 terminal.note(f"warning: {warning}")
-        terminal.result({"version": 1, "valid": True, "name": loaded.spec.name, "tasks": tasks})
+        terminal.result(
+            {
+                "version": 1,
+                "valid": True,
+                "name": loaded.spec.name,
+                "tasks": tasks,
+                "warnings": [asdict(warning) for warning in warnings],
+            }
+        )
         fits = "" if tasks is None else f", fits the stack with {counted(tasks, 'task')}"
         terminal.show(f"{shown(loaded.path)}: valid{fits}")
 

@@ -145,9 +145,9 @@ def test_what_a_pool_cannot_run_on_several_nodes_is_said(
 def test_a_pool_that_is_small_is_warned_of(workload: MakeWorkload, wired: Stack) -> None:
     checked = check(workload(HEAD + "command: x\ntasks: 100\n"), wired)
     (warning,) = checked.warnings
-    assert warning == (
+    assert str(warning) == (
         "the job: 100 tasks, and the pool's formula has 4 nodes at most, for 4 of them at a "
-        "time: 25 rounds"
+        "time: 25 rounds [rounds]"
     )
 
 

@@ -112,6 +112,35 @@ def test_a_job_where_tasks_are_meant_is_told_with_the_right_words(
     assert remedy in " ".join(done.output.split())
 
 
+@pytest.mark.parametrize(
+    ("flags", "code", "said"),
+    [
+        ((), 0, "25 rounds [rounds]"),
+        (("--fail-on", "warning"), 2, "25 rounds [rounds]"),
+        (("--fail-on", "warning", "--ignore", "rounds"), 0, "valid, fits the stack"),
+        (("--ignore", "nosuch"), 2, "the codes of warnings are rounds"),
+        (("--fail-on", "never"), 2, "'never' is not one of error, warning"),
+    ],
+)
+def test_warnings_fail_where_that_is_asked_for_and_not_if_they_are_known(
+    flags: tuple[str, ...],
+    code: int,
+    said: str,
+    tmp_path: Path,
+    values: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = values()
+    made["pools"]["cpu"]["task_slots_per_node"] = 1
+    (tmp_path / "s.json").write_text(json.dumps(made))
+    (tmp_path / "job.yaml").write_text("name: v\npool: cpu\ncommand: echo hi\ntasks: 100\n")
+    done = CliRunner().invoke(app, ["validate", "job.yaml", "--outputs", "s.json", *flags])
+    assert done.exit_code == code, done.output
+    assert said in " ".join(done.output.split())
+    assert ("[rounds]" in done.output) == ("[rounds]" in said)
+
+
 def test_the_help_says_that_a_number_is_a_job() -> None:
     for verb in ("wait", "rerun", "report", "explain", "logs"):
         done = CliRunner().invoke(app, [verb, "--help"])
