@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from infra.estate import Estate
@@ -13,8 +14,18 @@ _MOST_INTER_NODE_NODES = 100
 _MOST_INTER_NODE_OWN_NODES = 80
 _LEAST_INTERVAL_MINUTES = 5
 _MOST_INTERVAL_MINUTES = 168 * 60
-_SHELL_FEATURES = ("&&", "||", "|", ">", "<", ";", "$")
-_SHELLS = ("/bin/bash -c", "/bin/sh -c", "bash -c", "sh -c", "cmd /c", "cmd.exe /c", "powershell")
+# Operators, variables, substitution and wildcards; not `?`, which URLs have.
+_SHELL_FEATURES = frozenset("&|><;$`*")
+# A shell as the first word or behind such as `sudo` and `env`, told to read a command by `-c`
+# and its kin: `-lc`, `-euxc`, `-euo pipefail -c`.
+_SHELL = re.compile(
+    r"""(?:^|\s)["']?(?:\S*[/\\])?(?:
+        (?:ba|da|z|k)?sh["']?\s+(?:[-+]\w*o\s+\w+\s+|[-+]\S+\s+)*-[a-z]*c\s
+        |cmd(?:\.exe)?["']?\s+(?:/\S+\s+)*/[ck]\s
+        |(?:powershell|pwsh)(?:\.exe)?["']?\s
+    )""",
+    re.IGNORECASE | re.VERBOSE,
+)
 
 
 def _slots_fit(estate: Estate) -> Iterator[Problem]:
@@ -141,14 +152,20 @@ def _start_task_has_a_shell(estate: Estate) -> Iterator[Problem]:
     """Start tasks that use shell features call a shell."""
     for pool in estate.pools:
         command = pool.start_task.command_line if pool.start_task else ""
-        if any(
-            feature in command for feature in _SHELL_FEATURES
-        ) and not command.lstrip().startswith(_SHELLS):
+        if _lacks_a_shell(command):
             yield Problem(
                 f"{pool.path}.start_task.command_line",
-                "Batch starts the program itself, without a shell, so && | > $ are passed on "
-                "as text; write /bin/bash -c '…' around the command",
+                "Batch starts the program itself, without a shell, so && | > $ ` * are passed "
+                "on as text; write /bin/bash -c '…' around the command",
             )
+
+
+def _lacks_a_shell(command: str) -> bool:
+    """Whether shell features are outside of what a shell, named before them, reads."""
+    shell = _SHELL.search(command)
+    unread = command[: shell.start()] if shell else command
+    literal = re.sub(r"'[^']*'", "", unread)
+    return not _SHELL_FEATURES.isdisjoint(literal)
 
 
 def _start_task_is_waited_for(estate: Estate) -> Iterator[Problem]:

@@ -744,6 +744,44 @@ def test_a_text_says_what_to_write_instead(case: Case, root: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "/bin/bash -lc 'a && b'",
+        '/usr/bin/bash -c "a && b"',
+        "bash -euo pipefail -c 'a | b'",
+        "  sh -exc 'echo *.txt'",
+        '/usr/bin/env bash --noprofile -c "echo $HOME"',
+        'sudo bash -c "a > b"',
+        "su lab -c 'a && b'",
+        "cmd.exe /s /c copy *.txt c:\\data",
+        "powershell -Command Get-ChildItem | Out-Null",
+        r'C:\Windows\System32\cmd.exe /c "a & b"',
+        "curl https://a.example/x?y=1",
+        "find . -name '*.txt'",
+    ],
+)
+def test_a_command_that_a_shell_reads_may_use_its_features(command: str, root: Path) -> None:
+    assert "POL010" not in codes(start(command), root)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "echo `id`",
+        "echo *.txt",
+        "a; b",
+        'echo "$HOME"',
+        "bash run.sh && b -c x",
+        "true && bash -c 'b'",
+        "/opt/notbash -c 'a' && b",
+        "bash setup.sh *.txt",
+    ],
+)
+def test_a_command_that_no_shell_reads_uses_no_features(command: str, root: Path) -> None:
+    assert "POL010" in codes(start(command), root)
+
+
 def test_mpi_pools_are_smaller_in_a_subscription_of_ones_own(root: Path) -> None:
     mpi = pool(
         vm_size="Standard_E2s_v5", inter_node_communication=True, scale={"max_dedicated_nodes": 81}
