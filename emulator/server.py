@@ -327,7 +327,7 @@ class Server:
         """Creates a pool, or brings an existing one to `body`.
 
         Raises:
-            BackendError: The service would refuse it.
+            BackendError: The service would refuse it, or it cannot be stored.
         """
         members = dict(body)
         identity = members.pop("identity", None)
@@ -342,7 +342,7 @@ class Server:
                 if identity != pool.identity:
                     driver.run(pool_transitions.set_identity, pool, identity)
                 pool_handlers.bring_to(driver, pool, checked)
-        await self.commit()
+            await self.commit()
 
     async def get_pool(self, account: str, pool_id: str) -> dict[str, Any] | None:
         """The pool as `GET /pools/{id}` answers it, or None."""
@@ -362,7 +362,8 @@ class Server:
         self._gone.setdefault((account, pool.key), []).append(gone)
         self._changed()
         await gone
-        await self.commit()
+        with _as_backend_error():
+            await self.commit()
 
     def _tell_gone(self) -> None:
         for (account, key), waiting in list(self._gone.items()):
@@ -388,3 +389,5 @@ def _as_backend_error() -> Iterator[None]:
         detail = "; ".join(f"{name}: {value}" for name, value in refused.values.items())
         sentence = CATALOGUE[refused.code].message
         raise BackendError(refused.code, f"{sentence} {detail}".strip()) from refused
+    except LocalStateError as error:
+        raise BackendError("InternalError", str(error)) from error

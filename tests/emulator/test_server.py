@@ -287,6 +287,8 @@ async def test_what_runs_is_ended_though_the_last_change_cannot_be_stored(
         ended.append("runner")
 
     monkeypatch.setattr(runner, "close", end)
+    with no_room(100), pytest.raises(BackendError, match="cannot be used"):
+        await server.put_pool(ACCOUNT, "q", {"vmSize": "a", "virtualMachineConfiguration": IMAGE})
     host = server.host(ACCOUNT)
     with no_room(100):
         host.run(pools.delete, host.world.pools["p"])
