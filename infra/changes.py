@@ -104,7 +104,7 @@ class DeployedState:
             # A resource that is only waiting to be deleted is no longer the stack's.
             return cls(
                 {
-                    (entry["type"], entry["urn"].rsplit("::", 1)[1]): entry
+                    (entry["type"], entry["urn"].rsplit("::", 1)[1]): _whole(entry)
                     for entry in listed
                     if not entry.get("delete")
                 }
@@ -136,6 +136,17 @@ class DeployedState:
     def pools(self) -> dict[str, Mapping[str, Any]]:
         """The deployed pools by logical name."""
         return {name: entry for (token, name), entry in self.resources.items() if token == POOL}
+
+
+def _whole(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A resource of a state.
+
+    Raises:
+        ValueError: It is a pool without the inputs that changes are told from.
+    """
+    if entry["type"] == POOL and _NAME not in (entry.get("inputs") or {}):
+        raise ValueError(f"{entry['urn']} has no inputs.{_NAME}")
+    return entry
 
 
 def read_state(stack: str, *, file: Path | None, root: Path) -> DeployedState:

@@ -127,7 +127,10 @@ class FormulaScale(Model):
 
     mode: Literal["formula"]
     formula_file: str = Field(
-        min_length=1, description="File with the formula, relative to the project root."
+        min_length=1,
+        # No file's name has NUL in it.
+        pattern=r"^[^\x00]+$",
+        description="File with the formula, relative to the project root.",
     )
     min_nodes: Nodes = Field(default=0, description="Least nodes the formula ever asks for.")
     max_dedicated_nodes: Nodes = Field(

@@ -6,6 +6,9 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Model(BaseModel):
-    """What all parts of the config share: unknown keys are errors, values are final."""
+    """What all parts of the config share: unknown keys are errors, values are final.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    Pulumi has no value for infinity or what is not a number, so the config has none.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

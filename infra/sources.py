@@ -102,9 +102,32 @@ def _decoded(value: Any) -> Any:
     return value
 
 
+class _OneKeyLoader(yaml.SafeLoader):
+    """Reads plain YAML and refuses a mapping with a key twice, as Pulumi does."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Makes a mapping.
+
+        Raises:
+            yaml.constructor.ConstructorError: It has a key twice.
+        """
+        seen: set[Any] = set()
+        # What `<<` merges is overridden by design, and is not here before the mapping is made.
+        for key_node, _ in node.value:
+            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag.endswith(":merge"):
+                continue
+            key = self.construct_object(key_node)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"the key `{key}` is there twice", problem_mark=key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep=deep)
+
+
 def _config_of(file: Path) -> dict[str, Any]:
     try:
-        document = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        document = yaml.load(file.read_text(encoding="utf-8"), _OneKeyLoader) or {}  # noqa: S506 - a SafeLoader
     except OSError as error:
         raise StackFileError(f"{file.name} cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

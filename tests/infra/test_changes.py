@@ -165,7 +165,15 @@ def test_what_only_a_deployment_can_know_is_called_so(deployed: DeployedState) -
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", '{"deployment": {"resources": [{"type": 1}]}}', "null"]
+    "text",
+    [
+        "",
+        "[]",
+        '{"deployment": {"resources": [{"type": 1}]}}',
+        "null",
+        json.dumps({"deployment": {"resources": [{"type": POOL, "urn": "u::cpu"}]}}),
+        json.dumps({"deployment": {"resources": [{"type": POOL, "urn": "u::cpu", "inputs": {}}]}}),
+    ],
 )
 def test_a_file_that_is_no_state_is_one_clear_message(text: str) -> None:
     with pytest.raises(StackFileError, match="no exported state"):

@@ -111,6 +111,37 @@ def test_a_key_with_and_without_the_namespace_is_refused(tmp_path: Path) -> None
         config_of("config: {protect: true, hpc:protect: false}", tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("config: {hpc:protect: true, hpc:protect: false}", "hpc:protect"),
+        ("config:\n  hpc:pools:\n    cpu: {}\n    gpu: {}\n    cpu: {}\n", "cpu"),
+        ("config: {}\nconfig: {}", "config"),
+    ],
+)
+def test_a_key_twice_is_refused_as_pulumi_does(text: str, key: str, tmp_path: Path) -> None:
+    with pytest.raises(StackFileError, match=rf"(?s)Pulumi\.dev\.yaml.*`{key}` is there twice"):
+        config_of(text, tmp_path)
+
+
+def test_a_merged_key_may_be_overridden(tmp_path: Path) -> None:
+    text = "config:\n  hpc:pools:\n    a: &a {preset: cpu}\n    b: {<<: *a, preset: gpu}\n"
+    assert config_of(text, tmp_path)["pools"]["b"] == {"preset": "gpu"}
+
+
+@pytest.mark.parametrize("value", [".inf", "-.inf", ".nan"])
+def test_a_number_is_finite(value: str, tmp_path: Path) -> None:
+    text = f"config: {{hpc:monitoring: {{daily_cap_gib: {value}}}, hpc:pools: {{a: {{}}}}}}"
+    findings = told(config_of(text, tmp_path))
+    assert "finite" in findings["monitoring.daily_cap_gib"]
+
+
+def test_a_formula_file_s_name_that_no_file_can_have_is_told() -> None:
+    scale = {"mode": "formula", "formula_file": "a\0b", "max_dedicated_nodes": 1}
+    findings = told({"pools": {"a": {"scale": scale}}})
+    assert "must match" in findings["pools.a.scale.formula_file"]
+
+
 def test_errors_stop_a_deployment_with_all_of_them() -> None:
     planned = plan_stack("dev", {"pols": {}, "pools": {"a": {"vm_size": 3}}}, root=ROOT)
     with pytest.raises(ConfigError, match=r"(?s)2 config errors.*pols: .*a\.vm_size: "):
