@@ -63,12 +63,12 @@ class Clients:
                 "on this machine; keys are for the emulator only: deploy the stack with entra"
             )
         urls = (stack.batch_endpoint, stack.blob_endpoint, stack.management_endpoint)
-        schemes = {urlsplit(url).scheme for url in urls}
-        if stack.authentication == "entra" and schemes != {"https"}:
+        plain = next((url for url in urls if urlsplit(url).scheme != "https"), None)
+        if stack.authentication == "entra" and plain is not None:
             raise StackError(
-                f"stack {stack.stack}: Entra tokens go over https only, and {stack.batch_endpoint}"
-                " is not. If these are outputs of the emulator: start it with --tls and deploy "
-                "again, or remove them to use the stack in Azure: "
+                f"stack {stack.stack}: Entra tokens go over https only, and {plain} is not. If "
+                "these are outputs of the emulator: start it with --tls and deploy again, or "
+                "remove them to use the stack in Azure: "
                 f"python -m emulator stack destroy --stack {stack.stack}"
             )
         if stack.is_local:

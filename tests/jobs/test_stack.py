@@ -89,11 +89,22 @@ def test_tokens_go_over_https_only(values: Values) -> None:
         Clients(parse_stack(values(authentication="entra"), where="x"))
 
 
+@pytest.mark.parametrize("plain", ["batch_endpoint", "blob_endpoint", "management_endpoint"])
+def test_the_address_that_is_not_https_is_named(values: Values, plain: str) -> None:
+    addresses = dict.fromkeys(
+        ("batch_endpoint", "blob_endpoint", "management_endpoint"), "https://ours.example"
+    )
+    addresses[plain] = "http://plain.example"
+    with pytest.raises(StackError, match=r"only, and http://plain\.example is not"):
+        Clients(parse_stack(values(authentication="entra", **addresses), where="x"))
+
+
 def test_entra_needs_no_key(values: Values) -> None:
     azure = values(
         authentication="entra",
         batch_endpoint="https://a.eastus.batch.azure.com",
         blob_endpoint="https://data.blob.core.windows.net",
+        management_endpoint="https://management.azure.com",
     )
     clients = Clients(parse_stack(azure, where="x"))
     assert clients.batch is not None
