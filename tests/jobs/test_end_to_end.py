@@ -70,7 +70,7 @@ def test_every_verb_finds_the_job_again(directory: Directory) -> None:
     assert directory.json("status", job[:12])["over"] is True
     doctor = directory.json("doctor")
     assert doctor["ok"], doctor
-    assert len(doctor["checks"]) == 8
+    assert len(doctor["checks"]) == 9
     assert job in [item["job_id"] for item in directory.json("list")["jobs"]]
     assert job in directory.jobs("list")[0].split()
     assert directory.json("collect", job)["fetched"] == 0
