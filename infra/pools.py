@@ -30,6 +30,8 @@ from infra.equipment import EquipmentConfig
 from infra.images import IMAGES, Image, ImageName
 from infra.sizes import VmSize, find_size
 
+NVIDIA_DRIVER = ("Microsoft.HpcCompute", "NvidiaGpuDriverLinux")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PresetDefaults:
@@ -159,6 +161,14 @@ class PoolPlan:
     def os(self) -> str:
         """`linux` or `windows`, as the node agent has it."""
         return "windows" if "windows" in self.node_agent_sku_id else "linux"
+
+    @property
+    def has_nvidia_extension(self) -> bool:
+        """Whether the NVIDIA driver, and not that of InfiniBand, comes as an extension."""
+        return any(
+            (one.publisher, one.type) == NVIDIA_DRIVER
+            for one in self.equipment.extensions.values()
+        )
 
     def price_per_hour(self, *, dedicated_nodes: int, spot_nodes: int) -> float | None:
         """USD per hour for so many nodes, or None where a needed price has no source."""

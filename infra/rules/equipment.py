@@ -8,14 +8,14 @@ from infra.equipment import BlobMount
 from infra.estate import Estate
 from infra.findings import near_misses
 from infra.images import IMAGES
+from infra.pools import NVIDIA_DRIVER
 from infra.rules.rule import Problem, Rule
 
 _MOST_MOUNTS = 10
-_NVIDIA_DRIVER = ("Microsoft.HpcCompute", "NvidiaGpuDriverLinux")
 _ALLOWED_EXTENSIONS = (
     ("Microsoft.Azure.KeyVault", "KeyVaultForLinux"),
     ("Microsoft.Azure.Monitor", "AzureMonitorLinuxAgent"),
-    _NVIDIA_DRIVER,
+    NVIDIA_DRIVER,
     ("Microsoft.ManagedServices", "ApplicationHealthLinux"),
 )
 _HEALTH = ("Microsoft.ManagedServices", "ApplicationHealthLinux")
@@ -190,7 +190,7 @@ def _one_driver_is_enough(estate: Estate) -> Iterator[Problem]:
     """The NVIDIA driver is installed once."""
     for pool in estate.pools:
         for name, extension in pool.equipment.extensions.items():
-            if (extension.publisher, extension.type) == _NVIDIA_DRIVER and pool.has_hpc_drivers:
+            if (extension.publisher, extension.type) == NVIDIA_DRIVER and pool.has_hpc_drivers:
                 yield Problem(
                     f"{pool.path}.extensions.{name}",
                     "the image brings the NVIDIA driver, and a second one breaks the first; "

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from infra.estate import Estate
 from infra.images import IMAGES
+from infra.pools import NVIDIA_DRIVER
 from infra.rules.rule import Problem, Rule
 
 _GALLERY_ID = re.compile(
@@ -19,14 +20,20 @@ _GALLERY_ID = re.compile(
 def _drivers_are_there(estate: Estate) -> Iterator[Problem]:
     """GPU and InfiniBand sizes run images with their drivers."""
     for pool in estate.pools:
-        needs = pool.size is not None and (
-            pool.size.gpu is not None or (pool.inter_node_communication and pool.size.has_rdma)
-        )
-        if needs and not pool.has_hpc_drivers and not pool.start_task:
+        if pool.size is None or pool.has_hpc_drivers or pool.start_task:
+            continue
+        if pool.inter_node_communication and pool.size.has_rdma:
             yield Problem(
                 f"{pool.path}.image",
                 f"the image has no drivers for what {pool.vm_size} is paid for; write "
                 "ubuntu-hpc-24.04, or install them in start_task",
+            )
+        elif pool.size.gpu is not None and not pool.has_nvidia_extension:
+            yield Problem(
+                f"{pool.path}.image",
+                f"the image has no drivers for what {pool.vm_size} is paid for; write "
+                "ubuntu-hpc-24.04, install them in start_task, or add the extension "
+                f"{'/'.join(NVIDIA_DRIVER)}",
             )
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from infra.estate import Estate
+from infra.pools import NVIDIA_DRIVER
 from infra.rules.rule import Problem, Rule
 
 _NODES_PER_ADDRESS = 100
-_NVIDIA_DRIVER = "NvidiaGpuDriverLinux"
 
 
 def _ephemeral_disks_are_the_hosts(estate: Estate) -> Iterator[Problem]:
@@ -25,8 +25,7 @@ def _ephemeral_disks_are_the_hosts(estate: Estate) -> Iterator[Problem]:
 def _secure_boot_loads_signed_drivers(estate: Estate) -> Iterator[Problem]:
     """Secure boot and drivers that are not signed for it do not meet."""
     for pool in estate.pools:
-        kinds = {one.type for one in pool.equipment.extensions.values()}
-        has_drivers = pool.has_hpc_drivers or _NVIDIA_DRIVER in kinds
+        has_drivers = pool.has_hpc_drivers or pool.has_nvidia_extension
         if pool.equipment.trusted_launch and has_drivers:
             yield Problem(
                 f"{pool.path}.trusted_launch",
@@ -97,13 +96,15 @@ def _drivers_are_installed_before_tasks(estate: Estate) -> Iterator[Problem]:
     """A start task that installs drivers may do so, and tasks wait for it."""
     for pool in estate.pools:
         task = pool.start_task
-        needs = pool.size is not None and pool.size.gpu is not None and not pool.has_hpc_drivers
+        has_drivers = pool.has_hpc_drivers or pool.has_nvidia_extension
+        needs = pool.size is not None and pool.size.gpu is not None and not has_drivers
         if needs and task is not None and not (task.elevated and task.wait_for_success):
             yield Problem(
                 f"{pool.path}.start_task",
-                f"the image has no drivers for {pool.vm_size}, so the start task installs "
-                "them: it needs elevated: true, and wait_for_success: true so that no task "
-                "starts before; write both, or image: ubuntu-hpc-24.04",
+                f"nothing but the start task can install the drivers of {pool.vm_size}, which "
+                "the image lacks: it needs elevated: true, and wait_for_success: true so that "
+                "no task starts before; write both, or image: ubuntu-hpc-24.04, or add the "
+                f"extension {'/'.join(NVIDIA_DRIVER)}",
             )
 
 

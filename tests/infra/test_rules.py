@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from infra.checking import plan_stack
+from infra.pools import NVIDIA_DRIVER
 from infra.rules import RULES
 
 TODAY = date(2026, 1, 15)
@@ -267,8 +268,8 @@ CASES = [
     ),
     Case(
         "EQU011",
-        extended("Microsoft.HpcCompute", "NvidiaGpuDriverLinux", image="ubuntu-hpc-24.04"),
-        extended("Microsoft.HpcCompute", "NvidiaGpuDriverLinux"),
+        extended(*NVIDIA_DRIVER, image="ubuntu-hpc-24.04"),
+        extended(*NVIDIA_DRIVER),
     ),
     Case("EQU012", upgraded(max_batch_percent=21), upgraded(max_batch_percent=20)),
     Case(
@@ -418,6 +419,13 @@ CASES = [
         pool(preset="gpu", image="ubuntu-hpc-24.04"),
     ),
     Case(
+        "IMG001",
+        extended(
+            *NVIDIA_DRIVER, preset="rdma", image="ubuntu-24.04", scale={"max_dedicated_nodes": 2}
+        ),
+        extended(*NVIDIA_DRIVER, preset="gpu", image="ubuntu-24.04"),
+    ),
+    Case(
         "IMG002",
         pool(image={"gallery_image_id": "my-image", "node_agent_sku_id": "batch.node.el 9"}),
         pool(image={"gallery_image_id": GALLERY, "node_agent_sku_id": "batch.node.el 9"}),
@@ -486,6 +494,16 @@ CASES = [
             preset="gpu",
             image="ubuntu-24.04",
             start_task={"command_line": "sh drivers.sh", "elevated": True},
+        ),
+    ),
+    Case(
+        "MAC007",
+        pool(preset="gpu", image="ubuntu-24.04", start_task={"command_line": "sh data.sh"}),
+        extended(
+            *NVIDIA_DRIVER,
+            preset="gpu",
+            image="ubuntu-24.04",
+            start_task={"command_line": "sh data.sh"},
         ),
     ),
     Case(
