@@ -4,6 +4,7 @@
     ├── InputError        2    what the user wrote is wrong; holds every finding at once
     │   ├── WorkloadError      … in a workload file
     │   ├── StackError         … in what names the stack, or the stack's outputs
+    │   ├── TakenError         … in the job's id: there is such a job
     │   └── BuildError         … in the program: its build command failed
     ├── ServiceError      3    Batch or storage refused; `code` is the service's own
     │   ├── CredentialError    … because it does not know us, or there is nothing to show
@@ -78,6 +79,10 @@ class WorkloadError(InputError):
 
 class StackError(InputError):
     """A stack is not there, or its outputs are not what this version reads."""
+
+
+class TakenError(InputError):
+    """A job of this id is there already; nothing was submitted."""
 
 
 class BuildError(InputError):

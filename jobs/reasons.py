@@ -30,19 +30,24 @@ class Since:
     changes: tuple[str, ...]
 
 
+def parts_file(tree: ResultTree) -> Path:
+    """Where the parts of a tree's plan are noted."""
+    return tree.root / _FILE
+
+
 def keep_parts(tree: ResultTree, job: JobPlan) -> None:
     """Notes what the plan was made from.
 
     Raises:
         InputError: It cannot be written.
     """
-    write_json(tree.root / _FILE, {"version": 1, "parts": dict(job.parts)})
+    write_json(parts_file(tree), {"version": 1, "parts": dict(job.parts)})
 
 
 def differing(tree: ResultTree, parts: Mapping[str, str]) -> tuple[str, ...] | None:
     """What differs from the plan of a tree; None where that was not noted."""
     try:
-        before = read_json(tree.root / _FILE).get("parts")
+        before = read_json(parts_file(tree)).get("parts")
     except JobsError:
         return None
     return tuple(changed_parts(before, parts)) if isinstance(before, dict) else None

@@ -22,7 +22,7 @@ from typing import Any
 
 import orjson
 
-from jobs.errors import InputError, NotFoundError, ServiceError, UnavailableError
+from jobs.errors import InputError, NotFoundError, ServiceError, TakenError, UnavailableError
 from jobs.exits import acts_on_job
 from jobs.plan import META_PLAN, META_SUBMISSION, SUBMITTED, JobPlan
 from jobs.service import BatchService, segment
@@ -158,6 +158,17 @@ class _Counter:
                 self._progress(self.total)
 
 
+def _taken(plan: JobPlan, service: BatchService, path: str) -> str:
+    """What to do about a job that is there: only the same work can be gone on with."""
+    job = service.get(path, f"reading job {plan.job_id}")
+    if metadata_of(job).get(META_PLAN) == plan.body_metadata[META_PLAN]:
+        return (
+            f"job {plan.job_id} exists already: to finish or repeat its submission, "
+            f"python -m jobs resume {plan.job_id}"
+        )
+    return f"job {plan.job_id} exists already, of another workload: choose another id"
+
+
 def _create_job(
     plan: JobPlan, service: BatchService, path: str, *, resume: bool
 ) -> dict[str, Any] | None:
@@ -169,16 +180,13 @@ def _create_job(
         if error.code != "JobExists":
             raise
         if not resume and not error.unclear:
-            raise InputError(
-                f"job {plan.job_id} exists already: to finish or repeat its submission, "
-                f"python -m jobs resume {plan.job_id}"
-            ) from error
+            raise TakenError(_taken(plan, service, path)) from error
     else:
         return None
     job: dict[str, Any] = service.get(path, f"reading job {plan.job_id}")
     theirs = metadata_of(job)
     if theirs.get(META_PLAN) != plan.body_metadata[META_PLAN]:
-        raise InputError(
+        raise TakenError(
             f"job {plan.job_id} exists and was made from another workload, other files or "
             "another pool: submit this one under a new id"
         )

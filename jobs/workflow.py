@@ -24,7 +24,9 @@ from jobs.contents import Contents
 from jobs.errors import (
     EXIT_OK,
     InputError,
+    NotFoundError,
     ServiceError,
+    TakenError,
     TaskFailureError,
     UnavailableError,
     shown,
@@ -42,7 +44,7 @@ from jobs.loading import LoadedWorkload, load_workload
 from jobs.meter import Meter
 from jobs.plan import JobPlan, plan
 from jobs.program_package import require_published
-from jobs.reasons import differing, keep_parts
+from jobs.reasons import differing, keep_parts, parts_file
 from jobs.report import Report
 from jobs.report_text import failure_lines, report_table, stage_table
 from jobs.reporting import report_on, write_report
@@ -55,6 +57,7 @@ from jobs.results import (
     tree_of,
 )
 from jobs.selection import positions_of
+from jobs.service import segment
 from jobs.session import Session, Target, content_cache
 from jobs.stage import Staged, contents_of, stage
 from jobs.submit import Submitted, submit
@@ -253,6 +256,7 @@ def send(
     job: JobPlan, session: Session, tree: ResultTree, options: RunOptions, terminal: Terminal
 ) -> Submitted:
     """Submits, with a manifest written before the first request, so that it can be resumed."""
+    notes = {path: _content(path) for path in (tree.manifest_file, parts_file(tree))}
     before = _note_submission(job, tree, options)
     again = f"finish the submission: {go_on('resume', tree)}"
     try:
@@ -261,13 +265,45 @@ def send(
     except UnavailableError as error:
         error.args = (f"{error}\njob {job.job_id} may be partly submitted; {again}",)
         raise
-    except (ServiceError, InputError):
+    except (ServiceError, InputError) as error:
         if before is not None:
             tree.write_manifest(before)
+        elif not options.resume and (isinstance(error, TakenError) or _missing(job, session)):
+            _undo(notes)
         raise
     there = f" ({submitted.present:,} were there)" if submitted.present else ""
     terminal.note(f"submitted: job {job.job_id}, {counted(submitted.added, 'task')}{there}")
     return submitted
+
+
+def _missing(job: JobPlan, session: Session) -> bool:
+    """Whether a refused submission made no job, or withdrew it."""
+    try:
+        found = session.service.get(
+            f"/jobs/{segment(job.job_id)}", f"looking for job {job.job_id}"
+        )
+    except ServiceError as error:
+        return isinstance(error, NotFoundError)
+    return bool(found["state"] == "deleting")
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _undo(notes: Mapping[Path, bytes | None]) -> None:
+    """Brings files back to what they were, and removes directories that were made for them."""
+    for path, content in notes.items():
+        if content is None:
+            path.unlink(missing_ok=True)
+        else:
+            path.write_bytes(content)
+    for directory in {path.parent for path in notes}:
+        if directory.is_dir() and not any(directory.iterdir()):
+            directory.rmdir()
 
 
 def _note_submission(job: JobPlan, tree: ResultTree, options: RunOptions) -> Manifest | None:

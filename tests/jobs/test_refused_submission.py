@@ -1,0 +1,60 @@
+"""A submission that made no job leaves nothing that looks like one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.checking import check
+from jobs.errors import ServiceError
+from jobs.loading import LoadedWorkload
+from jobs.plan import plan
+from jobs.results import tree_of
+from jobs.session import Session, Target
+from jobs.stack import Stack
+from jobs.terminal import Terminal
+from jobs.workflow import RunOptions, send
+
+
+@pytest.mark.slow
+def test_a_refused_submission_leaves_no_tree_and_the_right_remedy(directory: Any) -> None:
+    directory.write("name: a\npool: cpu\ncommand: echo a\n")
+    (directory.path / "other.yaml").write_text("name: a\npool: cpu\ncommand: echo b\n")
+    directory.jobs("submit", "job.yaml", "--job-id", "same", "--out", "ours")
+    kept = (directory.path / "ours/same/job.json").read_bytes()
+    _, err = directory.jobs("submit", "other.yaml", "--job-id", "same", "--out", "theirs", code=2)
+    assert "of another workload: choose another id" in err
+    assert "resume" not in err
+    assert not list(directory.path.glob("theirs/*"))
+    _, err = directory.jobs("submit", "other.yaml", "--job-id", "same", "--out", "ours", code=2)
+    assert (directory.path / "ours/same/job.json").read_bytes() == kept
+    _, err = directory.jobs("submit", "job.yaml", "--job-id", "same", "--out", "ours", code=2)
+    assert "python -m jobs resume same" in err
+    directory.jobs("wait", "last", "--out", "ours")
+
+
+@pytest.mark.parametrize("path", ["/jobs", "/addtaskcollection"])
+def test_what_the_service_refuses_leaves_no_tree(
+    workload: Callable[..., LoadedWorkload],
+    stack: Stack,
+    session: Session,
+    batch: Any,
+    fault: Any,
+    tmp_path: Path,
+    path: str,
+) -> None:
+    loaded = workload("name: n\npool: cpu\ncommand: a\n")
+    job = plan(check(loaded, stack), {}, job_id="job")
+    target = Target(stack="s", outputs=None)
+    options = RunOptions(workload=loaded.path, target=target, overrides=(), out=tmp_path)
+    refusal = fault(status=409, code="ActiveJobAndScheduleQuotaReached")
+    batch.fault = lambda method, asked, _number: (
+        refusal if method == "POST" and asked.endswith(path) else None
+    )
+    tree = tree_of("job", tmp_path / "results")
+    with pytest.raises(ServiceError):
+        send(job, session, tree, options, Terminal(quiet=True))
+    assert not tree.root.exists()
