@@ -8,6 +8,7 @@ refuses errors, `python -m infra check` prints all.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -21,7 +22,7 @@ from infra.estate import Estate, plan_estate
 from infra.findings import Finding, near_misses
 from infra.rules import all_findings
 from infra.rules.live import EVERY_RULE
-from infra.schema_findings import UNKNOWN_KEY, WRONG_VALUE, describe, failing_keys
+from infra.schema_findings import UNKNOWN_KEY, WRONG_VALUE, Location, describe, refused_parts
 from infra.sources import meant_namespace
 
 
@@ -75,8 +76,15 @@ def plan_stack(
     if config is None:
         return PlannedStack(stack=stack, estate=None, findings=_ordered(findings))
     estate = plan_estate(stack, config, root=root, today=today or date.today())  # noqa: DTZ011 - a retirement's day is the reader's own
-    set_aside = {finding.path for finding in findings}
-    findings += [finding for finding in judge(estate) if not _concerns(finding.path, set_aside)]
+    # An unknown key is as if it were not there, and all around it is judged; only of the
+    # mapping that lacks what the key was meant to be nobody can say whether it is whole.
+    set_aside = {finding.path for finding in findings if finding.code != UNKNOWN_KEY}
+    lacking = {finding.path.rpartition(".")[0] for finding in findings}
+    findings += [
+        finding
+        for finding in judge(estate)
+        if finding.path not in lacking and not _concerns(finding.path, set_aside)
+    ]
     broken = any(finding.code.startswith("CFG") and finding.is_error for finding in findings)
     return PlannedStack(
         stack=stack, estate=None if broken else estate, findings=_ordered(findings)
@@ -105,28 +113,35 @@ def judge(estate: Estate) -> list[Finding]:
 
 
 def _validate(raw: Mapping[str, Any]) -> tuple[StackConfig | None, list[Finding]]:
-    try:
-        return StackConfig.model_validate(raw), []
-    except ValidationError as error:
-        findings = describe(error)
-        remaining = _without(raw, failing_keys(error))
-    try:
-        return StackConfig.model_validate(remaining), findings
-    except ValidationError:
-        # Nothing sensible is left, such as a config without any valid pool.
-        return None, findings
+    """The config without what is wrong in it, or None when too little is left, and what is."""
+    findings: list[Finding] = []
+    remaining: Any = raw
+    while True:
+        try:
+            return StackConfig.model_validate(remaining), findings
+        except ValidationError as error:
+            # What is missing in later rounds was set aside here, and told of already.
+            findings = findings or describe(error)
+            refused = refused_parts(error, remaining)
+        if () in refused:
+            return None, findings
+        remaining = _without(remaining, refused)
 
 
-def _without(raw: Mapping[str, Any], keys: Sequence[tuple[str, ...]]) -> dict[str, Any]:
-    remaining = dict(raw)
-    for key in keys:
-        if len(key) == 1:
-            remaining.pop(key[0], None)
-        elif isinstance(remaining.get(key[0]), Mapping):
-            remaining[key[0]] = {
-                name: value for name, value in remaining[key[0]].items() if name != key[1]
-            }
-    return remaining
+def _without(value: Any, refused: AbstractSet[Location], at: Location = ()) -> Any:
+    if not any(location[: len(at)] == at for location in refused):
+        return value
+    if isinstance(value, Mapping):
+        return {
+            key: _without(item, refused, (*at, key))
+            for key, item in value.items()
+            if (*at, key) not in refused
+        }
+    return [
+        _without(item, refused, (*at, index))
+        for index, item in enumerate(value)
+        if (*at, index) not in refused
+    ]
 
 
 def _concerns(path: str, set_aside: set[str]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -16,6 +16,8 @@ UNKNOWN_KEY = "CFG001"
 MISSING_KEY = "CFG002"
 WRONG_VALUE = "CFG003"
 
+Location = tuple[int | str, ...]
+
 
 def describe(error: ValidationError) -> list[Finding]:
     """One finding for each thing that the config models refuse."""
@@ -27,13 +29,31 @@ def describe(error: ValidationError) -> list[Finding]:
     return list(findings.values())
 
 
-def failing_keys(error: ValidationError) -> list[tuple[str, ...]]:
-    """The smallest parts that can be set aside: a pool, or a key at the top."""
-    keys: dict[tuple[str, ...], None] = {}
-    for details in error.errors(include_url=False):
-        names = tuple(str(part) for part in details["loc"])
-        keys[names[:2] if names[0] in {"pools", "ignore"} else names[:1]] = None
-    return list(keys)
+def refused_parts(error: ValidationError, raw: Any) -> set[Location]:
+    """The least parts of the raw config whose absence mends the error.
+
+    An unknown key goes alone, and so does a wrong value of a section, which has its
+    default then. A pool with a wrong value goes whole: no default is what was meant. The
+    empty location stands for everything.
+    """
+    return {_refused_part(details, raw) for details in error.errors(include_url=False)}
+
+
+def _refused_part(details: ErrorDetails, raw: Any) -> Location:
+    location: list[int | str] = []
+    value = raw
+    for part in details["loc"]:
+        # Names of union members and missing keys are in no one's file.
+        keys: Container[Any] = ()
+        if isinstance(value, list | tuple):
+            keys = range(len(value))
+        elif isinstance(value, Mapping):
+            keys = value
+        if part in keys:
+            value = value[part]
+            location.append(part)
+    whole_pool = location[:1] == ["pools"] and details["type"] != "extra_forbidden"
+    return tuple(location[:2] if whole_pool else location)
 
 
 def _describe_one(details: ErrorDetails) -> Finding:

@@ -142,6 +142,48 @@ def test_a_formula_file_s_name_that_no_file_can_have_is_told() -> None:
     assert "must match" in findings["pools.a.scale.formula_file"]
 
 
+@pytest.mark.parametrize(
+    ("section", "value"),
+    [
+        ("registry", {"name": "simulations", "skuu": "Basic"}),
+        ("applications", {"solver": {"display_nme": "x"}}),
+        ("network", {"allow_package_sources": True, "nat_gatway": False}),
+        ("network", {"allow_package_sources": True, "nat_gateway": "perhaps"}),
+        ("storage", {"versioning": True, "sftp": True}),
+    ],
+)
+def test_a_mistake_in_a_section_leaves_what_else_it_says(section: str, value: Any) -> None:
+    base: dict[str, Any] = {"pools": {"a": {}}, section: value}
+    planned = plan_stack("dev", base, root=ROOT)
+    assert len(planned.findings) == 1
+    assert planned.findings[0].path.startswith(f"{section}.")
+
+
+def test_an_unknown_key_of_a_section_makes_no_false_finding_elsewhere() -> None:
+    pool = {"application_packages": [{"application": "solver", "version": "1.0"}]}
+    right = told({"applications": {"solver": {}}, "pools": {"a": pool}})
+    findings = told(
+        {"applications": {"solver": {"display_nme": "x"}}, "pools": {"a": pool}, "protct": True}
+    )
+    assert sorted(findings) == sorted([*right, "applications.solver.display_nme", "protct"])
+
+
+def test_an_unknown_key_of_a_pool_hides_no_other_mistake() -> None:
+    pool = {
+        "imge": "x",
+        "task_slots_per_node": 999,
+        "ephemeral_os_disk": True,
+        "vm_size": "Standard_HB120rs_v3",
+        "scale": {"max_spot_nodes": 4, "idle": 3},
+    }
+    found = plan_stack("dev", {"pools": {"cpu": pool}}, root=ROOT).findings
+    assert {(one.path, one.code) for one in found} >= {
+        ("pools.cpu.imge", "CFG001"),
+        ("pools.cpu.scale.idle", "CFG001"),
+        ("pools.cpu.task_slots_per_node", "POL001"),
+    }
+
+
 def test_errors_stop_a_deployment_with_all_of_them() -> None:
     planned = plan_stack("dev", {"pols": {}, "pools": {"a": {"vm_size": 3}}}, root=ROOT)
     with pytest.raises(ConfigError, match=r"(?s)2 config errors.*pols: .*a\.vm_size: "):
