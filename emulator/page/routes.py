@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
@@ -33,7 +32,7 @@ from emulator.engine.world import Job, Task
 from emulator.page import summary
 from emulator.service.call import Host
 from emulator.service.errors import CATALOGUE
-from emulator.service.files import task_file
+from emulator.service.files import open_regular, task_file
 
 PATH = "/_emulator/"
 OUTPUT_BYTES = 65_536
@@ -143,19 +142,13 @@ def _part(path: Path, start: int) -> tuple[int, int, bytes]:
     """The size of a file, where its part begins, and the part.
 
     Raises:
-        Refused: `FileNotFound`: it is no regular file; a task may make anything of its
-            output, and one would wait for ever for a pipe.
+        Refused: `FileNotFound`: it is no regular file; a task may make anything of its output.
     """
-    # Without O_NONBLOCK, opening a pipe waits for somebody who writes to it.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise Refused("FileNotFound")
-        start = max(0, found.st_size + start) if start < 0 else min(start, found.st_size)
-        return found.st_size, start, os.pread(descriptor, OUTPUT_BYTES, start)
-    finally:
-        os.close(descriptor)
+    with open_regular(path) as stream:
+        size = stream.seek(0, os.SEEK_END)
+        start = max(0, size + start) if start < 0 else min(start, size)
+        stream.seek(start)
+        return size, start, stream.read(OUTPUT_BYTES)
 
 
 def _file(path: str, name: str) -> Route:

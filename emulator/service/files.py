@@ -156,14 +156,14 @@ def _get(call: Call, root: Path) -> Reply:
     if path.is_dir():
         return Reply(headers=(("ocp-batch-file-isdirectory", "True"), *_file_url(call)))
     with ExitStack() as unsent:
-        stream = unsent.enter_context(_open(path))
+        stream = unsent.enter_context(open_regular(path))
         reply = _get_open(call, path, stream)
         if reply.file is not None:
             unsent.pop_all()
     return reply
 
 
-def _open(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BinaryIO:
     """Opens a regular file.
 
     Raises:
@@ -171,13 +171,13 @@ def _open(path: Path) -> BinaryIO:
     """
     try:
         # Without O_NONBLOCK, opening a pipe waits for somebody who writes to it.
-        stream = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         raise Refused("FileNotFound") from None
-    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-        stream.close()
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
         raise Refused("FileNotFound")
-    return stream
+    return os.fdopen(descriptor, "rb")
 
 
 def _get_open(call: Call, path: Path, stream: BinaryIO) -> Reply:
