@@ -6,6 +6,7 @@ Whatever goes wrong is a `JobsError` (`jobs.errors`) whose `exit_code` is that o
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from jobs.answer import answer
 from jobs.arguments import require, require_limits, variable_text
+from jobs.binding import check_binding
 from jobs.checking import Checked
 from jobs.collect import Collected
 from jobs.describe import planned
@@ -26,6 +28,7 @@ from jobs.looks import Look
 from jobs.meter import Meter
 from jobs.named_tasks import resolved
 from jobs.plan import JobPlan
+from jobs.program_package import require_published
 from jobs.reporting import Reported, report_on
 from jobs.rerun import all_ends, chosen, next_job_id
 from jobs.results import DEFAULT_ROOT, LAST, Manifest, ResultTree, find_tree, tree_of
@@ -36,6 +39,7 @@ from jobs.terminal import Terminal
 from jobs.watch import Watcher, looks, watch
 from jobs.workflow import RunOptions, bring_home, checked_workload, prepare, require_same, send
 
+_LOG = logging.getLogger(__name__)
 MOST_EXPLAINED = 20
 Variables = Mapping[str, object]
 
@@ -95,7 +99,7 @@ class Client:
         variables: Variables | None = None,
         job_id: str | None = None,
     ) -> Job:
-        """Builds, stages and submits.
+        """Builds, stages and submits; logs what may not work as it is meant.
 
         Raises:
             InputError: With every finding; nothing was submitted.
@@ -105,6 +109,10 @@ class Client:
         checked = checked_workload(options)
         session = Session(stack=checked.stack)
         session.check_pool(checked.pool)
+        check_binding(checked, session.service)
+        require_published(checked.packages, checked.stack, session.service)
+        for warning in checked.warnings:
+            _LOG.warning("%s", warning)
         plan = prepare(checked, session, options, _quiet())
         tree = tree_of(plan.job_id, self.out)
         send(plan, session, tree, options, _quiet())

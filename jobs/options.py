@@ -15,7 +15,12 @@ from typer.core import TyperCommand, TyperOption
 
 from jobs.durations import parse_duration
 
-_TAKEN = {"JOBS_REPORT": "JOBS_REPORT_FILE", "JOBS_FAILED": "JOBS_ONLY_FAILED"}
+_TAKEN = {
+    "JOBS_REPORT": "JOBS_REPORT_FILE",
+    "JOBS_FAILED": "JOBS_ONLY_FAILED",
+    "JOBS_VERSION": "JOBS_PUBLISH_VERSION",
+    "JOBS_DEFAULT": "JOBS_PUBLISH_DEFAULT",
+}
 
 
 class VerbCommand(TyperCommand):
