@@ -11,7 +11,6 @@ resource does not, such as the most nodes that a formula should ask for.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -20,6 +19,7 @@ from typing import Any
 from autoscale import Limits, check
 from infra.findings import Severity
 from infra.rules.retirements import image_is_retiring, retirements_of
+from infra.secrets_in_clear import secrets_in
 
 Properties = Mapping[str, Any]
 
@@ -30,13 +30,6 @@ _STORAGE = "azure-native:storage:StorageAccount"
 _BATCH = "azure-native:batch:BatchAccount"
 _POOL = "azure-native:batch:Pool"
 _GROUP = "azure-native:network:NetworkSecurityGroup"
-
-_SECRET_NAME = re.compile(
-    r"(PASSWORD|PASSWD|SECRET|TOKEN|(ACCOUNT|ACCESS|API|SAS)_?KEY)$", re.IGNORECASE
-)
-_SECRET_TEXT = re.compile(
-    r"[?&]sig=[\w%+/=-]{20,}|AccountKey=[\w+/=]{20,}|-----BEGIN [A-Z ]*PRIVATE KEY-----"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,23 +137,13 @@ def _simplified_communication(properties: Properties, today: date) -> Iterator[s
 
 
 def _no_secrets_in_clear(properties: Properties, today: date) -> Iterator[str]:
-    """Formulas, commands and variables of pools hold no secrets, which every reader sees."""
+    """No text of a pool holds a secret, as every reader of the pool sees it."""
     del today
-    start = properties.get("startTask") or {}
-    for variable in start.get("environmentSettings") or ():
-        name, value = str(variable.get("name")), str(variable.get("value") or "")
-        if value and (_SECRET_NAME.search(name) or _SECRET_TEXT.search(value)):
-            yield (
-                f"startTask's variable {name} looks like a secret, and whoever reads pools reads "
-                "it; let the node fetch it by its identity"
-            )
-    scale = (properties.get("scaleSettings") or {}).get("autoScale") or {}
-    for where, text in (
-        ("startTask.commandLine", start.get("commandLine")),
-        ("scaleSettings.autoScale.formula", scale.get("formula")),
-    ):
-        if text and _SECRET_TEXT.search(str(text)):
-            yield f"{where} holds a key or a signature; let the node sign in by its identity"
+    for path in secrets_in(properties):
+        yield (
+            f"{path} looks like a secret, and whoever reads pools reads it; let the node fetch "
+            "it by its identity"
+        )
 
 
 def _no_retired_size(properties: Properties, today: date) -> Iterator[str]:

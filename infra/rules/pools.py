@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from infra.estate import Estate
 from infra.pools import PoolPlan
 from infra.rules.rule import Problem, Rule
+from infra.secrets_in_clear import is_secret, secrets_in
 
 _MOST_SLOTS = 256
 _MOST_INTER_NODE_NODES = 100
@@ -206,10 +207,27 @@ def _names_differ(estate: Estate) -> Iterator[Problem]:
             )
 
 
+def _no_secrets_in_clear(estate: Estate) -> Iterator[Problem]:
+    """No secret is written where every reader of a pool sees it."""
+    for pool in estate.pools:
+        formula = pool.scale.formula
+        found = list(secrets_in(pool.equipment.model_dump(mode="json"), pool.path))
+        if formula and is_secret(formula):
+            found.append(pool.scale.formula_path)
+        for path in found:
+            yield Problem(
+                path,
+                "this looks like a secret, and everybody who may read the file or the pool "
+                "reads it; let nodes sign in by their identity or fetch it from a Key Vault, "
+                "and withdraw this one",
+            )
+
+
 _POOLS = "https://learn.microsoft.com/rest/api/batchservice/pool/add-pool"
 _MPI = "https://learn.microsoft.com/azure/batch/batch-mpi"
 _SPOT = "https://learn.microsoft.com/azure/batch/batch-spot-vms"
 _SCALE = "https://learn.microsoft.com/azure/batch/batch-automatic-scaling"
+_SECURITY = "https://learn.microsoft.com/azure/batch/security-best-practices"
 _START = "https://learn.microsoft.com/azure/batch/best-practices"
 
 RULES = (
@@ -236,4 +254,5 @@ RULES = (
     Rule(code="POL011", severity="warning", source=_START, judge=_start_task_is_waited_for),
     Rule(code="POL012", severity="error", source=_POOLS, judge=_own_metadata_is_kept),
     Rule(code="POL013", severity="error", source=_POOLS, judge=_names_differ),
+    Rule(code="POL014", severity="error", source=_SECURITY, judge=_no_secrets_in_clear),
 )

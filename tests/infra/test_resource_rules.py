@@ -87,6 +87,18 @@ BREAKS: list[tuple[str, str, Mapping[str, Any]]] = [
     ("res007", POOL, with_start(environmentSettings=[{"name": "DB_PASSWORD", "value": "x"}])),
     ("res007", POOL, with_start(environmentSettings=[{"name": "URL", "value": SIGNATURE}])),
     ("res007", POOL, with_start(commandLine=f"curl https://a.example/x{SIGNATURE}")),
+    ("res007", POOL, with_start(resourceFiles=[{"httpUrl": f"https://a.example/x{SIGNATURE}"}])),
+    ("res007", POOL, {"metadata": [{"name": "api-token", "value": "x"}]}),
+    (
+        "res007",
+        POOL,
+        {
+            "mountConfiguration": [
+                {"azureBlobFileSystemConfiguration": {"blobfuseOptions": "--account-key=abc"}},
+                {"cifsMountConfiguration": {"mountOptions": "-o vers=3.0,password=x"}},
+            ]
+        },
+    ),
     ("res008", POOL, {"vmSize": "Standard_NC6s_v3"}),
     ("res009", POOL, {"vmSize": "Standard_HB120rs_v2"}),
     (
@@ -112,6 +124,8 @@ NEAR: list[tuple[str, Mapping[str, Any]]] = [
     (GROUP, {"securityRules": [{**inbound(sourceAddressPrefix="*"), "direction": "Outbound"}]}),
     (RULE, {}),
     (POOL, {}),
+    (POOL, with_start(commandLine="/bin/bash -c 'get --password=$PW --account-key \"$KEY\"'")),
+    (POOL, {"mountConfiguration": [{"cifsMountConfiguration": {"password": "password=x"}}]}),
     (POOL, {"startTask": None, "scaleSettings": {"fixedScale": {"targetDedicatedNodes": 1.0}}}),
     (POOL, {"vmSize": "Standard_HB120rs_v3"}),
 ]

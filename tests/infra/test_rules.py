@@ -37,6 +37,7 @@ BATCH_ITSELF = {
     "pool_allocation": "user-subscription",
     "service_principal_id": "7f1d6a52-9a3e-4d53-8a0e-3a2c4a7f1d10",
 }
+SIGNED = "sv=2024-11-04&sig=c2lnbmF0dXJlLW9mLWEtdGVzdA%3D%3D"
 APT = "/bin/bash -c 'apt-get install -y jq'"
 
 
@@ -644,6 +645,28 @@ CASES = [
         {"pools": TWO_POOLS},
     ),
     Case(
+        "POL014",
+        start("/bin/true", environment={"PASSWORD": "hunter2"}),
+        start("/bin/true", environment={"PASSWORD_FILE": "/run/x"}),
+    ),
+    Case(
+        "POL014",
+        start("/bin/true", files=[{"url": f"https://a.example/x?{SIGNED}", "path": "x"}]),
+        start("/bin/true", files=[{"url": "https://a.example/x?sv=1", "path": "x"}]),
+    ),
+    Case(
+        "POL014",
+        mounting(blob(blobfuse_options="--account-key=abc")),
+        mounting(blob(blobfuse_options="--allow-other")),
+    ),
+    Case("POL014", start("fetch --password=x"), start("fetch --password-file=x")),
+    Case("POL014", pool(metadata={"api_token": "x"}), pool(metadata={"tokens": "x"})),
+    Case(
+        "POL014",
+        scaled(formula_file="telling.txt"),
+        scaled(formula_file="good.txt"),
+    ),
+    Case(
         "QUO001",
         {
             "batch": {"vcpu_quota_by_series": {"Dsv5": 7}},
@@ -710,6 +733,7 @@ def root(tmp_path: Path) -> Path:
         "$NodeDeallocationOption = taskcompletion;\n"
     )
     (tmp_path / "good.txt").write_text(good)
+    (tmp_path / "telling.txt").write_text(f"// https://a.example/x?{SIGNED}\n{good}")
     (tmp_path / "broken.txt").write_text("$TargetDedicatedNodes = min(2,;\n")
     (tmp_path / "careless.txt").write_text(
         "$TargetDedicatedNodes = min(2, max(0, $PendingTasks.GetSample(1)));\n"
