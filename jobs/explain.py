@@ -145,10 +145,22 @@ def explain_task(task_id: str, watcher: Watcher, look: Look, reader: LogReader) 
             *([took] if end.started is not None else []),
             *again,
             f"its command: {task['commandLine']}",
+            *_coordination(task, reader),
         ),
         printed=tuple(printed),
         commands=(f"python -m jobs logs {name} --job {job_id}",),
     )
+
+
+def _coordination(task: Mapping[str, Any], reader: LogReader) -> Iterator[str]:
+    """What runs on every node before a task on several: its failure is the task's, too."""
+    settings = task.get("multiInstanceSettings")
+    if settings is None:
+        return
+    yield f"or its coordination command, which runs first: {settings['coordinationCommandLine']}"
+    state = TaskState(id=task["id"], state="completed", failed=True)
+    for line in [*reader.lines(state, "coordination-stderr")][-LAST_LINES:]:
+        yield f"  coordination: {line.text}"
 
 
 def exit_code_text(code: int) -> str:
