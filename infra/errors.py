@@ -29,11 +29,16 @@ class ConfigError(InfraError):
 
     def __init__(self, stack: str, findings: Sequence[Finding]) -> None:
         self.findings = tuple(findings)
-        errors = [finding for finding in self.findings if finding.severity == "error"]
+        errors = [finding for finding in self.findings if finding.is_error]
         lines = "\n".join(f"  {finding}" for finding in errors)
         noun = "error" if len(errors) == 1 else "errors"
+        codes = sorted({one.code for one in errors if one.code[:3] != "CFG"})
+        # A stack whose size was retired since must still be taken down.
+        silence = ", ".join(f"{code}: the stack is taken down" for code in codes)
+        remedy = f"\nTo destroy it all the same: hpc:ignore: {{{silence}}}" if codes else ""
         super().__init__(
-            f"stack '{stack}' has {len(errors)} config {noun}, nothing was deployed:\n{lines}"
+            f"stack '{stack}' has {len(errors)} config {noun}, nothing was deployed:\n"
+            f"{lines}{remedy}"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +189,16 @@ def test_errors_stop_a_deployment_with_all_of_them() -> None:
     planned = plan_stack("dev", {"pols": {}, "pools": {"a": {"vm_size": 3}}}, root=ROOT)
     with pytest.raises(ConfigError, match=r"(?s)2 config errors.*pols: .*a\.vm_size: "):
         planned.deployable()
+
+
+def test_a_stack_whose_size_is_retired_can_be_destroyed_as_its_error_says() -> None:
+    raw: dict[str, Any] = {"pools": {"old": {"vm_size": "Standard_HB120rs_v2"}}}
+    day = date(2027, 6, 1)
+    with pytest.raises(ConfigError, match="RET001") as refused:
+        plan_stack("dev", raw, root=ROOT, today=day).deployable()
+    told_to_write = str(refused.value).rpartition("hpc:ignore: ")[2]
+    raw["ignore"] = yaml.safe_load(told_to_write)
+    assert plan_stack("dev", raw, root=ROOT, today=day).deployable().pools
 
 
 json_values = st.recursive(
