@@ -17,12 +17,20 @@ from typing import Any
 from pydantic import ValidationError
 
 from infra.config import StackConfig
+from infra.equipment import SECRETS_NAMESPACE
 from infra.errors import ConfigError
 from infra.estate import Estate, plan_estate
 from infra.findings import Finding, near_misses
 from infra.rules import all_findings
 from infra.rules.live import EVERY_RULE
-from infra.schema_findings import UNKNOWN_KEY, WRONG_VALUE, Location, describe, refused_parts
+from infra.schema_findings import (
+    ABSENT_SECRET,
+    UNKNOWN_KEY,
+    WRONG_VALUE,
+    Location,
+    describe,
+    refused_parts,
+)
 from infra.sources import meant_namespace
 
 
@@ -52,7 +60,12 @@ class PlannedStack:
 
 
 def plan_stack(
-    stack: str, raw: Mapping[str, Any], *, root: Path, today: date | None = None
+    stack: str,
+    raw: Mapping[str, Any],
+    *,
+    root: Path,
+    today: date | None = None,
+    secrets: AbstractSet[str] | None = None,
 ) -> PlannedStack:
     """Plans a stack from its raw config and judges it by every rule.
 
@@ -61,6 +74,8 @@ def plan_stack(
         raw: Config by key without the namespace; values as YAML or JSON has them.
         root: The project root, which formula files are relative to.
         today: The day that retirements are judged on; now when absent.
+        secrets: Names that `hpc-secrets` has in the stack's file; None where that is for
+            the engine to find.
     """
     foreign = {key: meant for key in raw if (meant := meant_namespace(key))}
     config, findings = _validate({key: raw[key] for key in raw if key not in foreign})
@@ -85,6 +100,8 @@ def plan_stack(
         for finding in judge(estate)
         if finding.path not in lacking and not _concerns(finding.path, set_aside)
     ]
+    if secrets is not None:
+        findings += _absent_secrets(stack, estate, secrets)
     broken = any(finding.code.startswith("CFG") and finding.is_error for finding in findings)
     return PlannedStack(
         stack=stack, estate=None if broken else estate, findings=_ordered(findings)
@@ -110,6 +127,22 @@ def judge(estate: Estate) -> list[Finding]:
         if code not in codes
     ]
     return findings
+
+
+def _absent_secrets(stack: str, estate: Estate, secrets: AbstractSet[str]) -> list[Finding]:
+    """What a deployment would only find out when it asks for the secret."""
+    return [
+        Finding(
+            path=pool.path,
+            code=ABSENT_SECRET,
+            severity="error",
+            message=f"the stack has no secret {SECRETS_NAMESPACE}:{name}"
+            f"{near_misses(name, secrets)}; write it with "
+            f"`pulumi config set --secret {SECRETS_NAMESPACE}:{name} -s {stack}`",
+        )
+        for pool in estate.pools
+        for name in sorted(pool.equipment.secret_names() - secrets)
+    ]
 
 
 def _validate(raw: Mapping[str, Any]) -> tuple[StackConfig | None, list[Finding]]:

@@ -28,7 +28,7 @@ from infra.live import LiveFacts, ask_azure
 from infra.pool_changes import Effect
 from infra.prices import PriceTable, cached_prices, refresh_prices
 from infra.rules.live import EVERY_RULE, live_findings
-from infra.sources import PROJECT_ROOT, read_stack_file, stack_names
+from infra.sources import PROJECT_ROOT, read_secret_names, read_stack_file, stack_names
 from infra.summary import PoolSummary, Summary, summarise
 
 app = typer.Typer(
@@ -141,7 +141,7 @@ def changes(
     # Pulumi is imported where it is needed, so that `check` answers at once.
     from infra.changes import pool_changes, read_state, with_unfinished_jobs  # noqa: PLC0415
 
-    planned = plan_stack(stack, read_stack_file(stack, root=PROJECT_ROOT), root=PROJECT_ROOT)
+    (planned,) = _plan([stack])
     deployed = read_state(stack, file=state, root=PROJECT_ROOT)
     estate = planned.deployable()
     found = pool_changes(estate, deployed)
@@ -227,7 +227,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _plan(stacks: Sequence[str] | None) -> list[PlannedStack]:
     return [
-        plan_stack(stack, read_stack_file(stack, root=PROJECT_ROOT), root=PROJECT_ROOT)
+        plan_stack(
+            stack,
+            read_stack_file(stack, root=PROJECT_ROOT),
+            root=PROJECT_ROOT,
+            secrets=read_secret_names(stack, root=PROJECT_ROOT),
+        )
         for stack in stacks or stack_names(root=PROJECT_ROOT)
     ]
 

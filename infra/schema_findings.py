@@ -15,6 +15,7 @@ from infra.findings import Finding, near_misses
 UNKNOWN_KEY = "CFG001"
 MISSING_KEY = "CFG002"
 WRONG_VALUE = "CFG003"
+ABSENT_SECRET = "CFG004"  # noqa: S105 - the code of a finding
 
 Location = tuple[int | str, ...]
 

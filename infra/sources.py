@@ -61,6 +61,22 @@ def read_stack_file(stack: str, *, root: Path = PROJECT_ROOT) -> dict[str, Any]:
     return {**defaults, **_config_of(file)}
 
 
+def read_secret_names(stack: str, *, root: Path = PROJECT_ROOT) -> frozenset[str] | None:
+    """Names under `hpc-secrets` in a stack's file, or None where only Pulumi knows them.
+
+    It alone knows them of a stack that takes config from environments of Pulumi ESC.
+
+    Raises:
+        StackFileError: The file is not what it should be.
+    """
+    document = _document_of(stack_file(stack, root=root))
+    if document.get("environment"):
+        return None
+    prefix = f"{SECRETS_NAMESPACE}:"
+    keys = (str(key) for key in document.get("config") or {})
+    return frozenset(key.removeprefix(prefix) for key in keys if key.startswith(prefix))
+
+
 def decode_engine_config(values: Mapping[str, Any]) -> dict[str, Any]:
     """The raw config from the engine's: `hpc:KEY` to a string, objects as JSON.
 
@@ -125,16 +141,20 @@ class _OneKeyLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
-def _config_of(file: Path) -> dict[str, Any]:
+def _document_of(file: Path) -> dict[str, Any]:
     try:
         document = yaml.load(file.read_text(encoding="utf-8"), _OneKeyLoader) or {}  # noqa: S506 - a SafeLoader
     except OSError as error:
         raise StackFileError(f"{file.name} cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise StackFileError(f"{file.name} is not YAML: {error}") from error
-    config = document.get("config") or {} if isinstance(document, dict) else None
-    if not isinstance(config, dict):
+    if not isinstance(document, dict) or not isinstance(document.get("config") or {}, dict):
         raise StackFileError(f"{file.name} has no mapping `config:`; see Pulumi.dev.yaml")
+    return document
+
+
+def _config_of(file: Path) -> dict[str, Any]:
+    config = _document_of(file).get("config") or {}
     found: dict[str, Any] = {}
     for key, value in config.items():
         name = _name_of(str(key))

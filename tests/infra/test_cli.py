@@ -60,6 +60,26 @@ def test_json_has_every_finding(project: Path, capsys: pytest.CaptureFixture[str
     assert stack["findings"][0]["path"] == "pools.a.task_slots_per_node"
 
 
+def test_a_secret_that_the_stack_has_not_is_told(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pool = {"user_accounts": {"bob": {"password_secret": "bobs"}}}
+    file = project / "Pulumi.dev.yaml"
+    config: dict[str, Any] = {"hpc:pools": {"a": pool}}
+    config["hpc-secrets:bob"] = {"secure": "v1:encrypted"}
+    file.write_text(json.dumps({"config": config}))
+    code, out, _ = run(capsys, "check")
+    assert code == 1
+    assert "pools.a: CFG004 error: the stack has no secret hpc-secrets:bobs" in out
+    assert "did you mean bob?" in out
+    # An environment of Pulumi ESC may have it, which only Pulumi can tell.
+    file.write_text(json.dumps({"config": config, "environment": ["lab/secrets"]}))
+    assert run(capsys, "check")[0] == 0
+    config["hpc-secrets:bobs"] = {"secure": "v1:encrypted"}
+    file.write_text(json.dumps({"config": config}))
+    assert run(capsys, "check")[0] == 0
+
+
 def test_warnings_count_when_asked_to(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(project, {"pools": {"a": {"image": "ubuntu-hpc-22.04"}}})
     assert run(capsys, "check")[0] == 0
