@@ -26,9 +26,7 @@ CASES = (
 )
 
 
-def rows_of(
-    make: MakeWorkload, tasks: str, list_blobs: ListBlobs | None, **files: str
-) -> Rows:
+def rows_of(make: MakeWorkload, tasks: str, list_blobs: ListBlobs | None, **files: str) -> Rows:
     loaded = make(HEAD + "tasks: " + tasks, **files)
     return expand(loaded, stages_of(loaded)[0], list_blobs)
 
