@@ -11,19 +11,22 @@ resource does not, such as the most nodes that a formula should ask for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
 from autoscale import Limits, check
 from infra.findings import Severity
 from infra.rules.retirements import image_is_retiring, retirements_of
 from infra.secrets_in_clear import secrets_in
+from infra.security_rules import is_everybody
 
 Properties = Mapping[str, Any]
 
-_EVERYBODY = frozenset({"*", "any", "internet", "0.0.0.0/0", "::/0", "<nw>/0"})
+_EVERYBODY = frozenset({"*", "any", "internet", "<nw>/0"})
 _SECURE_TLS = frozenset({"TLS1_2", "TLS1_3"})
 _TAGS = ("project", "stack")
 _STORAGE = "azure-native:storage:StorageAccount"
@@ -119,11 +122,19 @@ def _nothing_from_the_internet(properties: Properties, today: date) -> Iterator[
             continue
         one = rule.get("sourceAddressPrefix")
         sources = [*(rule.get("sourceAddressPrefixes") or ()), *([one] if one else ())]
-        if any(str(source).casefold() in _EVERYBODY for source in sources):
+        names = {str(source).casefold() for source in sources}
+        if names & _EVERYBODY or is_everybody(_networks(names)):
             yield (
                 f"rule '{rule.get('name', '?')}' lets the internet in, and nodes have the "
                 "identity that reads and writes your data; name the addresses that need it"
             )
+
+
+def _networks(sources: Iterable[str]) -> Iterator[IPv4Network | IPv6Network]:
+    """Those of a rule's sources that are addresses, as service tags and outputs are not."""
+    for source in sources:
+        with suppress(ValueError):
+            yield ip_network(source, strict=False)
 
 
 def _simplified_communication(properties: Properties, today: date) -> Iterator[str]:

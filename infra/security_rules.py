@@ -10,15 +10,32 @@ subject to these rules.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 from typing import Final, Literal
 
 ANY: Final = "*"
 _FIRST_INBOUND_PRIORITY: Final = 300
+# Of the 80 letters that a rule's name may have, some are needed beside it.
+_LONGEST_PORT_NAME: Final = 60
+# No one holder was ever assigned more of the internet than this.
+_LARGEST_HOLDING: Final = {4: 8, 6: 16}
 
 Protocol = Literal["Tcp", "Udp", "*"]
+
+
+def is_everybody(sources: Iterable[IPv4Network | IPv6Network]) -> bool:
+    """Whether addresses together, such as two halves, are more than anybody's own.
+
+    A /8 of IPv4 is the most that one holder was assigned, by IANA's registry.
+    """
+    found = list(sources)
+    joined: list[IPv4Network | IPv6Network] = [
+        *collapse_addresses(one for one in found if isinstance(one, IPv4Network)),
+        *collapse_addresses(one for one in found if isinstance(one, IPv6Network)),
+    ]
+    return any(one.prefixlen < _LARGEST_HOLDING[one.version] for one in joined)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +142,8 @@ def pool_subnet_rules(
     wanted = [(port, source) for port in inbound for source in port.sources]
     rules += [
         SecurityRule(
-            name=f"allow-{port.name}-{index}-inbound",
+            # The index tells names apart that agree in so many letters.
+            name=f"allow-{port.name[:_LONGEST_PORT_NAME]}-{index}-inbound",
             description="Asked for in the pool's config",
             priority=_FIRST_INBOUND_PRIORITY + index,
             direction="Inbound",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from infra.estate import Estate
 from infra.rules.rule import Problem, Rule
+from infra.security_rules import is_everybody
 
 _MOST_PORTS = 5
 _MOST_RULES = 25
@@ -56,6 +57,12 @@ def _frontend_ports_are_free(estate: Estate) -> Iterator[Problem]:
                     f"Batch takes ranges of at least {_LEAST_RANGE} ports up to "
                     f"{_LAST_FRONTEND_PORT}, a port for each node; write such as 10000 to 10099",
                 )
+            elif len(ports) < pool.scale.max_nodes:
+                yield Problem(
+                    path,
+                    f"{len(ports)} public ports are too few for {pool.scale.max_nodes} nodes, of "
+                    "which each takes one; write a larger range, or lower the most nodes",
+                )
             elif _overlap(ports, range(_RESERVED_FRONTEND[0], _RESERVED_FRONTEND[1] + 1)):
                 yield Problem(
                     path,
@@ -90,11 +97,12 @@ def _the_world_stays_out(estate: Estate) -> Iterator[Problem]:
     """No port is open to the whole internet."""
     for pool in estate.pools:
         for name, port in sorted(pool.equipment.inbound.items()):
-            if any(source.prefixlen == 0 for source in port.allow_from):
+            if is_everybody(port.allow_from):
                 yield Problem(
                     f"{pool.path}.inbound.{name}.allow_from",
-                    "0.0.0.0/0 is everybody, and nodes have the identity that reads and writes "
-                    "your data; name the addresses that need it, such as 203.0.113.7/32",
+                    "that is everybody, or more than anybody's own addresses, and nodes have the "
+                    "identity that reads and writes your data; name the addresses that need it, "
+                    "such as 203.0.113.7/32",
                 )
 
 

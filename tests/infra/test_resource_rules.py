@@ -81,6 +81,12 @@ BREAKS: list[tuple[str, str, Mapping[str, Any]]] = [
     ("res004", BATCH, {"allowedAuthenticationModes": None}),
     ("res005", GROUP, {"securityRules": [inbound(sourceAddressPrefix="Internet")]}),
     ("res005", GROUP, {"securityRules": [inbound(sourceAddressPrefixes=["0.0.0.0/0"])]}),
+    (
+        "res005",
+        GROUP,
+        {"securityRules": [inbound(sourceAddressPrefixes=["0.0.0.0/1", "128.0.0.0/1"])]},
+    ),
+    ("res005", RULE, inbound(sourceAddressPrefix="2000::/3")),
     ("res005", RULE, inbound(sourceAddressPrefix="*")),
     ("res006", POOL, {"targetNodeCommunicationMode": "Classic"}),
     ("res006", POOL, {"targetNodeCommunicationMode": None}),
@@ -123,6 +129,10 @@ NEAR: list[tuple[str, Mapping[str, Any]]] = [
     (GROUP, {"securityRules": [{**inbound(sourceAddressPrefix="*"), "access": "Deny"}]}),
     (GROUP, {"securityRules": [{**inbound(sourceAddressPrefix="*"), "direction": "Outbound"}]}),
     (RULE, {}),
+    (
+        RULE,
+        inbound(sourceAddressPrefix=None, sourceAddressPrefixes=["10.0.0.0/8", "2001:db8::/32"]),
+    ),
     (POOL, {}),
     (POOL, with_start(commandLine="/bin/bash -c 'get --password=$PW --account-key \"$KEY\"'")),
     (POOL, {"mountConfiguration": [{"cifsMountConfiguration": {"password": "password=x"}}]}),

@@ -350,6 +350,16 @@ CASES = [
     ),
     Case(
         "INB003",
+        pool(inbound={"a": port()}, vm_size="Standard_X1", scale={"max_dedicated_nodes": 101}),
+        pool(inbound={"a": port()}, vm_size="Standard_X1", scale={"max_dedicated_nodes": 100}),
+    ),
+    Case(
+        "INB005",
+        pool(inbound={"ssh": port(allow_from=["0.0.0.0/1", "128.0.0.0/1"])}),
+        pool(inbound={"ssh": port(allow_from=["10.0.0.0/8"])}),
+    ),
+    Case(
+        "INB003",
         pool(inbound={"a": port(), "b": port(port=81, last_frontend_port=10200)}),
         pool(
             inbound={

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.security_rules import InboundPort, SecurityRule, pool_subnet_rules
+from infra.security_rules import InboundPort, SecurityRule, is_everybody, pool_subnet_rules
 
 SUBNET = IPv4Network("10.64.0.0/20")
 ENDPOINTS = IPv4Network("10.64.255.224/27")
@@ -118,3 +118,27 @@ def test_rules_are_what_azure_accepts_and_end_with_a_denial(
 @pytest.mark.parametrize("rule", rules(inter_node=True, packages=True, endpoints=ENDPOINTS))
 def test_a_rule_says_what_it_is_for(rule: SecurityRule) -> None:
     assert rule.description
+
+
+def test_rules_of_long_names_have_names_that_azure_takes_and_that_differ() -> None:
+    inbound = tuple(
+        InboundPort(name="p" * 76 + end, protocol="Tcp", port=22, sources=("203.0.113.7/32",))
+        for end in "ab"
+    )
+    names = [rule.name for rule in rules(inbound=inbound)]
+    assert len(set(names)) == len(names)
+    assert max(map(len, names)) <= 80
+
+
+@pytest.mark.parametrize(
+    ("sources", "expected"),
+    [
+        (["0.0.0.0/0"], True),
+        (["0.0.0.0/1", "128.0.0.0/1"], True),
+        (["10.0.0.0/8", "11.0.0.0/8"], True),
+        (["10.0.0.0/8", "203.0.113.0/24"], False),
+        ([], False),
+    ],
+)
+def test_everybody_is_seen_in_parts_too(sources: list[str], *, expected: bool) -> None:
+    assert is_everybody(map(IPv4Network, sources)) is expected
