@@ -215,6 +215,33 @@ class GalleryImageConfig(Model):
     )
 
 
+KNOWN_IMAGE = "known-image"
+
+
+def _image_kind(value: Any) -> str | None:
+    match value:
+        case str():
+            return KNOWN_IMAGE
+        case GalleryImageConfig() | {"gallery_image_id": _}:
+            return GalleryImageConfig.__name__
+        case MarketplaceImageConfig() | dict():
+            return MarketplaceImageConfig.__name__
+    return None
+
+
+# A mapping that names no gallery is a marketplace image, so that one mistake is told once.
+Image = Annotated[
+    Annotated[ImageName, Tag(KNOWN_IMAGE)]
+    | Annotated[MarketplaceImageConfig, Tag("MarketplaceImageConfig")]
+    | Annotated[GalleryImageConfig, Tag("GalleryImageConfig")],
+    Discriminator(
+        _image_kind,
+        custom_error_type="image_kind",
+        custom_error_message="an image is the name of a known one or a mapping",
+    ),
+]
+
+
 class PoolConfig(EquipmentConfig):
     """One pool. The preset fills in whatever is left out."""
 
@@ -229,9 +256,8 @@ class PoolConfig(EquipmentConfig):
         pattern=r"^[A-Za-z]+_[A-Za-z0-9_-]+$",
         description="VM size, such as `Standard_D4s_v5`; the preset's when absent.",
     )
-    image: ImageName | MarketplaceImageConfig | GalleryImageConfig | None = Field(
+    image: Image | None = Field(
         default=None,
-        union_mode="left_to_right",
         description="A known image by name, or a marketplace or gallery image spelled out.",
     )
     image_version: str = Field(

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from infra.config import StackConfig
+from infra.config import KNOWN_IMAGE, StackConfig
 from infra.findings import Finding, near_misses
 
 UNKNOWN_KEY = "CFG001"
@@ -109,10 +109,13 @@ def _walk(location: tuple[int | str, ...]) -> tuple[list[str], type[BaseModel] |
         elif mappings and part != "[key]":
             names.append(str(part))
             candidates = list(_members(get_args(mappings[0])[1]))
+        elif isinstance(part, int) and names and (items := _items(candidates)):
+            names[-1] += f"[{part}]"
+            candidates = list(_members(items[0]))
         elif chosen := [model for model in models if _is_member_name(str(part), model)]:
             candidates = list(chosen)
             owner = chosen[0]
-        elif not _names_a_union_member(str(part)):
+        elif not _names_a_union_member(str(part), candidates):
             owner = models[0] if models else owner
             names.append(str(part) or "''")
             candidates = []
@@ -131,15 +134,23 @@ def _members(annotation: Any) -> Iterator[Any]:
         yield annotation
 
 
+def _items(candidates: list[Any]) -> list[Any]:
+    return [get_args(item)[0] for item in candidates if get_origin(item) in {tuple, list}]
+
+
 def _is_member_name(part: str, model: type[BaseModel]) -> bool:
     if part == model.__name__:
         return True
-    mode = model.model_fields.get("mode")
-    return mode is not None and part in get_args(mode.annotation)
+    tags = [model.model_fields[name] for name in ("mode", "type") if name in model.model_fields]
+    return any(part in get_args(tag.annotation) for tag in tags)
 
 
-def _names_a_union_member(part: str) -> bool:
-    return part == "[key]" or part.startswith(("literal[", "constrained-", "function-"))
+def _names_a_union_member(part: str, candidates: list[Any]) -> bool:
+    if part in {"[key]", KNOWN_IMAGE}:
+        return True
+    if part in {item.__name__ for item in candidates if isinstance(item, type)}:
+        return True
+    return part.startswith(("literal[", "constrained-", "function-"))
 
 
 def _description(model: type[BaseModel] | None, key: str) -> str:

@@ -185,6 +185,49 @@ def test_an_unknown_key_of_a_pool_hides_no_other_mistake() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("pool", "paths"),
+    [
+        (
+            {
+                "image": {
+                    "publisher": "p",
+                    "offer": "o",
+                    "skuu": "s",
+                    "node_agent_sku_id": "batch.node.x",
+                }
+            },
+            ["image.sku", "image.skuu"],
+        ),
+        (
+            {"image": {"gallery_image_id": "/x", "node_agent_sku_id": 3}},
+            ["image.node_agent_sku_id"],
+        ),
+        ({"image": 3}, ["image"]),
+        (
+            {"mounts": [{"type": "nfs", "path": "a", "source": "h:/a", "acount": "x"}]},
+            ["mounts[0].acount"],
+        ),
+        (
+            {"application_packages": [{"application": "a"}, {"app": "b"}]},
+            ["application_packages[1].app", "application_packages[1].application"],
+        ),
+        (
+            {
+                "extensions": {
+                    "x": {"publisher": "p", "type": "t", "version": "1.0", "settings": {"a": [1]}}
+                }
+            },
+            ["extensions.x.settings.a"],
+        ),
+    ],
+)
+def test_a_path_is_that_of_the_file(pool: dict[str, Any], paths: list[str]) -> None:
+    raw = {"pools": {"a": pool}}
+    found = [one for one in plan_stack("dev", raw, root=ROOT).findings if one.code[:3] == "CFG"]
+    assert [one.path for one in found] == [f"pools.a.{path}" for path in paths]
+
+
 def test_errors_stop_a_deployment_with_all_of_them() -> None:
     planned = plan_stack("dev", {"pols": {}, "pools": {"a": {"vm_size": 3}}}, root=ROOT)
     with pytest.raises(ConfigError, match=r"(?s)2 config errors.*pols: .*a\.vm_size: "):
