@@ -35,15 +35,16 @@ def _mounts_are_few(estate: Estate) -> Iterator[Problem]:
 
 
 def _mounts_have_places(estate: Estate) -> Iterator[Problem]:
-    """Each file system has a directory of its own."""
+    """Each file system has a directory of its own, and none hides one before it."""
     for pool in estate.pools:
         seen: set[str] = set()
         for index, mount in enumerate(pool.equipment.mounts):
-            if mount.path in seen:
+            other = next((one for one in seen if f"{one}/".startswith(f"{mount.path}/")), None)
+            if other is not None:
                 yield Problem(
                     f"{pool.path}.mounts.{index}.path",
-                    f"'{mount.path}' is taken by another mount of this pool, and one would "
-                    "hide the other; choose another directory",
+                    f"'{mount.path}' is or holds '{other}' of another mount of this pool, and "
+                    "would hide it; choose another directory",
                 )
             seen.add(mount.path)
 
@@ -160,7 +161,7 @@ def _disks_have_numbers(estate: Estate) -> Iterator[Problem]:
 
 
 def _accounts_have_both_ids(estate: Estate) -> Iterator[Problem]:
-    """A user account has uid and gid, or neither, and a name of its own."""
+    """A user account has uid and gid, or neither."""
     for pool in estate.pools:
         for name, account in pool.equipment.user_accounts.items():
             if (account.uid is None) != (account.gid is None):

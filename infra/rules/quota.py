@@ -56,14 +56,15 @@ def _spot_quota_suffices(estate: Estate) -> Iterator[Problem]:
 
 
 def _quota_names_series(estate: Estate) -> Iterator[Problem]:
-    """Quota is given for series that exist."""
+    """Quota is given for series that the table of sizes has."""
     known = sorted({size.series for size in SIZES.values()})
     for series in estate.config.batch.vcpu_quota_by_series:
         if series not in known:
             close = near_misses(series, known)
             yield Problem(
                 f"batch.vcpu_quota_by_series.{series}",
-                f"there is no such series{close or '; series are ' + ', '.join(known)}",
+                f"no size of the table (infra/sizes.py) is of this series, so nothing is "
+                f"compared with its quota{close or '; series are ' + ', '.join(known)}",
             )
 
 

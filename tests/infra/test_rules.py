@@ -215,6 +215,7 @@ CASES = [
         mounting(blob("data"), blob("data", container="outputs")),
         mounting(blob("data"), blob("data/out", container="outputs")),
     ),
+    Case("EQU002", mounting(blob("a/b"), blob("a")), mounting(blob("a/b"), blob("a/c"))),
     Case(
         "EQU003",
         mounting(blob(container="input")),
