@@ -192,7 +192,8 @@ def test_the_command_prints_a_line_a_pool(
         ("Pulumi.yaml", {}),
         ("Pulumi.dev.yaml", with_cpu(task_slots_per_node=2)),
     ):
-        document = {"config": {f"hpc:{key}": value for key, value in config.items()}}
+        keys = {f"hpc:{key}": value for key, value in config.items()}
+        document = {"config": {**keys, "hpc-secrets:lab": {"secure": "v1:sealed"}}}
         (tmp_path / name).write_text(json.dumps(document), encoding="utf-8")
     state = tmp_path / "state.json"
     state.write_text(state_of(provision(BASE)), encoding="utf-8")
