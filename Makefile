@@ -5,7 +5,7 @@ BIN := .venv/bin
 SETUP := @$(PYTHON) -m bootstrap
 PYTEST := $(BIN)/python -m pytest --quiet --numprocesses logical --dist worksteal
 
-.PHONY: help setup demo test test-fast test-clients scan lint format lock clean
+.PHONY: help setup demo test coverage test-fast test-clients scan lint format lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,9 +17,13 @@ demo: ## Provision the local stack with the real engine, run Monte Carlo, check 
 	$(SETUP)
 	@$(BIN)/python -m emulator.processes -- $(BIN)/python -m pipelines.demo
 
-test: ## Run all tests, the real engine among them, and measure branch coverage
+test: ## Run all tests, the real engine among them
 	$(SETUP)
-	@$(PYTEST) --durations=10 --cov --cov-report=term:skip-covered
+	@$(PYTEST) --durations=10
+
+coverage: ## Run all tests and tell which lines and branches none of them takes
+	$(SETUP)
+	@$(PYTEST) --cov --cov-report=term:skip-covered
 
 test-fast: ## Run the tests that take no engine and no time
 	$(SETUP)

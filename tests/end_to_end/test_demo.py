@@ -1,6 +1,6 @@
 """`make demo` as a newcomer runs it, and killed at random moments.
 
-`DEMO_KILLS` says how many moments (4 unless set); the seed is printed with a failure.
+`DEMO_KILLS` says how many moments (2 unless set); the seed is printed with a failure.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-KILLS = int(os.environ.get("DEMO_KILLS", "4"))
+KILLS = int(os.environ.get("DEMO_KILLS", "2"))
 SEED = int(os.environ.get("DEMO_SEED", str(random.SystemRandom().randrange(10**6))))
 FULL_RUN_S = 45.0
 """About what a demo takes; moments are drawn from it, and a demo that ended before is fine."""
