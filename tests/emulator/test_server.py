@@ -178,6 +178,8 @@ async def test_a_task_whose_agent_was_killed_is_requeued(tmp_path: Path) -> None
         await batch.create_job(job("j"))
         await batch.create_task("j", task("t", command))
         await until((tmp_path / "once").exists, within_s=20)
+        held = server.host(ACCOUNT).world.jobs["j"].tasks["t"]
+        await until(lambda: held.state == "running", within_s=20)
         agent = runner._launcher.agent_pid
         assert agent is not None
         os.kill(agent, signal.SIGKILL)
