@@ -129,7 +129,7 @@ def test_logs_are_shown_by_position_by_outcome_and_by_search(directory: Director
     shutil.rmtree(next(directory.path.glob("results/*/logs")))
     assert directory.jobs("logs", "1")[0] == "out 1\nerr 1\n"
     assert "there is no task 9" in directory.jobs("logs", "9", code=2)[1]
-    assert "selects no tasks" in directory.jobs("logs", "x", code=2)[1]
+    assert "there is no stage 'x'" in directory.jobs("logs", "x", code=2)[1]
     assert "no regular expression" in directory.jobs("logs", "--search", "(", code=2)[1]
 
 
