@@ -32,6 +32,8 @@ SERVE = (
     *("--account", "local", "--service-speed", "1000"),
 )
 COLLECTION = 20
+# What waits at most, so that what is left at the end is a few seconds' work.
+BACKLOG = 400
 IMAGE = {
     "imageReference": {"publisher": "canonical", "offer": "ubuntu-24_04-lts", "sku": "server"},
     "nodeAgentSKUId": "batch.node.ubuntu 24.04",
@@ -80,6 +82,7 @@ class Submitter(threading.Thread):
     def __init__(self, emulator: Emulator, log: Path) -> None:
         super().__init__()
         self._emulator = emulator
+        self._log = log
         self._command = f"/bin/sh -c 'echo start $AZ_BATCH_TASK_ID $$ >> {log}; sleep 0.05; "
         self._command += f"echo end $AZ_BATCH_TASK_ID $$ >> {log}'"
         self.acknowledged: list[str] = []
@@ -92,6 +95,12 @@ class Submitter(threading.Thread):
             while not self._added(ids):
                 time.sleep(0.02)  # the emulator is being started again
             self.acknowledged += ids
+            while self._waiting() > BACKLOG and not self.enough.is_set():
+                time.sleep(0.02)  # the nodes are slower than this thread
+
+    def _waiting(self) -> int:
+        """How many were added and have not begun."""
+        return len(self.acknowledged) - len({task for _, task, _ in lines(self._log)})
 
     def _added(self, ids: list[str]) -> bool:
         tasks = [models.BatchTaskCreateOptions(id=i, command_line=self._command) for i in ids]

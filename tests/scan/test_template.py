@@ -88,9 +88,8 @@ def test_identities_are_keys_and_grants_have_a_scope() -> None:
 
 
 def test_a_secret_is_left_out_and_a_bracket_is_no_expression() -> None:
-    pool = next(
-        one for one in registered("dev", stack_config("dev")) if one.token.endswith(":Pool")
-    )
+    resources = registered("dev", stack_config("dev"))
+    pool = next(one for one in resources if one.token == "azure-native:batch:Pool")
     inputs = {
         **pool.inputs,
         "displayName": "[concat('a', 'b')]",
