@@ -2,6 +2,9 @@
 
 Thin: options in, one table or one JSON object out. What the commands do is in
 `emulator.arm.deployment`. Progress goes to stderr, results to stdout.
+
+Every command of the emulator imports this module, and Pulumi takes a third of a second to
+import: those that need it import it when they run.
 """
 
 from __future__ import annotations
@@ -15,23 +18,18 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from emulator.arm.deployment import (
-    Deployment,
-    Outcome,
-    engine_environment,
-    require_answering,
-    require_running,
-)
 from emulator.errors import EmulatorError
-from emulator.identity import client_environment
 from emulator.local import LocalDirectory
+
+if TYPE_CHECKING:
+    from emulator.arm.deployment import Outcome
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C."""
@@ -96,6 +94,8 @@ def outputs(stack: Stack = "local", as_json: AsJson = False) -> None:
 
     Example: python -m emulator stack outputs --json
     """
+    from emulator.arm.deployment import Deployment  # noqa: PLC0415 - see above
+
     with _told_as_json(as_json):
         found = Deployment(stack, LocalDirectory.default(), write=_progress).outputs()
     if as_json:
@@ -115,6 +115,14 @@ def env(stack: Stack = "local", as_json: AsJson = False) -> None:
 
     Example: eval "$(python -m emulator env)" && pulumi up -s local
     """
+    from emulator.arm.deployment import (  # noqa: PLC0415 - see above
+        Deployment,
+        engine_environment,
+        require_answering,
+        require_running,
+    )
+    from emulator.identity import client_environment  # noqa: PLC0415 - see above
+
     local = LocalDirectory.default()
     with _told_as_json(as_json):
         running = require_answering(local)
@@ -156,6 +164,8 @@ def _run(operation: str, stack: str, as_json: bool) -> None:
 
 
 def _operate(operation: str, stack: str, as_json: bool) -> None:
+    from emulator.arm.deployment import Deployment, require_running  # noqa: PLC0415 - see above
+
     local = LocalDirectory.default()
     running = require_running(local)
     deployment = Deployment(
