@@ -12,6 +12,7 @@ import base64
 import binascii
 import secrets
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -21,11 +22,11 @@ from azure.core.exceptions import (
     ResourceExistsError,
     ResourceNotFoundError,
 )
-from azure.core.pipeline.transport import RequestsTransport
-from azure.storage.blob import BlobServiceClient, LinearRetry
+from azure.storage.blob import BlobServiceClient
 
 from emulator.applications.catalogue import Catalogue
 from emulator.arm.backend import BackendError
+from emulator.blob_client import ask_storage
 from emulator.errors import EmulatorError
 from emulator.local import LocalDirectory, damaged, read_json, write_json
 
@@ -250,10 +251,8 @@ class EmulatorBackend:
         """Creates a private blob container."""
 
         def create(service: BlobServiceClient) -> None:
-            try:
+            with suppress(ResourceExistsError):
                 service.create_container(container)
-            except ResourceExistsError:
-                return
 
         await self._do(account, create)
 
@@ -267,10 +266,8 @@ class EmulatorBackend:
         """Deletes the container with its blobs."""
 
         def delete(service: BlobServiceClient) -> None:
-            try:
+            with suppress(ResourceNotFoundError):
                 service.delete_container(container)
-            except ResourceNotFoundError:
-                return
 
         if account in self._storage.keys:
             await self._do(account, delete)
@@ -300,20 +297,8 @@ class EmulatorBackend:
         if key is None:
             raise BackendError("AccountNotFound", f"there is no storage account {account}")
         url = self.blob_endpoint(account)
-
-        def call() -> _R:
-            # A proxy that the machine is told to use leads away from the machine itself.
-            trusted = str(self._certificates) if self._certificates else True
-            direct = RequestsTransport(use_env_settings=False, connection_verify=trusted)
-            # Azurite is on this machine, too: what fails for seconds fails for good.
-            retry = LinearRetry(backoff=1, retry_total=3, random_jitter_range=0)
-            with BlobServiceClient(
-                url, credential=key, transport=direct, retry_policy=retry
-            ) as service:
-                return work(service)
-
         try:
-            return await asyncio.to_thread(call)
+            return await ask_storage(url, key, self._certificates, work)
         except HttpResponseError as error:
             code = getattr(error, "error_code", None) or "BlobServiceFailed"
             raise BackendError(str(code), error.message) from error

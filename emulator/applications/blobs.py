@@ -7,23 +7,18 @@ one that lets it read. The keys stay here.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
 from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
-from azure.core.pipeline.transport import RequestsTransport
-from azure.storage.blob import (
-    BlobSasPermissions,
-    BlobServiceClient,
-    LinearRetry,
-    generate_blob_sas,
-)
+from azure.storage.blob import BlobSasPermissions, BlobServiceClient, generate_blob_sas
 
 from emulator.applications.errors import ApplicationError
+from emulator.blob_client import ask_storage
 from emulator.nodes.blobs import LocalStorage
 
 UPLOAD_LIFE: Final = timedelta(hours=4)
@@ -86,10 +81,8 @@ class AutoStorageBlobs:
         """See `PackageBlobs`."""
 
         def create(service: BlobServiceClient) -> None:
-            try:
+            with suppress(ResourceExistsError):
                 service.create_container(container_name(application))
-            except ResourceExistsError:
-                return
 
         await self._do(account, create)
 
@@ -116,10 +109,8 @@ class AutoStorageBlobs:
         """See `PackageBlobs`."""
 
         def delete(service: BlobServiceClient) -> None:
-            try:
+            with suppress(ResourceNotFoundError):
                 service.get_blob_client(container_name(application), blob).delete_blob()
-            except ResourceNotFoundError:
-                return
 
         await self._do(account, delete)
 
@@ -142,21 +133,8 @@ class AutoStorageBlobs:
 
     async def _do(self, account: str, work: Callable[[BlobServiceClient], _R]) -> _R:
         endpoint, storage_account, key = self._of(account)
-
-        def call() -> _R:
-            # A proxy that the machine is told to use leads away from the machine itself.
-            trusted = str(self._certificates) if self._certificates else True
-            direct = RequestsTransport(use_env_settings=False, connection_verify=trusted)
-            retry = LinearRetry(backoff=1, retry_total=3, random_jitter_range=0)
-            with BlobServiceClient(
-                f"{endpoint}/{storage_account}",
-                credential=key,
-                transport=direct,
-                retry_policy=retry,
-            ) as service:
-                return work(service)
-
+        url = f"{endpoint}/{storage_account}"
         try:
-            return await asyncio.to_thread(call)
+            return await ask_storage(url, key, self._certificates, work)
         except AzureError as error:
             raise ApplicationError("AutoStorageUnavailable", str(error)) from error
