@@ -9,6 +9,7 @@ from pathlib import Path
 
 from infra.config import NetworkConfig, StackConfig
 from infra.errors import AddressSpaceError
+from infra.names import PREFIX
 from infra.pools import PoolPlan, plan_pool
 from infra.subnets import NetworkPlan, SubnetDemand, plan_network
 
@@ -32,6 +33,11 @@ class Estate:
     network: NetworkPlan | None
     network_problem: str
     today: date
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What everything of the stack is tagged with, and told from other stacks' by."""
+        return {"project": PREFIX, "stack": self.stack, **self.config.tags}
 
 
 def plan_estate(stack: str, config: StackConfig, *, root: Path, today: date) -> Estate:

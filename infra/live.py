@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING, TypeVar
 from infra.asking import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, RETRIES, asked, token_credential
 from infra.errors import AskError
 from infra.estate import Estate
-from infra.names import PREFIX
 from infra.unfinished import READER_ROLE, BatchService, batch_client
 
 if TYPE_CHECKING:
@@ -237,8 +236,7 @@ def _account_quota(manager: BatchManagementClient, location: str) -> int | None:
 
 def _own(estate: Estate, accounts: list[BatchAccount]) -> BatchAccount | None:
     """The stack's account, by the tags that the program gives it."""
-    tags = {"project": PREFIX, "stack": estate.stack, **estate.config.tags}
-    wanted = {key: tags[key] for key in ("project", "stack")}
+    wanted = {key: estate.tags[key] for key in ("project", "stack")}
     for one in accounts:
         if wanted.items() <= (one.tags or {}).items():
             return one

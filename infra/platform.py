@@ -42,7 +42,7 @@ from infra.existing_network import name_of
 from infra.file_systems import BLOB_ZONE, TYPES
 from infra.hooks import Hooks
 from infra.inbound import inbound_ports
-from infra.names import PREFIX, account_name, resource_group_name
+from infra.names import account_name, resource_group_name
 from infra.outbound import mount_ports, mounting_pools
 from infra.outputs import Provisioned, management_endpoint, stack_outputs
 from infra.private_zones import BATCH_ZONE, REGISTRY_ZONE, VAULT_ZONE
@@ -53,6 +53,7 @@ from infra.watching import Watched, Watching, watch
 
 if TYPE_CHECKING:
     from infra.components.key_vault import KeyVault
+    from infra.components.pipeline import Pipeline
     from infra.components.registry import Registry
 
 # Azure draws subscription ids at random; the emulator's begins like no drawn one.
@@ -100,7 +101,7 @@ class Platform(pulumi.ComponentResource):
                     transformations=[
                         without_versions,
                         hooks.transformation,
-                        tagging(_tags(estate)),
+                        tagging(estate.tags),
                     ]
                 ),
                 opts,
@@ -111,16 +112,12 @@ class Platform(pulumi.ComponentResource):
         self._shared_keys = estate.config.authentication == "shared-key"
         if self._shared_keys:
             _refuse_shared_keys_in_azure()
-        tags = _tags(estate)
         group = ResourceGroup(
             resource_group_name(estate.stack),
             location=estate.config.location,
-            tags=tags,
             opts=self._child(),
         )
-        self._place = Place(
-            resource_group_name=group.name, location=estate.config.location, tags=tags
-        )
+        self._place = Place(resource_group_name=group.name, location=estate.config.location)
         data, packages = self._data_storage(), self._packages_storage()
         registry = self._registry()
         network = self._network()
@@ -143,6 +140,7 @@ class Platform(pulumi.ComponentResource):
             ),
             vault=vault,
         )
+        pipeline = self._pipeline(group, data, account)
         hooks.ask(account=account.account_name, endpoint=account.endpoint)
         applications = self._applications(account)
         links = self._private_link(network, data, account, file_systems, vault, registry)
@@ -174,6 +172,7 @@ class Platform(pulumi.ComponentResource):
                 pool_ids={logical_name: pool.pool_id for logical_name, pool in pools.items()},
                 nodes_identity_id=nodes.identity_id,
                 telemetry=watching.output,
+                pipeline=pipeline.output if pipeline else None,
             ),
         )
         self.register_outputs({})
@@ -238,6 +237,28 @@ class Platform(pulumi.ComponentResource):
         return Identity(
             f"{self._name}-{purpose}",
             IdentityArgs(place=self._place, grants=grants),
+            self._child(),
+        )
+
+    def _pipeline(
+        self, group: ResourceGroup, data: Storage, account: BatchAccount
+    ) -> Pipeline | None:
+        """Who the pipeline signs in as, where the config asks for it."""
+        config = self._estate.config.pipeline
+        if config is None:
+            return None
+        # Many stacks have none, and its module takes time to import.
+        from infra.components.pipeline import Pipeline, PipelineArgs  # noqa: PLC0415
+
+        return Pipeline(
+            f"{self._name}-pipeline",
+            PipelineArgs(
+                place=self._place,
+                config=config,
+                resource_group_id=group.id,
+                batch_account_id=account.account_id,
+                container_ids=data.container_ids,
+            ),
             self._child(),
         )
 
@@ -488,11 +509,6 @@ class Platform(pulumi.ComponentResource):
             )
             for plan in self._estate.pools
         }
-
-
-def _tags(estate: Estate) -> dict[str, str]:
-    """What everything of a stack is tagged with."""
-    return {"project": PREFIX, "stack": estate.stack, **estate.config.tags}
 
 
 def _lake_grants(file_systems: FileSystems | None) -> dict[str, Grant]:

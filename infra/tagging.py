@@ -1,9 +1,9 @@
 """The stack's tags on every resource that can have some.
 
-A transformation of the Platform, which all its children inherit: a component that somebody
-adds tomorrow is tagged without knowing of it. Tags that a resource is given by its
-component stay, and only those that are missing are added. What can have tags is what
-azure-native's class has them as an argument of.
+A transformation of the Platform, which all its children inherit: no component says a word of
+tags, and one that somebody adds tomorrow is tagged without knowing of it. Tags that a resource
+is given by its component stay, and only those that are missing are added. What can have tags
+is what azure-native's class has them as an argument of.
 """
 
 from __future__ import annotations

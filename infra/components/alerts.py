@@ -165,7 +165,6 @@ class Alerts(pulumi.ComponentResource):
             f"{name}-mail",
             resource_group_name=args.place.resource_group_name,
             location="global",
-            tags=args.place.tags,
             enabled=True,
             group_short_name=_SHORT_NAME,
             email_receivers=[
@@ -181,7 +180,6 @@ class Alerts(pulumi.ComponentResource):
                 f"{name}-{logical_name}",
                 resource_group_name=args.place.resource_group_name,
                 location="global",
-                tags=args.place.tags,
                 description=alert.description,
                 enabled=True,
                 auto_mitigate=True,
@@ -198,7 +196,6 @@ class Alerts(pulumi.ComponentResource):
                 f"{name}-{logical_name}",
                 resource_group_name=args.place.resource_group_name,
                 location=args.place.location,
-                tags=args.place.tags,
                 kind="LogAlert",
                 display_name=f"{name}-{logical_name}",
                 description=log_alert.description,

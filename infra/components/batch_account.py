@@ -94,7 +94,6 @@ class BatchAccount(pulumi.ComponentResource):
             args.account,
             resource_group_name=args.place.resource_group_name,
             location=args.place.location,
-            tags=args.place.tags,
             pool_allocation_mode=(
                 PoolAllocationMode.USER_SUBSCRIPTION
                 if args.nodes_vault

@@ -80,7 +80,6 @@ class KeyVault(pulumi.ComponentResource):
             args.vault,
             resource_group_name=args.place.resource_group_name,
             location=args.place.location,
-            tags=args.place.tags,
             properties=VaultPropertiesArgs(
                 tenant_id=get_client_config().tenant_id,
                 sku=SkuArgs(family="A", name=SkuName.STANDARD),

@@ -63,7 +63,6 @@ class Monitoring(pulumi.ComponentResource):
             f"{name}-logs",
             resource_group_name=args.place.resource_group_name,
             location=args.place.location,
-            tags=args.place.tags,
             sku=WorkspaceSkuArgs(name="PerGB2018"),
             retention_in_days=args.retention_days,
             workspace_capping=WorkspaceCappingArgs(daily_quota_gb=args.daily_cap_gib),

@@ -150,7 +150,6 @@ class Network(pulumi.ComponentResource):
                 f"{name}-{planned.name}-nsg",
                 resource_group_name=args.place.resource_group_name,
                 location=args.place.location,
-                tags=args.place.tags,
                 security_rules=[_rule_args(rule) for rule in rules],
                 opts=pulumi.ResourceOptions(parent=self),
             )
@@ -199,7 +198,6 @@ class Network(pulumi.ComponentResource):
             f"{name}-vnet",
             resource_group_name=args.place.resource_group_name,
             location=args.place.location,
-            tags=args.place.tags,
             address_space=AddressSpaceArgs(address_prefixes=[str(one) for one in plan.spaces]),
             opts=pulumi.ResourceOptions(parent=self),
         )
@@ -222,7 +220,6 @@ class Network(pulumi.ComponentResource):
             f"{name}-egress",
             resource_group_name=args.place.resource_group_name,
             location=args.place.location,
-            tags=args.place.tags,
             prefix_length=30,
             sku=PublicIPPrefixSkuArgs(name="Standard"),
             opts=pulumi.ResourceOptions(parent=self),
@@ -231,7 +228,6 @@ class Network(pulumi.ComponentResource):
             f"{name}-nat",
             resource_group_name=args.place.resource_group_name,
             location=args.place.location,
-            tags=args.place.tags,
             public_ip_prefixes=[SubResourceArgs(id=prefix.id)],
             sku=NatGatewaySkuArgs(name="Standard"),
             opts=pulumi.ResourceOptions(parent=self),

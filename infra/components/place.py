@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -10,8 +9,7 @@ import pulumi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """A resource group, a region, and the tags that everything in it carries."""
+    """A resource group and a region."""
 
     resource_group_name: pulumi.Input[str]
     location: str
-    tags: Mapping[str, str]

@@ -84,7 +84,6 @@ class PrivateLink(pulumi.ComponentResource):
                 private_zone_name=zone_name,
                 # Private zones belong to no region.
                 location="global",
-                tags=args.place.tags,
                 opts=pulumi.ResourceOptions(parent=self),
             )
             zone_ids[zone_name] = zone.id
@@ -95,7 +94,6 @@ class PrivateLink(pulumi.ComponentResource):
                     private_zone_name=zone.name,
                     virtual_network_link_name=link,
                     location="global",
-                    tags=args.place.tags,
                     registration_enabled=False,
                     virtual_network=SubResourceArgs(id=network_id),
                     opts=pulumi.ResourceOptions(parent=self),
@@ -107,7 +105,6 @@ class PrivateLink(pulumi.ComponentResource):
                 f"{name}-{logical_name}",
                 resource_group_name=args.place.resource_group_name,
                 location=args.place.location,
-                tags=args.place.tags,
                 subnet=SubnetArgs(id=args.subnet_id),
                 private_link_service_connections=[
                     PrivateLinkServiceConnectionArgs(

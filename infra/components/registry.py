@@ -54,7 +54,6 @@ class Registry(pulumi.ComponentResource):
             resource_group_name=args.place.resource_group_name,
             registry_name=args.registry,
             location=args.place.location,
-            tags=args.place.tags,
             sku=SkuArgs(name=args.sku),
             admin_user_enabled=False,
             # Of the larger registry alone; Azure refuses it elsewhere.

@@ -111,6 +111,7 @@ class Storage(pulumi.ComponentResource):
         blob_endpoint: URL of its blobs, without a trailing slash.
         blob_service_id: Resource id of its blob service, which diagnostics are about.
         containers: Container names as created, by what they hold.
+        container_ids: Their resource ids, likewise.
         ready: What must exist before somebody uses what is in it.
     """
 
@@ -119,6 +120,7 @@ class Storage(pulumi.ComponentResource):
     blob_endpoint: pulumi.Output[str]
     blob_service_id: pulumi.Output[str]
     containers: Mapping[str, pulumi.Output[str]]
+    container_ids: Mapping[str, pulumi.Output[str]]
     ready: tuple[pulumi.Resource, ...]
 
     def __init__(
@@ -188,6 +190,7 @@ class Storage(pulumi.ComponentResource):
             lambda endpoints: endpoints.blob.rstrip("/")
         )
         self.containers = {what: container.name for what, container in made.items()}
+        self.container_ids = {what: container.id for what, container in made.items()}
         self.ready = (*made.values(), *shares)
         self.register_outputs(
             {"account_name": self.account_name, "blob_endpoint": self.blob_endpoint}
@@ -200,7 +203,6 @@ class Storage(pulumi.ComponentResource):
             args.account,
             resource_group_name=args.place.resource_group_name,
             location=args.place.location,
-            tags=args.place.tags,
             kind=kind.kind,
             sku=SkuArgs(name=f"{kind.tier}_{args.replication}"),
             access_tier=AccessTier.HOT if kind.tier == "Standard" else None,

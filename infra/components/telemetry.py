@@ -88,7 +88,6 @@ class Telemetry(pulumi.ComponentResource):
             f"{name}-endpoint",
             resource_group_name=place.resource_group_name,
             location=place.location,
-            tags=place.tags,
             # Closed, it would need a private link scope of Azure Monitor.
             network_acls=DataCollectionEndpointNetworkAclsArgs(public_network_access="Enabled"),
             opts=pulumi.ResourceOptions(parent=self),
@@ -97,7 +96,6 @@ class Telemetry(pulumi.ComponentResource):
             f"{name}-rule",
             resource_group_name=place.resource_group_name,
             location=place.location,
-            tags=place.tags,
             data_collection_endpoint_id=endpoint.id,
             stream_declarations={
                 STREAM: StreamDeclarationArgs(

@@ -47,7 +47,6 @@ class Workbook(pulumi.ComponentResource):
             # A workbook's name is a GUID; the account's makes it the same at every deployment.
             resource_name_=pulumi.Output.from_input(args.account_id).apply(workbook_name),
             location=args.place.location,
-            tags=args.place.tags,
             kind="shared",
             category="workbook",
             display_name=f"HPC on Azure Batch: {args.estate.stack}",

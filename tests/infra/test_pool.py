@@ -66,7 +66,7 @@ def name_of(pool: dict[str, Any], **args: Any) -> str:
     config = StackConfig.model_validate({"pools": {"a": {**POOL, **pool}}})
     estate = plan_estate("dev", config, root=PROJECT_ROOT, today=date(2026, 1, 1))
     given: dict[str, Any] = {
-        "place": Place(resource_group_name="g", location="eastus", tags={}),
+        "place": Place(resource_group_name="g", location="eastus"),
         "plan": estate.pools[0],
         "stack": "dev",
         "account_name": "account",
