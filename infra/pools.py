@@ -170,6 +170,14 @@ class PoolPlan:
             for one in self.equipment.extensions.values()
         )
 
+    @property
+    def idle_price_per_hour(self) -> float | None:
+        """USD per hour for the nodes that are always there, or None as `price_per_hour`."""
+        return self.price_per_hour(
+            dedicated_nodes=self.min_dedicated_nodes,
+            spot_nodes=self.scale.min_nodes - self.min_dedicated_nodes,
+        )
+
     def price_per_hour(self, *, dedicated_nodes: int, spot_nodes: int) -> float | None:
         """USD per hour for so many nodes, or None where a needed price has no source."""
         total = 0.0

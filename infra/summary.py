@@ -152,10 +152,7 @@ def _summarise_pool(pool: PoolPlan, estate: Estate) -> PoolSummary:
         max_spot_nodes=scale.max_spot_nodes,
         max_vcpus=pool.size.vcpus * scale.max_nodes if pool.size else None,
         max_tasks=pool.task_slots_per_node * scale.max_nodes,
-        idle_price_per_hour=pool.price_per_hour(
-            dedicated_nodes=pool.min_dedicated_nodes,
-            spot_nodes=scale.min_nodes - pool.min_dedicated_nodes,
-        ),
+        idle_price_per_hour=pool.idle_price_per_hour,
         full_price_per_hour=full_price,
         full_price_is_bound=is_bound and full_price is not None,
         subnet=subnet,

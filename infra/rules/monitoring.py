@@ -25,14 +25,7 @@ def _budgets_have_readers(estate: Estate) -> Iterator[Problem]:
 def _budgets_hold_what_always_runs(estate: Estate) -> Iterator[Problem]:
     """A budget holds the nodes that never go."""
     budget = estate.config.monitoring.monthly_budget_amount
-    prices = [
-        pool.price_per_hour(
-            dedicated_nodes=pool.min_dedicated_nodes,
-            spot_nodes=pool.scale.min_nodes - pool.min_dedicated_nodes,
-        )
-        for pool in estate.pools
-    ]
-    idle = sum(price or 0.0 for price in prices) * _HOURS_PER_MONTH
+    idle = sum(pool.idle_price_per_hour or 0.0 for pool in estate.pools) * _HOURS_PER_MONTH
     if budget is not None and idle > budget:
         yield Problem(
             "monitoring.monthly_budget_amount",

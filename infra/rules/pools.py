@@ -134,10 +134,7 @@ def _nodes_that_stay_cost(estate: Estate) -> Iterator[Problem]:
     """No nodes stay that cost notably without work."""
     for pool in estate.pools:
         scale = pool.scale
-        price = pool.price_per_hour(
-            dedicated_nodes=pool.min_dedicated_nodes,
-            spot_nodes=scale.min_nodes - pool.min_dedicated_nodes,
-        )
+        price = pool.idle_price_per_hour
         if scale.min_nodes and price and price * 24 >= _NOTABLE_PRICE_PER_DAY:
             yield Problem(
                 f"{pool.path}.scale",
