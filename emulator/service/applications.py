@@ -11,7 +11,8 @@ from typing import Any
 
 from emulator.applications.catalogue import Application
 from emulator.engine.refusal import Refused
-from emulator.service.call import Call, Host, Reply
+from emulator.service import render
+from emulator.service.call import Call, Host, Reply, sorted_keys
 
 _MEMBERS = ("id", "versions", "displayName")
 
@@ -22,7 +23,7 @@ def list_applications(call: Call) -> Reply:
     return call.listing(
         "listapplicationsummariesresponses",
         _MEMBERS,
-        lambda key: iter(sorted(name for name in found if name > key)),
+        sorted_keys(found),
         lambda key, names: _render(found[key], names),
     )
 
@@ -56,8 +57,10 @@ def _versions(application: Application) -> list[str]:
     return [one.version for one in application.packages.values() if one.is_active]
 
 
-def _render(application: Application, names: frozenset[str] | None) -> dict[str, Any]:
-    body: dict[str, Any] = {"id": application.name, "versions": _versions(application)}
-    if application.display_name is not None:
-        body["displayName"] = application.display_name
-    return {name: value for name, value in body.items() if names is None or name in names}
+def _render(application: Application, names: render.Names) -> dict[str, Any]:
+    members = {
+        "id": application.name,
+        "versions": _versions(application),
+        "displayName": application.display_name,
+    }
+    return render.ordered(members, _MEMBERS, names)

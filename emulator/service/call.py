@@ -20,7 +20,7 @@ from emulator.applications.catalogue import Catalogue
 from emulator.clock import TICKS_PER_SECOND, from_datetime
 from emulator.engine.core import Core
 from emulator.engine.refusal import Refused
-from emulator.engine.world import Job, Node, Pool, Task, World
+from emulator.engine.world import Node, Task, World
 from emulator.service import odata, versions
 from emulator.service.schema import Check, malformed
 from emulator.service.values import etag
@@ -199,6 +199,10 @@ class Call:
         """The api-version asked for."""
         return self.query.get("api-version", versions.NEWEST)
 
+    def flag(self, name: str) -> bool:
+        """Whether a query parameter says `true`."""
+        return self.query.get(name, "").lower() == "true"
+
     # Answers
 
     def entity(
@@ -267,14 +271,10 @@ class Call:
         source = self.query.get("$select", "").strip()
         return odata.parse_select(source, frozenset(members)) if source else None
 
-    # What the path names
 
-    def flag(self, name: str) -> bool:
-        """Whether a query parameter says `true`."""
-        return self.query.get(name, "").lower() == "true"
-
-
-Target = Pool | Job | Task
+def sorted_keys(found: Mapping[str, Any]) -> Callable[[str], Iterator[str]]:
+    """Pages through a dictionary by its keys (see `Call.listing`); for what is never many."""
+    return lambda after: iter(sorted(key for key in found if key > after))
 
 
 def _matches(header: str | None, tag: str, *, absent: bool) -> bool:

@@ -10,8 +10,7 @@ from emulator.engine import jobs
 from emulator.engine.refusal import Refused
 from emulator.engine.world import Job, Node
 from emulator.service import bodies, render, statistics
-from emulator.service.call import Call, Reply
-from emulator.service.pools import after
+from emulator.service.call import Call, Reply, sorted_keys
 from emulator.service.values import parse_span
 
 
@@ -144,13 +143,9 @@ def list_job_preparation_and_release_task_status(call: Call) -> Reply:
         if job.key in node.preparations or job.key in node.releases:
             nodes[node.id] = node
 
-    def keys(key: str) -> Iterator[str]:
-        follow: Iterator[str] = after(nodes)(key)
-        return follow
-
     return call.listing(
         "jobpreparationandreleasetaskstatuslist",
         render.PREPARATION_MEMBERS,
-        keys,
+        sorted_keys(nodes),
         lambda key, _names: render.preparation_status(call.base, job, nodes[key]),
     )

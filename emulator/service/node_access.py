@@ -13,11 +13,10 @@ from typing import Any
 from emulator.engine import node_users
 from emulator.engine.refusal import Refused, invalid
 from emulator.engine.world import Node
-from emulator.service import bodies
+from emulator.service import bodies, render
 from emulator.service.bodies.parts import url as check_url
-from emulator.service.call import Call, Reply
+from emulator.service.call import Call, Reply, sorted_keys
 from emulator.service.nodes import find
-from emulator.service.pools import after
 from emulator.service.values import instant, parse_instant
 
 EXTENSION_MEMBERS = ("provisioningState", "instanceView", "vmExtension")
@@ -73,23 +72,24 @@ def _up(call: Call) -> Node:
 # Extensions
 
 
-def _extension(node: Node, extension: dict[str, Any]) -> dict[str, Any]:
+def _extension(node: Node, extension: dict[str, Any], names: render.Names) -> dict[str, Any]:
+    state: str
+    view: dict[str, Any]
+    if node.booted is None:
+        state, view = "Creating", {}
+    else:
+        status = {
+            "code": "ProvisioningState/succeeded",
+            "displayStatus": "Provisioning succeeded",
+            "level": "Warning",
+            "message": "The emulator shows extensions and runs none",
+            "time": instant(node.booted),
+        }
+        state, view = "Succeeded", {"name": extension["name"], "statuses": [status]}
     shown = {**extension}
     shown.setdefault("enableAutomaticUpgrade", False)
-    if node.booted is None:
-        return {"provisioningState": "Creating", "instanceView": {}, "vmExtension": shown}
-    status = {
-        "code": "ProvisioningState/succeeded",
-        "displayStatus": "Provisioning succeeded",
-        "level": "Warning",
-        "message": "The emulator shows extensions and runs none",
-        "time": instant(node.booted),
-    }
-    return {
-        "provisioningState": "Succeeded",
-        "instanceView": {"name": extension["name"], "statuses": [status]},
-        "vmExtension": shown,
-    }
+    members = {"provisioningState": state, "instanceView": view, "vmExtension": shown}
+    return render.ordered(members, EXTENSION_MEMBERS, names)
 
 
 def _extensions(node: Node) -> dict[str, dict[str, Any]]:
@@ -105,8 +105,8 @@ def list_extensions(call: Call) -> Reply:
     return call.listing(
         "extensions",
         EXTENSION_MEMBERS,
-        after(found),
-        lambda key, names: _selected(_extension(node, found[key]), names),
+        sorted_keys(found),
+        lambda key, names: _extension(node, found[key], names),
     )
 
 
@@ -119,12 +119,8 @@ def get_extension(call: Call) -> Reply:
     return call.entity(
         "extensions",
         EXTENSION_MEMBERS,
-        lambda names: _selected(_extension(node, found), names),
+        lambda names: _extension(node, found, names),
     )
-
-
-def _selected(entity: dict[str, Any], names: frozenset[str] | None) -> dict[str, Any]:
-    return {name: value for name, value in entity.items() if names is None or name in names}
 
 
 # Logs

@@ -6,8 +6,7 @@ from emulator.engine import nodes, pools
 from emulator.engine.nodes import Operation
 from emulator.engine.world import Node
 from emulator.service import bodies, render
-from emulator.service.call import Call, Reply
-from emulator.service.pools import after
+from emulator.service.call import Call, Reply, sorted_keys
 from emulator.service.schema import Check
 
 
@@ -23,7 +22,7 @@ def list_nodes(call: Call) -> Reply:
     return call.listing(
         "nodes",
         render.NODE_MEMBERS,
-        after(pool.nodes),
+        sorted_keys(pool.nodes),
         lambda key, names: render.node(call.base, pool.nodes[key], names),
     )
 

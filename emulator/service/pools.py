@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 from emulator.clock import seconds
@@ -12,7 +11,7 @@ from emulator.engine.core import Core
 from emulator.engine.refusal import Refused
 from emulator.engine.world import Pool
 from emulator.service import applications, bodies, render, statistics
-from emulator.service.call import Call, Host, Reply
+from emulator.service.call import Call, Host, Reply, sorted_keys
 from emulator.service.errors import query_refused
 from emulator.service.images import SUPPORTED_IMAGES
 from emulator.service.values import instant, parse_instant, parse_span
@@ -23,6 +22,7 @@ _SCALING = (
     "resizeTimeout", "targetDedicatedNodes", "targetLowPriorityNodes", "enableAutoScale",
     "autoScaleFormula", "autoScaleEvaluationInterval",
 )  # fmt: skip
+_USAGE_MEMBERS = ("poolId", "startTime", "endTime", "vmSize", "totalCoreHours")
 
 
 def live(call: Call) -> Pool:
@@ -35,15 +35,6 @@ def live(call: Call) -> Pool:
 def changed(pool: Pool, status: int = 200) -> Reply:
     """The answer to what changed a pool."""
     return Reply(status=status, modified=pool.modified, service_id=True)
-
-
-def after(keys: Mapping[str, Any]) -> Any:
-    """Pages through a dictionary by its keys; for what is never many."""
-
-    def follow(key: str) -> Iterator[str]:
-        return iter(sorted(name for name in keys if name > key))
-
-    return follow
 
 
 def create(host: Host, body: dict[str, Any], identity: dict[str, Any] | None = None) -> Pool:
@@ -84,7 +75,7 @@ def list_pools(call: Call) -> Reply:
     return call.listing(
         "pools",
         render.POOL_MEMBERS,
-        after(found),
+        sorted_keys(found),
         lambda key, names: _expanded(call, found[key], names),
     )
 
@@ -211,7 +202,7 @@ def list_pool_node_counts(call: Call) -> Reply:
     return call.listing(
         "poolnodecounts",
         render.COUNT_MEMBERS,
-        after(found),
+        sorted_keys(found),
         lambda key, _names: render.node_counts(found[key]),
     )
 
@@ -222,7 +213,7 @@ def list_supported_images(call: Call) -> Reply:
     return call.listing(
         "supportedimages",
         render.IMAGE_MEMBERS,
-        after(images),
+        sorted_keys(images),
         lambda key, _names: dict(images[key]),
     )
 
@@ -248,9 +239,9 @@ def list_pool_usage_metrics(call: Call) -> Reply:
             }
     return call.listing(
         "poolusagemetrics",
-        ("poolId", "startTime", "endTime", "vmSize", "totalCoreHours"),
-        after(found),
-        lambda key, names: {n: v for n, v in found[key].items() if names is None or n in names},
+        _USAGE_MEMBERS,
+        sorted_keys(found),
+        lambda key, names: render.ordered(found[key], _USAGE_MEMBERS, names),
     )
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from emulator.clock import MAX_TICKS
 from emulator.engine import schedules
 from emulator.engine.world import Schedule, Timing
 from emulator.service import bodies, render, statistics
-from emulator.service.call import Call, Reply
-from emulator.service.pools import after
+from emulator.service.call import Call, Reply, sorted_keys
 from emulator.service.values import etag, instant, parse_instant, parse_span
 
 SCHEDULE_MEMBERS = (
@@ -98,7 +97,7 @@ def list_schedules(call: Call) -> Reply:
     return call.listing(
         "jobschedules",
         SCHEDULE_MEMBERS,
-        after(found),
+        sorted_keys(found),
         lambda key, names: _expanded(call, found[key], names),
     )
 
@@ -175,15 +174,10 @@ def list_jobs(call: Call) -> Reply:
     """GET /jobschedules/{jobScheduleId}/jobs."""
     schedule = find(call)
     found = {key: j for key, j in call.host.world.jobs.items() if j.schedule == schedule.key}
-
-    def keys(key: str) -> Iterator[str]:
-        follow: Iterator[str] = after(found)(key)
-        return follow
-
     return call.listing(
         "jobs",
         render.JOB_MEMBERS,
-        keys,
+        sorted_keys(found),
         lambda key, names: statistics.expand(
             call,
             render.job(call.base, found[key], names),
