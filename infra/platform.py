@@ -183,12 +183,6 @@ class Platform(pulumi.ComponentResource):
     def _data_storage(self) -> Storage:
         stack, config = self._estate.stack, self._estate.config
         storage = config.storage
-        containers = {
-            "programs": storage.programs_container,
-            "inputs": storage.inputs_container,
-            "outputs": storage.outputs_container,
-            "logs": storage.logs_container,
-        }
         return Storage(
             f"{self._name}-data",
             StorageArgs(
@@ -200,7 +194,7 @@ class Platform(pulumi.ComponentResource):
                 versioning=storage.versioning,
                 allow_shared_keys=self._shared_keys,
                 protect=config.protect,
-                containers=containers,
+                containers=storage.containers,
                 lifecycle={
                     name: Lifecycle(
                         cool_after_days=getattr(storage.cool_after_days, kind),
@@ -209,7 +203,7 @@ class Platform(pulumi.ComponentResource):
                             storage.delete_versions_after_days if storage.versioning else None
                         ),
                     )
-                    for kind, name in containers.items()
+                    for kind, name in storage.containers.items()
                 },
             ),
             self._child(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
@@ -58,3 +59,13 @@ class StorageConfig(Model):
         default_factory=dict,
         description="File systems that pools mount by name; made in accounts of their own.",
     )
+
+    @property
+    def containers(self) -> Mapping[str, str]:
+        """Names of the data account's containers, by the kind of blob that is in them."""
+        return {
+            "programs": self.programs_container,
+            "inputs": self.inputs_container,
+            "outputs": self.outputs_container,
+            "logs": self.logs_container,
+        }

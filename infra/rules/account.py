@@ -52,10 +52,8 @@ def _closed_storage_breaks_packages(estate: Estate) -> Iterator[Problem]:
 
 def _containers_differ(estate: Estate) -> Iterator[Problem]:
     """Each kind of blob has a container of its own."""
-    storage = estate.config.storage
     seen: dict[str, str] = {}
-    for kind in ("programs", "inputs", "outputs", "logs"):
-        name = getattr(storage, f"{kind}_container")
+    for kind, name in estate.config.storage.containers.items():
         if name in seen:
             yield Problem(
                 f"storage.{kind}_container",

@@ -51,10 +51,7 @@ def _mounts_have_places(estate: Estate) -> Iterator[Problem]:
 
 def _blob_mounts_exist(estate: Estate) -> Iterator[Problem]:
     """Blob mounts of the data account name containers that are created."""
-    storage = estate.config.storage
-    containers = [
-        getattr(storage, f"{kind}_container") for kind in ("programs", "inputs", "outputs", "logs")
-    ]
+    containers = estate.config.storage.containers.values()
     for pool in estate.pools:
         for index, mount in enumerate(pool.equipment.mounts):
             if not isinstance(mount, BlobMount) or mount.account_name is not None:

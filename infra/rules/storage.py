@@ -11,7 +11,7 @@ from infra.rules.rule import Problem, Rule
 def _blobs_cool_before_they_go(estate: Estate) -> Iterator[Problem]:
     """Blobs move to the cool tier before they are deleted, or not at all."""
     storage = estate.config.storage
-    for kind in ("programs", "inputs", "outputs", "logs"):
+    for kind in storage.containers:
         cool = getattr(storage.cool_after_days, kind)
         delete = getattr(storage.delete_after_days, kind)
         if cool is not None and delete is not None and cool >= delete:
