@@ -12,6 +12,7 @@ POST   /_emulator/clock/advance       moves a manual clock (`AdvanceRequest`), u
                                       client goes away
 GET    /_emulator/world[?account=A]   everything that there is, as JSON
 POST   /_emulator/reset               deletes all pools and jobs, and ends all of the above
+GET    /_emulator/accounts/A/capacity                    sizes that have an end
 PUT    /_emulator/accounts/A/capacity/SIZE               `CapacityRequest`
 POST   /_emulator/accounts/A/pools/P/nodes/N/preempt     takes a spot node away
 POST   /_emulator/accounts/A/pools/P/nodes/N/unusable    breaks a node
@@ -23,7 +24,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
 from typing import TYPE_CHECKING, TypeVar
 
 import orjson
@@ -45,6 +45,7 @@ from emulator.clock import ManualClock
 from emulator.engine import faults as engine_faults
 from emulator.engine import nodes, pools
 from emulator.engine.refusal import Refused
+from emulator.engine.settings import MOST, QUOTAS
 from emulator.service.errors import CATALOGUE
 from emulator.service.routes import ROUTES
 from emulator.service.values import instant
@@ -56,8 +57,8 @@ if TYPE_CHECKING:
 _B = TypeVar("_B", bound=BaseModel)
 _UNUSABLE = {"code": "NodeUnusable", "message": "The node was made unusable on request"}
 _NODE_FAULTS = ("preempt", "unusable", "starttaskfailed")
-_MOST = 10_000_000
-"""Of a quota."""
+_SHOWN = 200
+"""Characters of a path in a message."""
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _Handler = Callable[[Request], Awaitable[Response]]
 
@@ -93,6 +94,7 @@ class Admin:
             ("POST", "clock/advance", self._advance),
             ("GET", "world", self._world),
             ("POST", "reset", self._reset),
+            ("GET", "accounts/{account}/capacity", self._capacity),
             ("PUT", "accounts/{account}/capacity/{size}", self._set_capacity),
             ("POST", "accounts/{account}/pools/{pool}/nodes/{node}/{fault}", self._strike_node),
         )
@@ -150,8 +152,7 @@ class Admin:
         return JSONResponse(self._present_quotas())
 
     def _present_quotas(self) -> dict[str, int]:
-        settings = asdict(self._server.settings)
-        return {name: value for name, value in settings.items() if name.startswith("max_")}
+        return {name: getattr(self._server.settings, name) for name in QUOTAS}
 
     async def _set_quotas(self, request: Request) -> Response:
         present = self._present_quotas()
@@ -167,14 +168,20 @@ class Admin:
             if name not in present
         ]
         wrong += [
-            f"{name}: {value!r} is no whole number from 0 to {_MOST}"
+            f"{name}: {value!r} is no whole number from 0 to {MOST}"
             for name, value in wanted.items()
-            if name in present and (type(value) is not int or not 0 <= value <= _MOST)
+            if name in present and (type(value) is not int or not 0 <= value <= MOST)
         ]
         if wrong:
             raise _Bad(400, *wrong)
         self._server.set_quotas(wanted)
         return JSONResponse(self._present_quotas())
+
+    async def _capacity(self, request: Request) -> Response:
+        found: dict[str, dict[str, int]] = {}
+        for (size, dedicated), most in self._driver(request).world.capacity.items():
+            found.setdefault(size, {})["dedicated" if dedicated else "spot"] = most
+        return JSONResponse(found)
 
     async def _set_capacity(self, request: Request) -> Response:
         wanted = await _body(request, CapacityRequest)
@@ -254,6 +261,14 @@ class Admin:
         if account not in self._server.accounts():
             raise _Bad(404, f"there is no account {account}")
         return account
+
+
+async def nothing_there(request: Request) -> Response:
+    """What is of no route: else the Batch API would miss a signature in a mistyped path."""
+    path = request.url.path[:_SHOWN]
+    return _refused(
+        404, f"there is no {request.method} {path}: docs/emulator.md has what there is"
+    )
 
 
 def _answering(handler: _Handler) -> _Handler:

@@ -1,13 +1,14 @@
-"""`python -m emulator fault | limit | clock | world | reset`: what `/_emulator/` does, by hand.
+"""`python -m emulator fault | clock | world | reset`: what `/_emulator/` does, by hand.
 
 Each command asks the running emulator of the local directory; what it answers is printed
-as JSON on stdout, or nothing where there is nothing to say.
+as JSON on stdout, or nothing where there is nothing to say. `emulator.limit_cli` has `limit`.
 """
 
 from __future__ import annotations
 
 import json
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import httpx
 import typer
@@ -73,7 +74,13 @@ def _errors(answer: httpx.Response) -> list[str]:
         return [f"{answer.status_code}: {answer.text[:200]}"]
 
 
-def _print(value: Any) -> None:
+def path_of(*steps: str) -> str:
+    """A path of these steps, which may be anything that a person types."""
+    return "/".join(quote(step, safe="") for step in steps)
+
+
+def show(value: Any) -> None:
+    """Prints what the emulator answers, as JSON; nothing where there is nothing to say."""
     if value is not None:
         typer.echo(json.dumps(value, indent=2))
 
@@ -81,7 +88,10 @@ def _print(value: Any) -> None:
 @fault_app.command("add")
 def add(
     operation: Annotated[
-        str, typer.Argument(help="Its name in `/_emulator/routes`; * is every one.")
+        str,
+        typer.Argument(
+            metavar="OPERATION", help="Its name in `/_emulator/routes`; * is every one."
+        ),
     ] = "*",
     *,
     status: Annotated[
@@ -135,7 +145,7 @@ def add(
         "share": share,
         "seed": seed,
     }
-    _print(ask("POST", "faults", {n: v for n, v in given.items() if v is not None}))
+    show(ask("POST", "faults", {n: v for n, v in given.items() if v is not None}))
 
 
 @fault_app.command("list")
@@ -144,7 +154,7 @@ def list_() -> None:
 
     Example: python -m emulator fault list
     """
-    _print(ask("GET", "faults"))
+    show(ask("GET", "faults"))
 
 
 @fault_app.command("clear")
@@ -152,7 +162,10 @@ def clear(
     number: Annotated[
         int | None,
         typer.Argument(
-            min=1, help="Which one, as `add` and `list` tell it; without, all.", show_default=False
+            metavar="NUMBER",
+            min=1,
+            help="Which one, as `add` and `list` tell it; without, all.",
+            show_default=False,
         ),
     ] = None,
 ) -> None:
@@ -165,9 +178,11 @@ def clear(
 
 @fault_app.command("node")
 def node(
-    kind: Annotated[str, typer.Argument(help="preempt, unusable or starttaskfailed")],
-    pool: str,
-    node_id: str,
+    kind: Annotated[
+        str, typer.Argument(metavar="KIND", help="preempt, unusable or starttaskfailed")
+    ],
+    pool: Annotated[str, typer.Argument(metavar="POOL", help="Id of its pool.")],
+    node_id: Annotated[str, typer.Argument(metavar="NODE", help="Its id.")],
     *,
     account: Annotated[
         str | None, typer.Option(help="The Batch account; the first one.", show_default=False)
@@ -178,7 +193,7 @@ def node(
     Example: python -m emulator fault node preempt POOL NODE
     """
     name = account or LocalDirectory.default().read_running().account
-    ask("POST", f"accounts/{name}/pools/{pool}/nodes/{node_id}/{kind}")
+    ask("POST", path_of("accounts", name, "pools", pool, "nodes", node_id, kind))
 
 
 def clock(
@@ -194,9 +209,9 @@ def clock(
     Example: python -m emulator clock --advance 300
     """
     if advance is None:
-        _print(ask("GET", "clock"))
+        show(ask("GET", "clock"))
     else:
-        _print(ask("POST", "clock/advance", {"seconds": advance}, within_s=None))
+        show(ask("POST", "clock/advance", {"seconds": advance}, within_s=None))
 
 
 def world() -> None:
@@ -204,7 +219,7 @@ def world() -> None:
 
     Example: python -m emulator world > world.json
     """
-    _print(ask("GET", "world"))
+    show(ask("GET", "world"))
 
 
 def reset() -> None:

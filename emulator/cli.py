@@ -15,6 +15,7 @@ import typer
 
 from emulator.admin_cli import clock, fault_app, reset, world
 from emulator.errors import EmulatorError
+from emulator.limit_cli import limit_app
 from emulator.replay.cli import replay
 from emulator.serve_cli import serve
 from emulator.stack import env, stack_app
@@ -33,6 +34,7 @@ app.command()(env)
 app.command()(replay)
 app.add_typer(stack_app, name="stack")
 app.add_typer(fault_app, name="fault")
+app.add_typer(limit_app, name="limit")
 app.command()(clock)
 app.command()(world)
 app.command()(reset)

@@ -19,8 +19,8 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from emulator.azurite import Azurite, AzuriteError
 from emulator.backend import EmulatorBackend, StorageAccounts, new_key, read_keys
 from emulator.certificate import Certificate
 from emulator.clock import Clock, ManualClock, SystemClock
+from emulator.engine.settings import Settings
 from emulator.errors import AlreadyRunningError, EmulatorError, LocalStateError
 from emulator.http import LOOPBACK, listen, serving
 from emulator.identity import PATH as IDENTITY_PATH
@@ -62,6 +63,7 @@ class Options:
         tls: Whether it speaks https and takes tokens.
         manual_clock: Whether time passes only when `/_emulator/clock/advance` says so.
         requests_per_second: What is more is answered 429; None for no limit.
+        quotas: Of every account, by their names in `Settings`; the usual ones are left out.
     """
 
     port: int
@@ -75,6 +77,7 @@ class Options:
     tls: bool = False
     manual_clock: bool = False
     requests_per_second: float | None = None
+    quotas: Mapping[str, int] = field(default_factory=dict)
 
 
 async def run(options: Options, local: LocalDirectory) -> None:
@@ -151,6 +154,7 @@ async def _serve(options: Options, local: LocalDirectory) -> None:
             clock=_clock(options),
             requests_per_second=options.requests_per_second,
             runner=runner,
+            settings=Settings(**options.quotas),
             issuer=issuer,
             packages=AutoStorageBlobs(of_nodes, certificate.bundle if certificate else None),
         )

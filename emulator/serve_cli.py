@@ -12,6 +12,14 @@ from typing import Annotated
 
 import typer
 
+from emulator.limit_cli import (
+    MaxActiveJobs,
+    MaxDedicatedCores,
+    MaxNodes,
+    MaxPools,
+    MaxSpotCores,
+    given_quotas,
+)
 from emulator.local import LocalDirectory
 
 DEFAULT_ACCOUNT = "local"
@@ -98,6 +106,11 @@ def serve(
             help="Answer 429 with Retry-After to what is more.",
         ),
     ] = None,
+    max_pools: MaxPools = None,
+    max_active_jobs: MaxActiveJobs = None,
+    max_nodes: MaxNodes = None,
+    max_dedicated_cores: MaxDedicatedCores = None,
+    max_spot_cores: MaxSpotCores = None,
     lifeline_fd: Annotated[
         int | None,
         typer.Option(
@@ -117,6 +130,8 @@ def serve(
         python -m emulator serve --in-memory --no-provider
 
         python -m emulator serve --tls
+
+        python -m emulator serve --max-dedicated-cores 96 --max-active-jobs 20
     """
     if in_memory and data is not None:
         raise typer.BadParameter("--in-memory and --data exclude each other")
@@ -143,5 +158,12 @@ def serve(
         tls=tls,
         manual_clock=manual_clock,
         requests_per_second=requests_per_second,
+        quotas=given_quotas(
+            max_pools=max_pools,
+            max_active_jobs=max_active_jobs,
+            max_nodes=max_nodes,
+            max_dedicated_cores=max_dedicated_cores,
+            max_spot_cores=max_spot_cores,
+        ),
     )
     asyncio.run(run(options, local))

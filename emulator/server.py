@@ -20,8 +20,9 @@ from typing import Any, ParamSpec, TypeVar
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.routing import Route
 
-from emulator.admin import Admin
+from emulator.admin import Admin, nothing_there
 from emulator.applications.blobs import AutoStorageBlobs, PackageBlobs
 from emulator.applications.catalogue import Application, Catalogue
 from emulator.applications.wire import ManagementPlane
@@ -51,6 +52,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 logger = logging.getLogger(__name__)
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 UNSEEN_S = 0.02
 """So long what nodes report waits for more, to share a transaction. No answer tells what is not
@@ -112,6 +115,7 @@ class Server:
         own = Admin(self).routes() + Page(self).routes()
         if issuer is not None:
             own += IdentityEndpoint(issuer).routes()
+        own.append(Route("/_emulator/{path:path}", nothing_there, methods=METHODS))
         self.app = Starlette(routes=own, middleware=[Middleware(LoopbackOnly)])
         verify = issuer.verify if issuer is not None else None
         manage = issuer.verify_management if issuer is not None else None

@@ -6,7 +6,7 @@ All waits are service seconds; `speed` divides them (see `emulator.clock`).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from random import Random
 
 from emulator.clock import service_ticks
@@ -82,3 +82,9 @@ class Settings:
         """Service seconds until a node is ready, drawn from the distribution."""
         spread = math.log(self.node_ready_p95_s / self.node_ready_median_s) / _Z95
         return self.node_ready_median_s * math.exp(spread * random.gauss(0.0, 1.0))
+
+
+QUOTAS = tuple(field.name for field in fields(Settings) if field.name.startswith("max_"))
+"""Settings that are quotas: what people may change while the emulator runs."""
+MOST = 10_000_000
+"""Of a quota."""
