@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from itertools import islice
 
-from emulator.engine import gangs, tasks
+from emulator.engine import tasks
 from emulator.engine.core import Core
-from emulator.engine.world import SCHEDULABLE, Attempt, Job, Node, Pool, Task, demand
+from emulator.engine.placement import may_have, room
+from emulator.engine.world import SCHEDULABLE, Attempt, Job, Node, Pool, Task
 
 
 def make_room(core: Core, pool: Pool, waiting: list[Job]) -> None:
@@ -31,8 +32,6 @@ def make_room(core: Core, pool: Pool, waiting: list[Job]) -> None:
     coming = {node: _coming(node) for node in pool.nodes.values() if _usable(node)}
     for job in waiting:
         for task in _next(job):
-            if task.instances and not gangs.possible(pool):
-                continue
             _for_task(core, pool, task, coming)
 
 
@@ -60,10 +59,15 @@ _MOST = 1000
 
 
 def _for_task(core: Core, pool: Pool, task: Task, coming: dict[Node, int]) -> None:
-    needed = demand(task)
-    slots, count = (needed, 1) if needed > 0 else (pool.slots, max(1, -needed))
-    offers = [(node, _victims(node, task.job, slots - free)) for node, free in coming.items()]
-    usable = [(node, found) for node, found in offers if found is not None]
+    needed = room(pool, task)
+    if needed is None:
+        return
+    slots, count = needed
+    usable = [
+        (node, found)
+        for node, free in coming.items()
+        if may_have(node, task) and (found := _victims(node, task.job, slots - free)) is not None
+    ]
     if len(usable) < count:
         return
     usable.sort(key=lambda offer: (len(offer[1]), [v.job.priority for v in offer[1] if v.job]))

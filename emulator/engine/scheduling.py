@@ -5,18 +5,10 @@ from __future__ import annotations
 from collections import deque
 from itertools import groupby
 
-from emulator.engine import gangs, jobs, preemption, tasks
+from emulator.engine import jobs, preemption, tasks
 from emulator.engine.core import Core
-from emulator.engine.world import (
-    Job,
-    Node,
-    Pool,
-    Task,
-    demand,
-    heads,
-    manager_settings,
-    set_task_state,
-)
+from emulator.engine.placement import may_have, room
+from emulator.engine.world import Job, Node, Pool, Task, heads, set_task_state
 
 
 def assign(core: Core, pool: Pool) -> None:
@@ -71,28 +63,19 @@ def _place(core: Core, task: Task, nodes: list[Node]) -> None:
 
 def _nodes_for(pool: Pool, task: Task, *, pack: bool) -> list[Node]:
     """The nodes for a task: where it wants to be, else the fullest or the emptiest; or none."""
-    if task.instances and not gangs.possible(pool):
+    needed = room(pool, task)
+    if needed is None:
         return []
-    needed = demand(task)
-    slots, count = (needed, 1) if needed > 0 else (pool.slots, max(1, -needed))
+    slots, count = needed
     if task.affinity and count == 1:
         wanted = pool.nodes.get(task.affinity.removeprefix("TVM:"))
-        if wanted and wanted.free_level >= slots and _fit(task, wanted):
+        if wanted and wanted.free_level >= slots and may_have(wanted, task):
             return [wanted]
     found: list[Node] = []
     for level in sorted((level for level in pool.free if level >= slots), reverse=not pack):
         for node in pool.free[level]:
-            if _fit(task, node):
+            if may_have(node, task):
                 found.append(node)
                 if len(found) == count:
                     return found
     return []
-
-
-def _fit(task: Task, node: Node) -> bool:
-    """Whether a task may go to a node that has room for it."""
-    if task.manager and not node.dedicated:
-        return bool(manager_settings(task.job)["allowLowPriorityNode"]) and not jobs.barred(
-            task.job, node
-        )
-    return not jobs.barred(task.job, node)
