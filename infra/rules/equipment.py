@@ -9,6 +9,7 @@ from infra.estate import Estate
 from infra.findings import near_misses
 from infra.images import IMAGES
 from infra.pools import NVIDIA_DRIVER
+from infra.rules.network import pools_without_internet
 from infra.rules.rule import Problem, Rule
 
 _MOST_MOUNTS = 10
@@ -114,12 +115,7 @@ def _registries_are_told(estate: Estate) -> Iterator[Problem]:
 
 def _images_are_reached(estate: Estate) -> Iterator[Problem]:
     """Nodes reach the registries of their images."""
-    network = estate.config.network
-    if network.allow_package_sources:
-        return
-    for pool in estate.pools:
-        if network.existing is not None and network.existing.subnet_of(pool.name):
-            continue
+    for pool in pools_without_internet(estate):
         containers = pool.equipment.containers
         for index, image in enumerate(containers.images if containers else ()):
             if not image.partition("/")[0].casefold().endswith(_REGISTRY_SUFFIX):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from infra.equipment import FileSystemMount, NfsMount
+from infra.equipment import FileSystemMount
 from infra.estate import Estate
 from infra.file_systems import TYPES
 from infra.findings import near_misses
+from infra.rules.network import pools_without_internet
 from infra.rules.rule import Problem, Rule
 
 
@@ -82,12 +83,11 @@ def _windows_mounts_shares_alone(estate: Estate) -> Iterator[Problem]:
         if pool.os != "windows":
             continue
         for index, mount in enumerate(pool.equipment.mounts):
-            kind = mount.type
             if isinstance(mount, FileSystemMount):
                 known = made.get(mount.file_system)
                 unfit = known is not None and known.type != "files-smb"
             else:
-                unfit = isinstance(mount, NfsMount) or kind in {"blob", "cifs"}
+                unfit = mount.type != "files"
             if unfit:
                 yield Problem(
                     f"{pool.path}.mounts.{index}",
@@ -98,12 +98,7 @@ def _windows_mounts_shares_alone(estate: Estate) -> Iterator[Problem]:
 
 def _mounts_have_their_programs(estate: Estate) -> Iterator[Problem]:
     """Linux nodes can fetch the programs that mount their file systems."""
-    network = estate.config.network
-    if network.allow_package_sources:
-        return
-    for pool in estate.pools:
-        if network.existing is not None and network.existing.subnet_of(pool.name):
-            continue
+    for pool in pools_without_internet(estate):
         if pool.equipment.mounts and pool.os == "linux" and pool.gallery_image_id is None:
             yield Problem(
                 f"{pool.path}.mounts",
@@ -127,6 +122,6 @@ RULES = (
         judge=_options_are_of_the_type,
     ),
     Rule(code="FSY004", severity="warning", source=_MOUNTS, judge=_keys_are_known_of),
-    Rule(code="FSY006", severity="warning", source=_MOUNTS, judge=_mounts_have_their_programs),
     Rule(code="FSY005", severity="error", source=_MOUNTS, judge=_windows_mounts_shares_alone),
+    Rule(code="FSY006", severity="warning", source=_MOUNTS, judge=_mounts_have_their_programs),
 )

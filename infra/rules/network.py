@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network
 
 from infra.estate import Estate
+from infra.pools import PoolPlan
 from infra.rules.rule import Problem, Rule
 
 _DOCKER_BRIDGE = IPv4Network("172.17.0.0/16")
@@ -80,14 +81,22 @@ def _public_addresses_are_for_one_way_out(estate: Estate) -> Iterator[Problem]:
         )
 
 
-def _packages_need_the_internet(estate: Estate) -> Iterator[Problem]:
-    """Start tasks reach the package sources they call."""
+def pools_without_internet(estate: Estate) -> Iterator[PoolPlan]:
+    """Pools whose nodes are let out to Azure alone.
+
+    What a subnet that exists lets out is not known here: pools that join one are left out.
+    """
     network = estate.config.network
     if network.allow_package_sources:
         return
     for pool in estate.pools:
-        if network.existing is not None and network.existing.subnet_of(pool.name):
-            continue
+        if network.existing is None or network.existing.subnet_of(pool.name) is None:
+            yield pool
+
+
+def _packages_need_the_internet(estate: Estate) -> Iterator[Problem]:
+    """Start tasks reach the package sources they call."""
+    for pool in pools_without_internet(estate):
         command = pool.start_task.command_line if pool.start_task else ""
         tool = next(
             (
