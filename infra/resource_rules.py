@@ -20,6 +20,7 @@ from typing import Any
 
 from autoscale import Limits, check
 from infra.findings import Severity
+from infra.rules.formulas import formula_text
 from infra.rules.retirements import image_is_retiring, retirements_of
 from infra.secrets_in_clear import secrets_in
 from infra.security_rules import is_everybody
@@ -191,11 +192,7 @@ def _valid_formula(properties: Properties, today: date) -> Iterator[str]:
     limits = Limits(task_slots_per_node=_whole(properties.get("taskSlotsPerNode")))
     for finding in check(str(formula), limits=limits):
         if finding.severity == "error":
-            remedy = f"; {finding.remedy}" if finding.remedy else ""
-            yield (
-                f"{finding.id} in line {finding.line}, column {finding.column} of the formula: "
-                f"{finding.message}{remedy}"
-            )
+            yield formula_text(finding, of=" of the formula")
 
 
 def _whole(value: Any) -> int | None:

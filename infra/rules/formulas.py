@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from autoscale import Limits, check
+from autoscale import Finding, Limits, check
 from infra.estate import Estate
 from infra.rules.rule import Problem, Rule
 
@@ -14,6 +14,20 @@ def _formulas_are_there(estate: Estate) -> Iterator[Problem]:
     for pool in estate.pools:
         if pool.scale.formula_problem:
             yield Problem(pool.scale.formula_path, pool.scale.formula_problem)
+
+
+def formula_text(finding: Finding, *, of: str = "") -> str:
+    """What to say of a finding of the `autoscale` package.
+
+    Args:
+        finding: What was found.
+        of: Whose line and column it is, where the path does not say so.
+    """
+    remedy = f"; {finding.remedy}" if finding.remedy else ""
+    return (
+        f"{finding.id} in line {finding.line}, column {finding.column}{of}: "
+        f"{finding.message}{remedy}"
+    )
 
 
 def _checked(estate: Estate, severities: frozenset[str]) -> Iterator[Problem]:
@@ -28,12 +42,7 @@ def _checked(estate: Estate, severities: frozenset[str]) -> Iterator[Problem]:
         )
         for finding in check(pool.scale.formula, limits=limits):
             if finding.severity in severities:
-                remedy = f"; {finding.remedy}" if finding.remedy else ""
-                yield Problem(
-                    pool.scale.formula_path,
-                    f"{finding.id} in line {finding.line}, column {finding.column}: "
-                    f"{finding.message}{remedy}",
-                )
+                yield Problem(pool.scale.formula_path, formula_text(finding))
 
 
 def _formulas_are_valid(estate: Estate) -> Iterator[Problem]:
