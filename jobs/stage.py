@@ -8,7 +8,6 @@ changed, so a running job keeps reading what it was planned with.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from jobs.contents import ContentCache, Contents, unchanged
 from jobs.errors import InputError, shown
 from jobs.inputs import NodeFile
 from jobs.task_bodies import BLOB_PREFIX, blob_name
+from jobs.threads import in_threads
 
 SMALL_AT_ONCE = 128
 """Small files wait for the network, not for the processor: benchmarks/staging.py."""
@@ -94,17 +94,17 @@ def stage(
     small = [item for item in missing if contents[item[1]].size <= LARGE_BYTES]
     large = [item for item in missing if contents[item[1]].size > LARGE_BYTES]
     for items, at_once in ((small, SMALL_AT_ONCE), (large, LARGE_AT_ONCE)):
-        with ThreadPoolExecutor(at_once, thread_name_prefix="stage") as pool:
-            uploads = pool.map(lambda item: _send(item[0], item[1], contents, container), items)
-            try:
-                for size in uploads:
-                    sent += 1
-                    sent_bytes += size
-                    if progress is not None:
-                        progress(sent, sent_bytes)
-            except BaseException:
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
+        uploads = in_threads(
+            lambda item: _send(item[0], item[1], contents, container),
+            items,
+            at_once=at_once,
+            name="stage",
+        )
+        for size in uploads:
+            sent += 1
+            sent_bytes += size
+            if progress is not None:
+                progress(sent, sent_bytes)
     return Staged(files=len(wanted), sent=len(missing), bytes_sent=sent_bytes)
 
 
