@@ -7,8 +7,6 @@ API: it aborts the interpreter at exit now and then.
 from __future__ import annotations
 
 import contextlib
-import os
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +20,7 @@ from obstore.store import AzureStore
 from jobs.errors import NotFoundError
 from jobs.large_blobs import LARGE_BYTES, get_in_ranges, put_in_blocks
 from jobs.translate import blob_errors_translated
+from jobs.whole_files import replacing_bytes
 
 if TYPE_CHECKING:
     from obstore import GetResult
@@ -146,15 +145,9 @@ class ObstoreContainer:
 
 def _written(got: GetResult, path: Path) -> int:
     """Writes what comes to a file that appears when it is whole; its size."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".part-")
     size = 0
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            for chunk in got.stream(min_chunk_size=1 << 20):
-                stream.write(chunk)
-                size += len(chunk)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with replacing_bytes(path) as stream:
+        for chunk in got.stream(min_chunk_size=1 << 20):
+            stream.write(chunk)
+            size += len(chunk)
     return size

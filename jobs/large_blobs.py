@@ -12,10 +12,8 @@ import base64
 import fcntl
 import hashlib
 import os
-import tempfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,13 +24,15 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import BlobBlock, BlobClient
 from obstore.store import AzureStore
 
+from jobs.threads import in_threads
+from jobs.whole_files import PARTIAL, replacing_bytes
+
 LARGE_BYTES = 64 << 20
 """From this size on a file goes in blocks that survive an interruption."""
 BLOCK_BYTES = 8 << 20
 MOST_BLOCKS = 50_000
 """Of a blob: https://learn.microsoft.com/rest/api/storageservices/put-block-list"""
 _AT_ONCE = 8
-_PARTIAL = ".part-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +98,9 @@ def get_in_ranges(store: AzureStore, name: str, path: Path, *, size: int, etag: 
         obstore.exceptions.BaseError: Storage refused, or the blob changed.
         OSError: The file cannot be written.
     """
-    with _partial(path, name, size, etag) as partial:
+    with _partial(path, name, f"{etag} {size}") as partial:
+        if hasattr(os, "posix_fallocate"):  # macOS has none, and meets a full disk on the way
+            os.posix_fallocate(partial.stream.fileno(), 0, size)
 
         def fetch(block: Block) -> None:
             end = block.start + block.length
@@ -110,8 +112,7 @@ def get_in_ranges(store: AzureStore, name: str, path: Path, *, size: int, etag: 
                 raise OSError(f"{name} ended at byte {at} of {size}")
             partial.mark(block)
 
-        _each(fetch, partial.missing(blocks_of(size)))
-        partial.path.replace(path)
+        _each(fetch, [block for block in blocks_of(size) if block.index not in partial.done])
 
 
 @dataclass(slots=True, kw_only=True)
@@ -119,12 +120,8 @@ class _Partial:
     """A download under way: its file, and the record of the blocks that are in it, if any."""
 
     stream: IO[bytes]
-    path: Path
-    record: IO[str] | None
+    record: IO[str] | None = None
     done: set[int] = field(default_factory=set)
-
-    def missing(self, blocks: Iterable[Block]) -> list[Block]:
-        return [block for block in blocks if block.index not in self.done]
 
     def mark(self, block: Block) -> None:
         self.done.add(block.index)
@@ -134,27 +131,28 @@ class _Partial:
 
 
 @contextmanager
-def _partial(path: Path, name: str, size: int, etag: str) -> Iterator[_Partial]:
-    """The file beside `path`; what is left of an earlier attempt at the same blob, if there is.
+def _partial(path: Path, name: str, version: str) -> Iterator[_Partial]:
+    """What becomes the file `path`, with what an earlier attempt at the same blob left of it.
 
-    Somebody else who fetches the same at the same time keeps theirs: this one begins anew,
-    in a file that is not kept.
+    What it left of another version of the blob is written over. Somebody else who fetches it
+    at the same time keeps theirs: this one begins anew, in a file that is not kept.
     """
-    digest = hashlib.sha256(f"{name}\n{etag}\n{size}".encode("utf-8", "surrogatepass")).hexdigest()
-    kept = path.parent / f"{_PARTIAL}{digest[:24]}"
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+    kept = path.parent / f"{PARTIAL}{digest[:24]}"
     record_path = kept.with_suffix(".blocks")
     with record_path.open("a+", encoding="ascii", errors="replace") as record:
         if not _ours(record, record_path):
-            with _unkept(path, size) as partial:
-                yield partial
+            with replacing_bytes(path) as stream:
+                yield _Partial(stream=stream)
             return
-        done = _recorded(record) if kept.exists() else set()
+        done = _recorded(record, version) if kept.exists() else set()
         if not done:
             record.truncate(0)
+            record.write(f"{version}\n")
         try:
             with kept.open("r+b" if done else "w+b", buffering=0) as stream:
-                os.posix_fallocate(stream.fileno(), 0, size)
-                yield _Partial(stream=stream, path=kept, record=record, done=done)
+                yield _Partial(stream=stream, record=record, done=done)
+            kept.replace(path)
         finally:
             if not done or not kept.exists():
                 kept.unlink(missing_ok=True)
@@ -173,35 +171,22 @@ def _ours(record: IO[str], path: Path) -> bool:
         return False
 
 
-@contextmanager
-def _unkept(path: Path, size: int) -> Iterator[_Partial]:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=_PARTIAL)
-    try:
-        with os.fdopen(handle, "r+b", buffering=0) as stream:
-            os.posix_fallocate(stream.fileno(), 0, size)
-            yield _Partial(stream=stream, path=Path(temporary), record=None)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+def _recorded(record: IO[str], version: str) -> set[int]:
+    """Indexes in the record of a version of a blob; one that is damaged or another's has none.
 
-
-def _recorded(record: IO[str]) -> set[int]:
-    """Indexes in a record; a line that a crash cut off is taken away, a damaged record is none."""
+    A line that a crash cut off is taken away.
+    """
     record.seek(0)
     whole, newline, _ = record.read().rpartition("\n")
     record.truncate(len(whole) + len(newline))
+    first, *lines = whole.split("\n")
     try:
-        return {int(line) for line in whole.split("\n")} if whole else set()
+        return {int(line) for line in lines} if first == version else set()
     except ValueError:
         return set()
 
 
 def _each(act: Callable[[Block], None], blocks: list[Block]) -> None:
-    """Acts on each block, several at a time; the first failure ends it."""
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="blocks") as pool:
-        futures = [pool.submit(act, block) for block in blocks]
-        try:
-            for future in as_completed(futures):
-                future.result()
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+    """Acts on each block, several at a time."""
+    for _ in in_threads(act, blocks, at_once=_AT_ONCE, name="blocks"):
+        pass

@@ -1,4 +1,4 @@
-"""Files of text that are replaced in one step: whoever reads finds the old one or the new one.
+"""Files that are replaced in one step: whoever reads finds the old one or the new one.
 
 What a full disk, a crash or Ctrl-C leaves is the old one, and nothing beside it but, after a
 crash, a hidden file.
@@ -6,31 +6,49 @@ crash, a hidden file.
 
 from __future__ import annotations
 
-import os
-import tempfile
+import io
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+PARTIAL = ".part-"
+"""How the names of files begin that are not whole yet."""
+
+
+@contextmanager
+def replacing_bytes(path: Path) -> Iterator[IO[bytes]]:
+    """A stream whose bytes, when it is left without an error, are the file; made with its parents.
+
+    It gets the mode that the umask gives. What is written beside it is named by chance alone:
+    with the file's own name in it, that could be longer than a name can be.
+
+    Raises:
+        OSError: It cannot be written; the file is what it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f"{PARTIAL}{secrets.token_hex(8)}"
+    try:
+        with temporary.open("xb") as stream:
+            yield stream
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
 
 @contextmanager
 def replacing(path: Path, *, newline: str | None = None) -> Iterator[IO[str]]:
-    """A stream whose text, when it is left without an error, is the file; made with its parents.
+    """The same for text.
 
     Text that is no Unicode, such as a name of bytes, is written with `?` in its place.
 
     Raises:
         OSError: It cannot be written; the file is what it was.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", errors="replace", newline=newline) as stream:
-            yield stream
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with (
+        replacing_bytes(path) as stream,
+        io.TextIOWrapper(stream, encoding="utf-8", errors="replace", newline=newline) as text,
+    ):
+        yield text

@@ -45,6 +45,16 @@ def test_a_file_is_the_old_one_until_the_new_one_is_whole(tmp_path: Path) -> Non
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_a_file_may_have_the_longest_name_and_has_the_mode_of_any_other(tmp_path: Path) -> None:
+    path = tmp_path / ("n" * 255)
+    with replacing(path) as stream:
+        stream.write("a name that is no Unicode: \udcff\n")
+    assert path.read_bytes() == b"a name that is no Unicode: ?\n"
+    other = tmp_path / "other"
+    other.touch()
+    assert path.stat().st_mode == other.stat().st_mode
+
+
 def test_a_record_that_finds_no_room_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,4 +163,3 @@ def test_a_real_full_disk_is_told_and_done_again(ran: Directory, verb: str) -> N
     assert "No space left on device" in done.stderr
     assert "Traceback" not in done.stderr
     assert ".part-" not in done.stdout
-    assert ".report.json." not in done.stdout
