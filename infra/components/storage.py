@@ -174,13 +174,14 @@ class Storage(pulumi.ComponentResource):
             )
             for share_name, share in args.shares.items()
         ]
-        if args.lifecycle:
+        # Azure takes no policy without a rule.
+        if rules := lifecycle_rules(args.lifecycle):
             ManagementPolicy(
                 f"{name}-lifecycle",
                 resource_group_name=args.place.resource_group_name,
                 account_name=account.name,
                 management_policy_name="default",
-                policy=ManagementPolicySchemaArgs(rules=lifecycle_rules(args.lifecycle)),
+                policy=ManagementPolicySchemaArgs(rules=rules),
                 opts=pulumi.ResourceOptions(parent=self),
             )
         self.account_id = account.id

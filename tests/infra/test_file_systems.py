@@ -274,5 +274,10 @@ def test_blobs_cool_and_old_versions_go() -> None:
         assert rule["actions"]["version"]["delete"] == {"daysAfterCreationGreaterThan": 90}
 
 
+def test_where_no_blob_ever_cools_or_goes_there_is_no_policy_which_azure_would_refuse() -> None:
+    run = made({}, {"a": []}, storage={"delete_after_days": {"logs": None}})
+    assert run.arm.of("storage:ManagementPolicy") == []
+
+
 def void(_: object) -> None:
     """Drops what was declared."""
