@@ -89,11 +89,19 @@ class Clients:
         adapter = HTTPAdapter(pool_connections=4, pool_maxsize=MAX_CONNECTIONS)
         session.mount("http://", adapter)
         session.mount("https://", adapter)
+        # Once: at every request the environment costs a sixth of it, and a .netrc would
+        # put its password where the signature or token belongs.
+        surroundings = session.merge_environment_settings(
+            stack.batch_endpoint, {}, stream=None, verify=None, cert=None
+        )
+        session.trust_env = False
+        session.proxies = surroundings["proxies"]
         return BatchClient(
             endpoint=stack.batch_endpoint,
             credential=credential,
             transport=RequestsTransport(
                 session=session,
+                connection_verify=surroundings["verify"],
                 connection_timeout=_CONNECT_TIMEOUT_S,
                 read_timeout=_READ_TIMEOUT_S,
             ),

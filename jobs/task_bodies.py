@@ -7,12 +7,11 @@ same hashes in every job.
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -20,7 +19,6 @@ import orjson
 from jobs.checking import Checked, CheckedStage, own_files
 from jobs.command_lines import (
     FETCHED,
-    SHARED,
     command_line,
     in_place,
     in_shared_directory,
@@ -33,17 +31,17 @@ from jobs.durations import iso_duration
 from jobs.errors import WorkloadError
 from jobs.exits import acts_on_job, exit_conditions
 from jobs.inputs import InputFiles, NodeFile, url_file
+from jobs.output_files import OutputFiles
 from jobs.program_package import ProgramPackage
 from jobs.report import REASON_FILE, REASON_VARIABLE
-from jobs.spec_tasks import Container, Input, NodeCommand, Output
+from jobs.spec_tasks import Container, Input, NodeCommand
 from jobs.spec_values import relative
 from jobs.stages import STAGE_SPAN
 from jobs.templates import Scalar, parse_template
 
 BLOB_PREFIX = "sha256/"
-_CONDITIONS = {"always": "taskcompletion", "succeeded": "tasksuccess", "failed": "taskfailure"}
 _UNBUILT = "0" * 64
-_LOGS = ("stdout.txt", "stderr.txt")
+_REASON = {"name": REASON_VARIABLE, "value": f"../{REASON_FILE}"}
 
 Ran = Sequence[tuple[str, frozenset[int] | None]]
 """Jobs and the numbers of the tasks that ran in each (None: all), the latest last."""
@@ -194,7 +192,11 @@ class TaskMaker:
             parse_template(part) for part in (several.coordination or () if several else ())
         )
         self._environment = [(name, parse_template(v)) for name, v in spec.environment.items()]
-        self._outputs = [(parse_template(o.pattern), o) for o in spec.outputs]
+        self._outputs = OutputFiles(checked, spec)
+        self._common_values: dict[str, Scalar] = {
+            **checked.workload.spec.variables,
+            **{e.stage: e.to or e.stage for e in stage.inputs.stages if e.stage},
+        }
         self._files = [
             *(places.program(file) for file in stage.program),
             *(places.data(file) for file in stage.inputs.common),
@@ -249,18 +251,16 @@ class TaskMaker:
 
     def _task(self, index: int, row: tuple[Scalar, ...]) -> PlannedTask:
         values: dict[str, Scalar] = {
-            **self._places.checked.workload.spec.variables,
-            **{e.stage: e.to or e.stage for e in self._stage.inputs.stages if e.stage},
+            **self._common_values,
             **dict(zip(self._stage.rows.names, row, strict=True)),
             "index": index,
         }
         arguments = self._arguments(values)
         environment = [(name, template.render(values)) for name, template in self._environment]
-        outputs = [(template.render(values), output) for template, output in self._outputs]
         own = self._own_files(values)
         coordination = [template.render(values) for template in self._coordination]
         waits = self._dependencies(index)
-        content: list[Any] = [arguments, environment, [(p, o.when, o.to) for p, o in outputs], own]
+        content: list[Any] = [arguments, environment, self._outputs.described(values), own]
         etag = self._blob_etag(values)
         if coordination or waits or etag or self._several or self._stage.inputs.stages:
             content += [coordination, waits, etag, self._several and self._several.model_dump(),
@@ -285,9 +285,8 @@ class TaskMaker:
                 body["resourceFiles"] = files
         else:
             body |= self._on_nodes(arguments, coordination, files, placed)
-        body["outputFiles"] = self._output_files(task_id, outputs)
-        settings = [*environment, (REASON_VARIABLE, f"../{REASON_FILE}")]
-        body["environmentSettings"] = [{"name": n, "value": v} for n, v in settings]
+        body["outputFiles"] = self._outputs.members(f"{self._job_id}/{task_id}", values)
+        body["environmentSettings"] = [*({"name": n, "value": v} for n, v in environment), _REASON]
         if needed := depends_on(waits if self._only is None else within(waits, self._only)):
             body["dependsOn"] = needed
         body.update(self._fixed)
@@ -381,43 +380,6 @@ class TaskMaker:
             texts.append(in_place(waits.stage.name, digits, to, jobs))
         return resources, texts
 
-    def _output_files(
-        self, task_id: str, outputs: Iterable[tuple[str, Output]]
-    ) -> list[dict[str, Any]]:
-        stack = self._places.checked.stack
-        folder = f"{self._job_id}/{task_id}"
-        above = f"{SHARED}/" if self._several is not None and not self._windows else ""
-        return [
-            *(
-                self._output(f"../{name}", stack.logs_container, f"{folder}/{name}", "always")
-                for name in _LOGS
-            ),
-            # a wildcard: most tasks give no reason, and what a pattern does not find is no error
-            self._output(f"../{REASON_FILE}*", stack.logs_container, folder, "always"),
-            *(
-                self._output(
-                    f"{above}{pattern}",
-                    stack.outputs_container,
-                    _destination(folder, pattern, output.to),
-                    output.when,
-                )
-                for pattern, output in outputs
-            ),
-        ]
-
-    def _output(self, pattern: str, container: str, path: str, when: str) -> dict[str, Any]:
-        return {
-            "filePattern": pattern,
-            "destination": {
-                "container": {
-                    "containerUrl": f"{self._places.checked.stack.blob_endpoint}/{container}",
-                    "path": path,
-                    "identityReference": self._places.identity,
-                }
-            },
-            "uploadOptions": {"uploadCondition": _CONDITIONS[when]},
-        }
-
 
 def id_prefixes(first: int, last: int, *, whole: int | None = None) -> Iterator[str]:
     """Beginnings of names `ID/…` that just the ids of a range have.
@@ -451,21 +413,3 @@ def _container(spec: Container, identity: dict[str, Any]) -> dict[str, Any]:
     if spec.working_directory == "image":
         settings["workingDirectory"] = "containerImageDefault"
     return settings
-
-
-def _destination(folder: str, pattern: str, to: str | None) -> str:
-    """Where what a pattern matches goes, so that it keeps its path in the task's directory.
-
-    Without a wildcard the service takes it for the blob's name; with one, for the
-    directory to which it appends the path from the first part with a wildcard on.
-    """
-    parts = PurePosixPath(pattern).parts
-    fixed: list[str] = []
-    for part in parts:
-        if glob.has_magic(part):
-            break
-        fixed.append(part)
-    if to is None:
-        return "/".join([folder, *fixed])
-    inside = fixed[-1:] if len(fixed) == len(parts) else []
-    return "/".join([folder, *PurePosixPath(to).parts, *inside])

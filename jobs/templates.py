@@ -41,6 +41,11 @@ class Template:
     pieces: tuple[str | Placeholder, ...]
 
     @property
+    def constant(self) -> bool:
+        """Whether it has no placeholder."""
+        return not any(isinstance(piece, Placeholder) for piece in self.pieces)
+
+    @property
     def names(self) -> frozenset[str]:
         """The placeholders' names."""
         return frozenset(piece.name for piece in self.pieces if isinstance(piece, Placeholder))
@@ -52,9 +57,13 @@ class Template:
             ValueError: A value does not fit its placeholder's format.
             KeyError: A placeholder has no value.
         """
+        if len(self.pieces) == 1 and isinstance(only := self.pieces[0], str):
+            return only
         return "".join(
-            piece if isinstance(piece, str) else quote(_formatted(values[piece.name], piece))
-            for piece in self.pieces
+            [
+                piece if isinstance(piece, str) else quote(_formatted(values[piece.name], piece))
+                for piece in self.pieces
+            ]
         )
 
 
