@@ -25,6 +25,7 @@ from infra.existing_network import ExistingNetworkConfig
 from infra.images import ImageName
 from infra.model import Model
 from infra.monitoring import MonitoringConfig
+from infra.pipeline import PipelineConfig
 from infra.storage import StorageConfig
 
 NAMESPACE = "hpc"
@@ -366,6 +367,7 @@ class StackConfig(Model):
     batch: BatchConfig = Field(default_factory=BatchConfig)
     registry: RegistryConfig = Field(default_factory=RegistryConfig)
     monitoring: MonitoringConfig = Field(default_factory=MonitoringConfig)
+    pipeline: PipelineConfig = Field(default_factory=PipelineConfig)
     applications: dict[ApplicationName, ApplicationConfig] = Field(
         default_factory=dict,
         description="The team's programs by name; `python -m jobs publish` gives them versions.",

@@ -30,6 +30,7 @@ class Provisioned:
         pool_ids: Pool ids by logical name.
         nodes_identity_id: Identity with which nodes read and write blobs.
         telemetry: Where nodes report to, as the page has it, or None where they do not.
+        pipeline: Who the pipeline signs in as, as the page has it, or None without one.
     """
 
     resource_group: pulumi.Input[str]
@@ -45,6 +46,7 @@ class Provisioned:
     nodes_identity_id: pulumi.Input[str]
     registry_server: pulumi.Input[str] | None = None
     telemetry: Mapping[str, pulumi.Input[str]] | None = None
+    pipeline: Mapping[str, pulumi.Input[str]] | None = None
 
 
 # https://learn.microsoft.com/azure/azure-government/compare-azure-government-global-azure
@@ -83,6 +85,7 @@ def stack_outputs(estate: Estate, provisioned: Provisioned) -> dict[str, Any]:
         "registry_server": provisioned.registry_server,
         "log_analytics_workspace_id": provisioned.log_analytics_workspace_id,
         "telemetry": provisioned.telemetry,
+        "pipeline": provisioned.pipeline,
         "applications": {
             name: {"default_version": config.default_version}
             for name, config in sorted(estate.config.applications.items())

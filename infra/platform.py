@@ -239,7 +239,7 @@ class Platform(pulumi.ComponentResource):
     ) -> Pipeline | None:
         """Who the pipeline signs in as, where the config asks for it."""
         config = self._estate.config.pipeline
-        if config is None:
+        if not config.has_identity:
             return None
         # Many stacks have none, and its module takes time to import.
         from infra.components.pipeline import Pipeline, PipelineArgs  # noqa: PLC0415

@@ -62,6 +62,13 @@ class Telemetry(_Outputs):
     table: str
 
 
+class PipelineIdentity(_Outputs):
+    """Who the pipeline signs in as, as docs/stack-outputs.md describes it."""
+
+    client_id: str
+    tenant_id: str
+
+
 class StackApplication(_Outputs):
     """An application, as docs/stack-outputs.md describes it."""
 
@@ -89,6 +96,7 @@ class Stack(_Outputs):
     registry_server: str | None = None
     log_analytics_workspace_id: str
     telemetry: Telemetry | None = None
+    pipeline: PipelineIdentity | None = None
     applications: dict[str, StackApplication]
     pools: dict[str, Pool]
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from infra.estate import Estate
+from infra.rules.pipeline import DEVOPS_HOST, credentials
 from infra.rules.rule import Problem, Rule
 
 _NOTICE = timedelta(days=365)
@@ -108,7 +109,49 @@ def _retiring_images(estate: Estate) -> Iterator[Problem]:
             yield Problem(f"{pool.path}.image", text)
 
 
+# Azure DevOps' own issuer, in Azure's public cloud: service connections have Entra's instead.
+_DEVOPS_ISSUER_UNTIL = date(2027, 7, 1)
+_OTHER_CLOUDS = ("usgov", "usdod", "china")
+
+
+def _issued_by_devops(estate: Estate) -> Iterator[str]:
+    """Paths of the issuers that Azure DevOps gives up."""
+    if not estate.config.location.startswith(_OTHER_CLOUDS):
+        for path, credential in credentials(estate):
+            if credential.issuer.startswith(f"https://{DEVOPS_HOST}"):
+                yield f"{path}.issuer"
+
+
+_CONVERT = (
+    "convert the service connection to Entra's issuer and write the issuer and the subject that "
+    "it shows then"
+)
+
+
+def _retired_issuers(estate: Estate) -> Iterator[Problem]:
+    """No credential trusts an issuer that is retired."""
+    if estate.today >= _DEVOPS_ISSUER_UNTIL:
+        for path in _issued_by_devops(estate):
+            yield Problem(
+                path,
+                f"Azure DevOps signs no tokens as {DEVOPS_HOST} since {_DEVOPS_ISSUER_UNTIL}, so "
+                f"no run could sign in; {_CONVERT}",
+            )
+
+
+def _retiring_issuers(estate: Estate) -> Iterator[Problem]:
+    """No credential trusts an issuer that is retired within a year."""
+    if estate.today < _DEVOPS_ISSUER_UNTIL <= estate.today + _NOTICE:
+        for path in _issued_by_devops(estate):
+            yield Problem(
+                path,
+                f"Azure DevOps signs no tokens as {DEVOPS_HOST} from {_DEVOPS_ISSUER_UNTIL} on; "
+                f"before that day, {_CONVERT}",
+            )
+
+
 _SIZES = "https://learn.microsoft.com/azure/virtual-machines/sizes/retirement/retired-sizes-list"
+_ISSUERS = "https://learn.microsoft.com/azure/devops/pipelines/release/convert-service-connections"
 
 RULES = (
     Rule(code="RET001", severity="error", source=_SIZES, judge=_retired_sizes),
@@ -119,4 +162,6 @@ RULES = (
         source="https://learn.microsoft.com/azure/batch/batch-linux-nodes",
         judge=_retiring_images,
     ),
+    Rule(code="RET004", severity="error", source=_ISSUERS, judge=_retired_issuers),
+    Rule(code="RET005", severity="warning", source=_ISSUERS, judge=_retiring_issuers),
 )

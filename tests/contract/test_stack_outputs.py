@@ -16,7 +16,7 @@ from infra.outputs import SCHEMA_VERSION as EXPORTED_VERSION
 from infra.sources import read_stack_file, stack_names
 from jobs.errors import StackError
 from jobs.stack import SCHEMA_VERSION as READ_VERSION
-from jobs.stack import Pool, Stack, Telemetry, parse_stack
+from jobs.stack import PipelineIdentity, Pool, Stack, Telemetry, parse_stack
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "stack-outputs.md").read_text(encoding="utf-8")
@@ -29,8 +29,10 @@ def members(table: str) -> set[str]:
 
 
 _TOP, _, _REST = PAGE.partition("A pool:")
-_POOL, _, _TELEMETRY = _REST.partition("Telemetry, what")
+_POOL, _, _REST = _REST.partition("Telemetry, what")
+_TELEMETRY, _, _PIPELINE = _REST.partition("Pipeline, what")
 OUTPUTS, POOL, TELEMETRY = members(_TOP), members(_POOL), members(_TELEMETRY)
+PIPELINE = members(_PIPELINE)
 MAY_BE_ABSENT = {name for row in _TOP.splitlines() if "absent |" in row for name in members(row)}
 
 
@@ -56,6 +58,8 @@ def test_infra_exports_just_what_the_page_says(exported: dict[str, Any]) -> None
         assert set(pool) == POOL
     if exported["telemetry"] is not None:
         assert set(exported["telemetry"]) == TELEMETRY
+    if exported["pipeline"] is not None:
+        assert set(exported["pipeline"]) == PIPELINE
 
 
 def test_jobs_reads_just_what_the_page_says() -> None:
@@ -65,6 +69,7 @@ def test_jobs_reads_just_what_the_page_says() -> None:
     assert read(Stack) == OUTPUTS
     assert read(Pool) == POOL
     assert read(Telemetry) == TELEMETRY
+    assert read(PipelineIdentity) == PIPELINE
 
 
 def test_jobs_reads_every_value_as_it_was_exported(exported: dict[str, Any]) -> None:
@@ -77,7 +82,7 @@ def test_jobs_reads_every_value_as_it_was_exported(exported: dict[str, Any]) -> 
 def test_an_export_of_before_an_output_was_added_is_read(exported: dict[str, Any]) -> None:
     older = {key: value for key, value in exported.items() if key not in MAY_BE_ABSENT}
     assert parse_stack(older, where="exported").telemetry is None
-    assert {"telemetry", "registry_server"} == MAY_BE_ABSENT
+    assert {"telemetry", "registry_server", "pipeline"} == MAY_BE_ABSENT
 
 
 @pytest.mark.parametrize("name", sorted(OUTPUTS - MAY_BE_ABSENT))

@@ -230,7 +230,9 @@ def roles_are_on_single_resources_under_stable_names(run: ProgramRun) -> None:
     found = run.arm.of("authorization:RoleAssignment")
     assert len({one.inputs["roleAssignmentName"] for one in found}) == len(found)
     for one in found:
-        assert one.inputs["scope"].count("/providers/") == 1
+        # What deploys the stack, where somebody asked for it, needs its whole group.
+        deploys = "hpc-pipeline-" in one.name and one.name.endswith(("-deploy", "-roles"))
+        assert one.inputs["scope"].count("/providers/") == (0 if deploys else 1)
         assert one.inputs["principalType"] == "ServicePrincipal"
 
 
@@ -332,6 +334,9 @@ def configs(draw: st.DrawFn) -> dict[str, Any]:
             "file_systems": {name: {"type": kind} for name, kind in file_systems.items()},
         },
         "batch": {"public_network_access": draw(st.booleans())},
+        "pipeline": {
+            "may": draw(st.lists(st.sampled_from(["run", "publish", "deploy"]), unique=True))
+        },
         "registry": draw(st.sampled_from([{}, {"name": "hpclab", "sku": "Premium"}])),
         "pools": pools,
     }

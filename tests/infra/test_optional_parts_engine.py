@@ -18,6 +18,16 @@ CONFIG: dict[str, Any] = {
         "cpu": {"start_task": {"command_line": "/bin/true"}},
         "mpi": {"preset": "rdma"},
     },
+    "pipeline": {
+        "may": ["run", "publish", "deploy"],
+        "federated_credentials": {
+            name: {
+                "issuer": "https://token.actions.githubusercontent.com",
+                "subject": f"repo:lab/hpc:environment:{name}",
+            }
+            for name in ("dev", "main", "prod")
+        },
+    },
     "monitoring": {
         "node_telemetry": {"enabled": True},
         "workbook": True,
@@ -47,6 +57,8 @@ def test_what_is_asked_for_is_made_once_stays_and_goes(
         target = made.outputs["telemetry"].value
         assert target["endpoint"].startswith("https://")
         assert target["rule_id"].startswith("dcr-")
+        assert made.outputs["pipeline"].value.keys() == {"client_id", "tenant_id"}
+        assert writes_below_one_identity_follow_each_other(engine) == 3
         # Nothing of it differs from what Azure gives back.
         assert set(
             engine.stack.refresh(expect_no_changes=True).summary.resource_changes or {}
@@ -54,9 +66,25 @@ def test_what_is_asked_for_is_made_once_stays_and_goes(
         assert set(engine.stack.preview(expect_no_changes=True).change_summary) == {"same"}
         # Telemetry goes without another pool: start tasks change while nodes run.
         pools = sorted(next(iter(engine.backend.accounts.values())))
-        engine.configure({**CONFIG, "monitoring": {}})
+        engine.configure({**CONFIG, "monitoring": {}, "pipeline": {}})
         without = engine.stack.up()
+        assert "pipeline" not in without.outputs or without.outputs["pipeline"].value is None
         assert "telemetry" not in without.outputs or without.outputs["telemetry"].value is None
         assert sorted(next(iter(engine.backend.accounts.values()))) == pools
         engine.stack.destroy(run_program=True)
         assert engine.backend.accounts == {}
+
+
+def writes_below_one_identity_follow_each_other(engine: Engine) -> int:
+    """How many credentials there are; Azure refuses to make two at once below an identity."""
+    state = engine.stack.export_stack().deployment
+    found = {
+        one["urn"]: set(one.get("dependencies") or ())
+        for one in (state or {})["resources"]
+        if one["type"] == "azure-native:managedidentity:FederatedIdentityCredential"
+    }
+    after = [found.keys() & dependencies for dependencies in found.values()]
+    # A chain: one waits for none, and each other for one that no other waits for.
+    assert sorted(map(len, after)) == [0] + [1] * (len(found) - 1)
+    assert len(set().union(*after)) == len(found) - 1
+    return len(found)

@@ -49,6 +49,7 @@ class Case:
     breaks: Mapping[str, Any]
     near: Mapping[str, Any]
     stack: str = "dev"
+    today: date = TODAY
 
 
 def pool(**config: Any) -> dict[str, Any]:
@@ -135,6 +136,31 @@ def made(*prefixes: str, **more: Any) -> dict[str, Any]:
 def packaged(count: int) -> dict[str, Any]:
     packages = [{"application": "tool", "version": str(index)} for index in range(count)]
     return {"applications": {"tool": {}}, **pool(application_packages=packages)}
+
+
+DEVOPS = {
+    "issuer": "https://login.microsoftonline.com/2a5c1c2e-1f0b-4b57-9f0e-6f2d3b8a9c10/v2.0",
+    "subject": "/eid1/c/pub/t/LlwqWgsfV0ufDm8tO4qcEA/a/tenant/sc/organization/connection",
+}
+OLD_DEVOPS = {
+    "issuer": "https://vstoken.dev.azure.com/2a5c1c2e-1f0b-4b57-9f0e-6f2d3b8a9c10",
+    "subject": "sc://lab/hpc/hpc-azure",
+}
+GITHUB = {
+    "issuer": "https://token.actions.githubusercontent.com",
+    "subject": "repo:lab/hpc:environment:hpc-dev",
+}
+
+
+def trusting(*credentials: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """A pipeline whose identity is given for tokens."""
+    named = {f"one-{index}": dict(one) for index, one in enumerate(credentials)}
+    return {"pipeline": {"may": ["run"], "federated_credentials": named}, **more}
+
+
+def branches(count: int) -> dict[str, Any]:
+    subjects = (f"repo:lab/hpc:ref:refs/heads/b{index}" for index in range(count))
+    return trusting(*({**GITHUB, "subject": subject} for subject in subjects))
 
 
 SILENT_APP004 = {"ignore": {"APP004": "the versions are published already"}}
@@ -602,6 +628,64 @@ CASES = [
             **start(APT),
         },
     ),
+    Case("PIP001", {"pipeline": {"may": ["run"]}}, trusting(DEVOPS)),
+    Case(
+        "PIP002",
+        trusting({**GITHUB, "issuer": "https://token.actions.githubusercontent.com/"}),
+        trusting(GITHUB),
+    ),
+    Case(
+        "PIP002",
+        trusting({**GITHUB, "issuer": "https://token.action.githubusercontent.com"}),
+        trusting({**GITHUB, "issuer": "https://tokens.lab.example"}),
+    ),
+    Case(
+        "PIP002",
+        trusting({**DEVOPS, "issuer": DEVOPS["issuer"].removesuffix("/v2.0")}),
+        trusting(DEVOPS),
+    ),
+    Case(
+        "PIP002",
+        trusting({"issuer": "http://tokens.lab.example", "subject": "x"}),
+        trusting({"issuer": "https://tokens.lab.example/hpc", "subject": "x"}),
+    ),
+    Case(
+        "PIP003",
+        trusting({**GITHUB, "subject": "repo:lab/hpc:ref:refs/heads/*"}),
+        trusting({**GITHUB, "subject": "repo:lab/hpc:ref:refs/heads/main"}),
+    ),
+    Case(
+        "PIP003",
+        trusting({**GITHUB, "subject": "lab/hpc"}),
+        trusting({**GITHUB, "subject": "repo:lab/hpc:pull_request"}),
+    ),
+    Case("PIP003", trusting({**DEVOPS, "subject": OLD_DEVOPS["subject"]}), trusting(DEVOPS)),
+    Case(
+        "PIP003",
+        trusting({**OLD_DEVOPS, "subject": "sc://lab/hpc"}),
+        trusting(OLD_DEVOPS),
+    ),
+    Case(
+        "PIP004",
+        trusting({**GITHUB, "audience": "https://github.com/lab"}),
+        trusting({**GITHUB, "audience": "api://AzureADTokenExchange"}),
+    ),
+    Case(
+        "PIP004",
+        trusting({**GITHUB, "audience": "api://AzureADTokenExchange"}, location="usgovvirginia"),
+        trusting(GITHUB, location="usgovvirginia"),
+    ),
+    Case("PIP005", branches(21), branches(20)),
+    Case(
+        "PIP005",
+        trusting(GITHUB, GITHUB),
+        trusting(GITHUB, {**GITHUB, "subject": "repo:lab/hpc:environment:hpc-prod"}),
+    ),
+    Case(
+        "PIP006",
+        {"pipeline": {"federated_credentials": {"devops": DEVOPS}}},
+        {"pipeline": {"may": ["deploy"], "federated_credentials": {"devops": DEVOPS}}},
+    ),
     Case("POL001", pool(task_slots_per_node=17), pool(task_slots_per_node=16)),
     Case(
         "POL002",
@@ -709,6 +793,13 @@ CASES = [
         pool(preset="cpu", vm_size="Standard_NV12s_v9"),
     ),
     Case("RET003", pool(image="ubuntu-hpc-22.04"), pool(image="ubuntu-hpc-24.04")),
+    Case("RET004", trusting(OLD_DEVOPS), trusting(DEVOPS), today=date(2027, 7, 1)),
+    Case(
+        "RET005",
+        trusting(OLD_DEVOPS),
+        trusting(OLD_DEVOPS, location="usgovvirginia"),
+        today=date(2027, 6, 30),
+    ),
     Case(
         "STO001",
         {"storage": {"cool_after_days": {"logs": 30}, "delete_after_days": {"logs": 30}}},
@@ -763,9 +854,10 @@ def test_the_config_that_cases_start_from_has_no_finding(root: Path) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: str(case.code))
 def test_a_rule_fires_on_what_breaks_it_and_not_beside_it(case: Case, root: Path) -> None:
-    assert codes(case.breaks, root, case.stack) - COMPANIONS | {case.code} == {case.code}
-    assert case.code in codes(case.breaks, root, case.stack)
-    assert codes(case.near, root, case.stack) <= COMPANIONS - {case.code}
+    broken = codes(case.breaks, root, case.stack, case.today)
+    assert broken - COMPANIONS | {case.code} == {case.code}
+    assert case.code in broken
+    assert codes(case.near, root, case.stack, case.today) <= COMPANIONS - {case.code}
 
 
 def test_every_rule_has_a_case_and_every_case_a_rule() -> None:
@@ -782,7 +874,7 @@ def test_a_rule_says_where_it_comes_from_and_what_it_is(rule: Any) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: str(case.code))
 def test_a_text_says_what_to_write_instead(case: Case, root: Path) -> None:
-    planned = plan_stack(case.stack, {**pool(), **case.breaks}, root=root, today=TODAY)
+    planned = plan_stack(case.stack, {**pool(), **case.breaks}, root=root, today=case.today)
     finding = next(finding for finding in planned.findings if finding.code == case.code)
     assert len(finding.message) > 40 or case.code.startswith("FOR")
     assert finding.path.split(".")[0] in {
@@ -791,6 +883,7 @@ def test_a_text_says_what_to_write_instead(case: Case, root: Path) -> None:
         "batch",
         "monitoring",
         "network",
+        "pipeline",
         "pools",
         "registry",
         "storage",
