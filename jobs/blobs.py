@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Protocol
 
 import obstore
 import obstore.exceptions as blob_errors
-from azure.storage.blob import ContainerClient
-from obstore.store import AzureStore
 
 from jobs.errors import NotFoundError
 from jobs.large_blobs import LARGE_BYTES, get_in_ranges, put_in_blocks
@@ -23,7 +21,9 @@ from jobs.translate import blob_errors_translated
 from jobs.whole_files import replacing_bytes
 
 if TYPE_CHECKING:
+    from azure.storage.blob import ContainerClient
     from obstore import GetResult
+    from obstore.store import AzureStore
 
 _LIST_CHUNK = 5000
 _PART_BYTES = 8 << 20

@@ -17,15 +17,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import obstore
 from azure.core.exceptions import ResourceNotFoundError
-from azure.storage.blob import BlobBlock, BlobClient
-from obstore.store import AzureStore
 
 from jobs.threads import in_threads
 from jobs.whole_files import PARTIAL, replacing_bytes
+
+if TYPE_CHECKING:
+    from azure.storage.blob import BlobClient
+    from obstore.store import AzureStore
 
 LARGE_BYTES = 64 << 20
 """From this size on a file goes in blocks that survive an interruption."""
@@ -60,6 +62,9 @@ def put_in_blocks(client: BlobClient, path: Path) -> None:
         AzureError: Storage refused.
         OSError: The file cannot be read.
     """
+    # Takes as long to import as all of the jobs package, and few files are large.
+    from azure.storage.blob import BlobBlock  # noqa: PLC0415
+
     try:
         _, uncommitted = client.get_block_list("uncommitted")
     except ResourceNotFoundError:

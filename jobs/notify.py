@@ -16,8 +16,6 @@ import os
 from typing import Any
 from urllib.parse import urlsplit
 
-import requests
-
 from jobs.durations import spoken
 from jobs.errors import InputError
 from jobs.prices import money
@@ -119,6 +117,9 @@ def signature(body: bytes, secret: str) -> str:
 
 def notify(url: str, report: Report, *, succeeded: bool) -> str | None:
     """Sends the notification once; why it did not arrive, or None."""
+    # Takes time to import, and few ask to be told.
+    import requests  # noqa: PLC0415
+
     make = teams_card if url.startswith(TEAMS) else notification
     body, url = make(report, succeeded=succeeded), url.removeprefix(TEAMS)
     headers = {"Content-Type": "application/json"}

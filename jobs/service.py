@@ -18,11 +18,10 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from functools import partial
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 import orjson
-from azure.batch import BatchClient
 from azure.core.exceptions import (
     AzureError,
     ClientAuthenticationError,
@@ -35,6 +34,9 @@ from azure.core.rest import HttpRequest, HttpResponse
 
 from jobs.errors import ServiceError
 from jobs.translate import from_batch
+
+if TYPE_CHECKING:
+    from azure.batch import BatchClient
 
 _LOG = logging.getLogger(__name__)
 API_VERSION = "2025-06-01"

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from azure.mgmt.batch import BatchManagementClient
+from typing import TYPE_CHECKING
 
 from jobs.blobs import ObstoreContainer
-from jobs.clients import Clients
 from jobs.contents import ContentCache
 from jobs.results import Manifest
 from jobs.service import BatchService, RetryPolicy, segment
 from jobs.stack import Pool, Stack, load_stack, local_directory
+
+if TYPE_CHECKING:
+    from azure.mgmt.batch import BatchManagementClient
+
+    from jobs.clients import Clients
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +113,9 @@ class Session:
 
     def _made(self) -> Clients:
         if self._clients is None:
+            # Azure's clients take half a second to import; many commands ask no service.
+            from jobs.clients import Clients  # noqa: PLC0415
+
             self._clients = Clients(self.stack)
         return self._clients
 

@@ -17,7 +17,6 @@ from jobs.options import (
     StackOption,
     VerboseOption,
 )
-from jobs.publish import publish as publish_version
 from jobs.session import Session, Target
 from jobs.terminal import Terminal, size_text
 
@@ -57,6 +56,9 @@ def publish(
 
       python -m jobs publish solver solver.zip --version 2.0 --default --stack dev
     """
+    # Resource Manager's client takes time to import, and no other verb needs it.
+    from jobs.publish import publish as publish_version  # noqa: PLC0415
+
     with command(json_output, quiet, verbose, color) as terminal:
         session = Session(stack=Target(stack=stack, outputs=outputs).load())
         with _shown(terminal) as progress:
