@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 import orjson
@@ -33,6 +32,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from emulator import admin_world
+from emulator.admin_answers import Handler, Wrong, answering, known_account
 from emulator.admin_bodies import (
     AdvanceRequest,
     CapacityRequest,
@@ -44,9 +44,7 @@ from emulator.admin_bodies import (
 from emulator.clock import ManualClock
 from emulator.engine import faults as engine_faults
 from emulator.engine import nodes, pools
-from emulator.engine.refusal import Refused
 from emulator.engine.settings import MOST, QUOTAS
-from emulator.service.errors import CATALOGUE
 from emulator.service.routes import ROUTES
 from emulator.service.values import instant
 
@@ -60,13 +58,6 @@ _NODE_FAULTS = ("preempt", "unusable", "starttaskfailed")
 _SHOWN = 200
 """Characters of a path in a message."""
 _NUMBER = re.compile(r"[0-9]{1,9}")
-_Handler = Callable[[Request], Awaitable[Response]]
-
-
-class _Bad(Exception):  # noqa: N818 - carries an answer
-    def __init__(self, status: int, *errors: str) -> None:
-        super().__init__(*errors)
-        self.answer = _refused(status, *errors)
 
 
 class Admin:
@@ -78,7 +69,7 @@ class Admin:
 
     def routes(self) -> list[Route]:
         """What the module's docstring lists."""
-        handlers: tuple[tuple[str, str, _Handler], ...] = (
+        handlers: tuple[tuple[str, str, Handler], ...] = (
             ("GET", "health", self._health),
             ("GET", "routes", self._operations),
             ("GET", "faults", self._list_faults),
@@ -99,7 +90,7 @@ class Admin:
             ("POST", "accounts/{account}/pools/{pool}/nodes/{node}/{fault}", self._strike_node),
         )
         return [
-            Route(f"/_emulator/{path}", _answering(handler), methods=[method])
+            Route(f"/_emulator/{path}", answering(handler), methods=[method])
             for method, path, handler in handlers
         ]
 
@@ -131,7 +122,7 @@ class Admin:
         number = request.path_params["id"]
         known = _NUMBER.fullmatch(number) and self._server.faults.remove(int(number))
         if not known:
-            raise _Bad(404, f"no fault {number[:32]} is in force")
+            raise Wrong(404, f"no fault {number[:32]} is in force")
         return Response(status_code=204)
 
     # Limits
@@ -159,9 +150,9 @@ class Admin:
         try:
             wanted = orjson.loads(await request.body())
         except orjson.JSONDecodeError as error:
-            raise _Bad(400, f"the body is not JSON: {error}") from None
+            raise Wrong(400, f"the body is not JSON: {error}") from None
         if not isinstance(wanted, dict):
-            raise _Bad(400, "the body must be an object of quotas")
+            raise Wrong(400, "the body must be an object of quotas")
         wrong = [
             f"{name}: there is no such quota; there are {', '.join(sorted(present))}"
             for name in wanted
@@ -173,7 +164,7 @@ class Admin:
             if name in present and (type(value) is not int or not 0 <= value <= MOST)
         ]
         if wrong:
-            raise _Bad(400, *wrong)
+            raise Wrong(400, *wrong)
         self._server.set_quotas(wanted)
         return JSONResponse(self._present_quotas())
 
@@ -206,7 +197,7 @@ class Admin:
         wanted = await _body(request, AdvanceRequest)
         clock = self._server.clock
         if not isinstance(clock, ManualClock):
-            raise _Bad(409, "time passes by itself: start the emulator with --manual-clock")
+            raise Wrong(409, "time passes by itself: start the emulator with --manual-clock")
         async with self._advancing:
             for _ in clock.steps(wanted.seconds):
                 # What ended meanwhile is heard, and others are answered, at this instant.
@@ -222,7 +213,7 @@ class Admin:
         names = list(self._server.accounts())
         only = request.query_params.get("account")
         if only is not None:
-            names = [self._known(only)]
+            names = [known_account(names, only)]
         content = admin_world.export(self._server, names)
         return Response(content, media_type="application/json")
 
@@ -237,56 +228,33 @@ class Admin:
         driver = self._driver(request)
         fault = path["fault"]
         if fault not in _NODE_FAULTS:
-            raise _Bad(404, f"there is no fault {fault}: {', '.join(_NODE_FAULTS)}")
+            raise Wrong(404, f"there is no fault {fault}: {', '.join(_NODE_FAULTS)}")
         wanted = await _body(request, NodeFaultRequest)
-        try:
-            node = nodes.get(driver.run(pools.get, path["pool"]), path["node"])
-            match fault:
-                case "preempt":
-                    driver.run(nodes.preempt, node)
-                case "unusable":
-                    driver.run(nodes.make_unusable, node, dict(_UNUSABLE))
-                case _:
-                    driver.run(engine_faults.fail_start_task, node, wanted.exit_code)
-        except Refused as refused:
-            entry = CATALOGUE[refused.code]
-            raise _Bad(entry.status, f"{refused.code}: {entry.message}") from refused
+        node = nodes.get(driver.run(pools.get, path["pool"]), path["node"])
+        match fault:
+            case "preempt":
+                driver.run(nodes.preempt, node)
+            case "unusable":
+                driver.run(nodes.make_unusable, node, dict(_UNUSABLE))
+            case _:
+                driver.run(engine_faults.fail_start_task, node, wanted.exit_code)
         await self._server.commit()
         return Response(status_code=204)
 
     def _driver(self, request: Request) -> AccountDriver:
-        return self._server.host(self._known(request.path_params["account"]))
-
-    def _known(self, account: str) -> str:
-        if account not in self._server.accounts():
-            raise _Bad(404, f"there is no account {account}")
-        return account
+        account = known_account(self._server.accounts(), request.path_params["account"])
+        return self._server.host(account)
 
 
+@answering
 async def nothing_there(request: Request) -> Response:
     """What is of no route: else the Batch API would miss a signature in a mistyped path."""
     path = request.url.path[:_SHOWN]
-    return _refused(
-        404, f"there is no {request.method} {path}: docs/emulator.md has what there is"
-    )
-
-
-def _answering(handler: _Handler) -> _Handler:
-    async def answer(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except _Bad as bad:
-            return bad.answer
-
-    return answer
+    raise Wrong(404, f"there is no {request.method} {path}: docs/emulator.md has what there is")
 
 
 async def _body(request: Request, model: type[_B]) -> _B:
     try:
         return model.model_validate_json(await request.body() or b"{}")
     except ValidationError as error:
-        raise _Bad(400, *findings(error)) from None
-
-
-def _refused(status: int, *errors: str) -> Response:
-    return JSONResponse({"errors": errors}, status)
+        raise Wrong(400, *findings(error)) from None

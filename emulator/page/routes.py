@@ -16,22 +16,20 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
 
 import orjson
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
+from emulator.admin_answers import Handler, Wrong, answering, known_account
 from emulator.engine import jobs, nodes, pools, tasks
-from emulator.engine.refusal import Refused
 from emulator.engine.world import Job, Task
 from emulator.page import summary
 from emulator.service.call import Host
-from emulator.service.errors import CATALOGUE
 from emulator.service.files import open_regular, task_file
 
 PATH = "/_emulator/"
@@ -39,6 +37,8 @@ OUTPUT_BYTES = 65_536
 """Of a task's output that one answer holds."""
 
 _HERE = Path(__file__).parent
+_FILES = {"": "index.html", "page.css": "page.css", "page.js": "page.js"}
+"""By their paths below `PATH`."""
 _OUTPUTS = frozenset({"stdout.txt", "stderr.txt"})
 _HEADERS = {
     "Cache-Control": "no-cache",
@@ -48,7 +48,6 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Accounts(Protocol):
@@ -59,7 +58,7 @@ class Accounts(Protocol):
         ...
 
     def host(self, account: str) -> Host:
-        """The driver of an account; KeyError if there is none."""
+        """The driver of an account that there is."""
         ...
 
 
@@ -71,18 +70,17 @@ class Page:
 
     def routes(self) -> list[Route]:
         """What the module's docstring lists."""
-        job = "/_emulator/accounts/{account}/jobs/{job}"
+        job = "accounts/{account}/jobs/{job}"
+        handlers: tuple[tuple[str, Handler], ...] = (
+            ("overview", self._overview),
+            (f"{job}/tasks", self._tasks),
+            (f"{job}/tasks/{{task}}", self._task),
+            (f"{job}/tasks/{{task}}/output/{{file}}", self._output),
+            ("accounts/{account}/pools/{pool}/nodes/{node}", self._node),
+        )
         return [
-            _file(PATH, "index.html"),
-            _file("/_emulator/page.css", "page.css"),
-            _file("/_emulator/page.js", "page.js"),
-            Route("/_emulator/overview", self._overview),
-            Route(f"{job}/tasks", _answering(self._tasks)),
-            Route(f"{job}/tasks/{{task}}", _answering(self._task)),
-            Route(f"{job}/tasks/{{task}}/output/{{file}}", _answering(self._output)),
-            Route(
-                "/_emulator/accounts/{account}/pools/{pool}/nodes/{node}", _answering(self._node)
-            ),
+            *(_file(path, name) for path, name in _FILES.items()),
+            *(Route(f"{PATH}{path}", answering(handler, _HEADERS)) for path, handler in handlers),
         ]
 
     async def _overview(self, request: Request) -> Response:
@@ -100,7 +98,7 @@ class Page:
         asked = request.query_params.get("group", "all")
         group = next((known for known in summary.TASK_GROUPS if known == asked), None)
         if group is None:
-            return _refused(400, f"group: not {asked[:40]!r} but one of {summary.TASK_GROUPS}")
+            raise Wrong(400, f"group: not {asked[:40]!r} but one of {summary.TASK_GROUPS}")
         return _json(summary.tasks(self._find_job(request), group))
 
     async def _task(self, request: Request) -> Response:
@@ -114,11 +112,11 @@ class Page:
         """
         task, name = self._find_task(request), request.path_params["file"]
         if name not in _OUTPUTS:
-            return _refused(404, f"there is no output {name[:40]!r}: {sorted(_OUTPUTS)}")
+            raise Wrong(404, f"there is no output {name[:40]!r}: {sorted(_OUTPUTS)}")
         try:
             start = int(request.query_params.get("from", "0"))
         except ValueError:
-            return _refused(400, "from: a number of bytes")
+            raise Wrong(400, "from: a number of bytes") from None
         path = task_file(self._host(request), task, name)
         size, start, content = await run_in_threadpool(_part, path, start)
         headers = {**_HEADERS, "X-Start": str(start), "X-Size": str(size)}
@@ -129,7 +127,8 @@ class Page:
         return _json(summary.node(nodes.get(host.run(pools.get, path["pool"]), path["node"])))
 
     def _host(self, request: Request) -> Host:
-        return self._accounts.host(request.path_params["account"])
+        name = known_account(self._accounts.accounts(), request.path_params["account"])
+        return self._accounts.host(name)
 
     def _find_job(self, request: Request) -> Job:
         return self._host(request).run(jobs.get, request.path_params["job"])
@@ -155,25 +154,8 @@ def _file(path: str, name: str) -> Route:
     async def answer(_request: Request) -> Response:
         return FileResponse(_HERE / name, headers=_HEADERS)
 
-    return Route(path, answer)
+    return Route(f"{PATH}{path}", answer)
 
 
 def _json(body: object) -> Response:
     return Response(orjson.dumps(body), headers=_HEADERS, media_type="application/json")
-
-
-def _answering(handler: Handler) -> Handler:
-    async def answer(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except KeyError as name:
-            return _refused(404, f"there is no account {name}")
-        except Refused as refused:
-            entry = CATALOGUE[refused.code]
-            return _refused(entry.status, f"{refused.code}: {entry.message}")
-
-    return answer
-
-
-def _refused(status: int, *errors: str) -> Response:
-    return JSONResponse({"errors": errors}, status, headers=_HEADERS)

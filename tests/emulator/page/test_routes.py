@@ -163,7 +163,7 @@ async def test_output_that_is_no_file_is_refused_and_nothing_waits_for_it(
 @pytest.mark.parametrize(
     ("path", "status", "says"),
     [
-        ("/accounts/nobody/jobs/j/tasks", 404, "no account 'nobody'"),
+        ("/accounts/nobody/jobs/j/tasks", 404, "no account nobody"),
         (f"/accounts/{ACCOUNT}/jobs/none/tasks", 404, "JobNotFound"),
         (f"/accounts/{ACCOUNT}/jobs/j/tasks/none", 404, "TaskNotFound"),
         (f"/accounts/{ACCOUNT}/jobs/j/tasks?group=odd", 400, "group"),
