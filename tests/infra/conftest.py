@@ -25,6 +25,7 @@ from emulator.arm.mocks import ProgramRun, run_program
 from emulator.arm.provider import start_provider
 from infra.checking import plan_stack
 from infra.estate import Estate
+from infra.hooks import ENV_DELETE_BUSY_POOLS
 from infra.platform import Platform
 from infra.sources import PROJECT_ROOT, read_stack_file, stack_names
 
@@ -87,6 +88,29 @@ class Engine:
             yaml.safe_dump({**yaml.safe_load(self.file.read_text(encoding="utf-8")), **document}),
             encoding="utf-8",
         )
+
+    def looked_at(self) -> tuple[set[str], set[str]]:
+        """What a refresh and a preview would do to resources: nothing but `same`, each.
+
+        Raises:
+            CommandError: The engine finds a difference.
+        """
+        refreshed = self.stack.refresh(expect_no_changes=True).summary.resource_changes or {}
+        previewed = self.stack.preview(expect_no_changes=True).change_summary
+        return set(refreshed), set(previewed)
+
+
+@pytest.fixture
+def engine(
+    start_engine: Callable[[], AbstractContextManager[Engine]], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Engine]:
+    """An engine of the test's own, which deletes pools without a question.
+
+    Nobody answers it who knows of tasks; test_hooks.py has a Batch service.
+    """
+    monkeypatch.setenv(ENV_DELETE_BUSY_POOLS, "all")
+    with start_engine() as started:
+        yield started
 
 
 @pytest.fixture(scope="module")

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from pulumi import automation
-
-from infra.hooks import ENV_DELETE_BUSY_POOLS
 
 if TYPE_CHECKING:
     from tests.infra.conftest import Engine
@@ -20,32 +16,26 @@ CONFIG: dict[str, Any] = {"pools": {"cpu": {}, "mpi": {"preset": "rdma"}}}
 @pytest.mark.engine
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # the Automation API leaves event loops to the collector
-def test_an_up_that_fails_in_the_middle_is_ended_by_the_next_one(
-    start_engine: Callable[[], AbstractContextManager[Engine]],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    # Nobody answers here who knows of tasks; test_hooks.py has a Batch service.
-    monkeypatch.setenv(ENV_DELETE_BUSY_POOLS, "all")
-    with start_engine() as engine:
-        engine.configure(CONFIG)
-        engine.backend.fail_on_call = 7
-        with pytest.raises(automation.CommandError, match="was made to fail"):
-            engine.stack.up()
-        half = deployed(engine)
-        assert half
+def test_an_up_that_fails_in_the_middle_is_ended_by_the_next_one(engine: Engine) -> None:
+    engine.configure(CONFIG)
+    engine.backend.fail_on_call = 7
+    with pytest.raises(automation.CommandError, match="was made to fail"):
         engine.stack.up()
-        whole = deployed(engine)
-        # What the first up made was kept, under the ids that it had.
-        assert half < whole
-        assert sorted(pools(engine)) == ["cpu", "mpi"]
-        assert len(engine.backend.accounts) == 1
-        assert len(engine.backend.containers) == 2
-        preview = engine.stack.preview(expect_no_changes=True)
-        assert set(preview.change_summary) == {"same"}
-        engine.stack.destroy(run_program=True)
-        assert deployed(engine) == set()
-        assert engine.backend.accounts == {}
-        assert engine.backend.containers == {}
+    half = deployed(engine)
+    assert half
+    engine.stack.up()
+    whole = deployed(engine)
+    # What the first up made was kept, under the ids that it had.
+    assert half < whole
+    assert sorted(pools(engine)) == ["cpu", "mpi"]
+    assert len(engine.backend.accounts) == 1
+    assert len(engine.backend.containers) == 2
+    preview = engine.stack.preview(expect_no_changes=True)
+    assert set(preview.change_summary) == {"same"}
+    engine.stack.destroy(run_program=True)
+    assert deployed(engine) == set()
+    assert engine.backend.accounts == {}
+    assert engine.backend.containers == {}
 
 
 def deployed(engine: Engine) -> set[str]:
