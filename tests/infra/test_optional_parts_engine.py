@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from infra.hooks import ENV_DELETE_BUSY_POOLS
 
 if TYPE_CHECKING:
     from tests.infra.conftest import Engine
@@ -45,34 +41,25 @@ CONFIG: dict[str, Any] = {
 @pytest.mark.engine
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # the Automation API leaves event loops to the collector
-def test_what_is_asked_for_is_made_once_stays_and_goes(
-    start_engine: Callable[[], AbstractContextManager[Engine]],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    # Nobody answers here who knows of tasks; test_hooks.py has a Batch service.
-    monkeypatch.setenv(ENV_DELETE_BUSY_POOLS, "all")
-    with start_engine() as engine:
-        engine.configure(CONFIG)
-        made = engine.stack.up()
-        target = made.outputs["telemetry"].value
-        assert target["endpoint"].startswith("https://")
-        assert target["rule_id"].startswith("dcr-")
-        assert made.outputs["pipeline"].value.keys() == {"client_id", "tenant_id"}
-        assert writes_below_one_identity_follow_each_other(engine) == 3
-        # Nothing of it differs from what Azure gives back.
-        assert set(
-            engine.stack.refresh(expect_no_changes=True).summary.resource_changes or {}
-        ) == {"same"}
-        assert set(engine.stack.preview(expect_no_changes=True).change_summary) == {"same"}
-        # Telemetry goes without another pool: start tasks change while nodes run.
-        pools = sorted(next(iter(engine.backend.accounts.values())))
-        engine.configure({**CONFIG, "monitoring": {}, "pipeline": {}})
-        without = engine.stack.up()
-        assert "pipeline" not in without.outputs or without.outputs["pipeline"].value is None
-        assert "telemetry" not in without.outputs or without.outputs["telemetry"].value is None
-        assert sorted(next(iter(engine.backend.accounts.values()))) == pools
-        engine.stack.destroy(run_program=True)
-        assert engine.backend.accounts == {}
+def test_what_is_asked_for_is_made_once_stays_and_goes(engine: Engine) -> None:
+    engine.configure(CONFIG)
+    made = engine.stack.up()
+    target = made.outputs["telemetry"].value
+    assert target["endpoint"].startswith("https://")
+    assert target["rule_id"].startswith("dcr-")
+    assert made.outputs["pipeline"].value.keys() == {"client_id", "tenant_id"}
+    assert writes_below_one_identity_follow_each_other(engine) == 3
+    # Nothing of it differs from what Azure gives back.
+    assert engine.looked_at() == ({"same"}, {"same"})
+    # Telemetry goes without another pool: start tasks change while nodes run.
+    pools = sorted(next(iter(engine.backend.accounts.values())))
+    engine.configure({**CONFIG, "monitoring": {}, "pipeline": {}})
+    without = engine.stack.up()
+    assert "pipeline" not in without.outputs or without.outputs["pipeline"].value is None
+    assert "telemetry" not in without.outputs or without.outputs["telemetry"].value is None
+    assert sorted(next(iter(engine.backend.accounts.values()))) == pools
+    engine.stack.destroy(run_program=True)
+    assert engine.backend.accounts == {}
 
 
 def writes_below_one_identity_follow_each_other(engine: Engine) -> int:
