@@ -23,7 +23,7 @@ from jobs.errors import InputError
 from jobs.explain import Explanation, explain_job, explain_task
 from jobs.finishing import Finishing, LimitReachedError, end_job, limited
 from jobs.listing import JobRow, jobs_of, parse_since
-from jobs.logs import SOURCES, LogLine, LogReader, read_logs
+from jobs.logs import ALL_SOURCES, LogLine, LogReader, read_logs
 from jobs.looks import Look
 from jobs.meter import Meter
 from jobs.named_tasks import resolved
@@ -326,7 +326,7 @@ class Job:
         self,
         tasks: str = ALL,
         *,
-        sources: Iterable[str] = SOURCES,
+        sources: Iterable[str] = ALL_SOURCES,
         follow: bool = False,
         tail: int | None = None,
         search: str | None = None,
@@ -336,7 +336,8 @@ class Job:
 
         Args:
             tasks: Positions, ids, `failed` or `all`, as for the verb.
-            sources: `stdout`, `stderr` or both.
+            sources: Any of `stdout`, `stderr` and `coordination`: of a task on several nodes,
+                what its coordination command printed on each.
             follow: Whether to go on until the tasks have ended.
             tail: Only so many last lines of each.
             search: Only lines in which this regular expression is found.
@@ -348,8 +349,8 @@ class Job:
         wanted = (sources,) if isinstance(sources, str) else tuple(sources)
         require(
             (
-                bool(wanted) and set(wanted) <= set(SOURCES),
-                f"sources {wanted!r} are not {' and '.join(SOURCES)}, or one of them",
+                bool(wanted) and set(wanted) <= set(ALL_SOURCES),
+                f"sources {wanted!r} are not any of {', '.join(ALL_SOURCES)}",
             ),
             (tail is None or tail >= 0, f"tail {tail!r} is no number of lines"),
         )
@@ -407,6 +408,7 @@ class Job:
             job_id=self.manifest.current,
             tree=self.tree,
             container=self.session.container(self.session.stack.logs_container),
+            stages=self.manifest.stages,
         )
 
 

@@ -35,12 +35,14 @@ class Collected:
         fetched: Of them, how many were downloaded now.
         bytes_fetched: Their size.
         refused: Names of blobs that were not written, each with the reason.
+        gone: Nodes that had logs of coordination commands and are no more.
     """
 
     files: int
     fetched: int
     bytes_fetched: int
     refused: tuple[str, ...]
+    gone: int = 0
 
     def __add__(self, other: Collected) -> Collected:
         """Both together."""
@@ -49,6 +51,7 @@ class Collected:
             fetched=self.fetched + other.fetched,
             bytes_fetched=self.bytes_fetched + other.bytes_fetched,
             refused=self.refused + other.refused,
+            gone=self.gone + other.gone,
         )
 
 
@@ -67,14 +70,15 @@ def collect(
         ServiceError: Storage refused, or a file came with another length than listed.
         InputError: The result directory cannot be written.
     """
-    known = _known(tree)
+    known = known_files(tree)
     total = Collected(files=0, fetched=0, bytes_fetched=0, refused=())
     try:
         for container, directory, kind in (
             (outputs, tree.outputs, "outputs"),
             (logs, tree.logs, "logs"),
         ):
-            total += _collect(container, f"{job_id}/", directory, kind, known, skip, progress)
+            prefix = f"{job_id}/"
+            total += _collect(container, prefix, directory, kind, known, skip, progress)
     except OSError as error:
         raise InputError(
             f"{error.filename or tree.root} cannot be written: {error.strerror}"
@@ -183,7 +187,7 @@ def _has(path: Path, size: int) -> bool:
         return False
 
 
-def _known(tree: ResultTree) -> dict[str, Any]:
+def known_files(tree: ResultTree) -> dict[str, Any]:
     """What was collected; a damaged record only means collecting again."""
     try:
         return read_json(tree.collected_file)

@@ -16,6 +16,8 @@ from jobs.spec_tasks import MultiInstance
 
 SHARED = "$AZ_BATCH_TASK_SHARED_DIR"
 """Where a multi-instance task's common files are: the same path on all its nodes."""
+COORDINATION = "coordination"
+"""In a multi-instance task's directory: where its coordination command prints to."""
 FETCHED = ".stages"
 """Where other stages' outputs arrive before they are put in place."""
 
@@ -31,6 +33,16 @@ def command_line(arguments: Sequence[str], *, windows: bool, first: Sequence[str
     if not first:
         return subprocess.list2cmdline(arguments) if windows else shlex.join(arguments)
     return shlex.join(["/bin/sh", "-ec", "; ".join([*first, 'exec "$@"']), "sh", *arguments])
+
+
+def written_command(line: str) -> str:
+    """A command line without what runs before it, as a person wrote it."""
+    try:
+        parts = shlex.split(line)
+    except ValueError:
+        return line
+    shell = parts[:2] == ["/bin/sh", "-ec"] and parts[3:4] == ["sh"]
+    return shlex.join(parts[4:]) if shell and parts[2].endswith('; exec "$@"') else line
 
 
 def script_arguments(script: str) -> list[str]:
@@ -63,6 +75,16 @@ def in_place(stage: str, digits: str, to: str, jobs: Iterable[str]) -> str:
 def in_shared_directory() -> str:
     """Shell text that changes to a multi-instance task's directory."""
     return f'cd "{SHARED}"'
+
+
+def coordination_log() -> str:
+    """Shell text from which on is printed to files of its own.
+
+    On the first node the coordination command and the task's own share a directory, and what
+    becomes of the former's streams there is not documented.
+    """
+    directory = f'"$AZ_BATCH_TASK_DIR"/{COORDINATION}'
+    return f"mkdir -p {directory}; exec >{directory}/stdout.txt 2>{directory}/stderr.txt"
 
 
 def mpi_arguments(

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from jobs.command_lines import written_command
+from jobs.coordination import instances
 from jobs.durations import spoken
 from jobs.errors import NotFoundError, ServiceError
 from jobs.logs import LogReader, TaskState
@@ -144,7 +146,7 @@ def explain_task(task_id: str, watcher: Watcher, look: Look, reader: LogReader) 
             *_failure(info),
             *([took] if end.started is not None else []),
             *again,
-            f"its command: {task['commandLine']}",
+            f"its command: {written_command(task['commandLine'])}",
             *_coordination(task, reader),
         ),
         printed=tuple(printed),
@@ -153,14 +155,27 @@ def explain_task(task_id: str, watcher: Watcher, look: Look, reader: LogReader) 
 
 
 def _coordination(task: Mapping[str, Any], reader: LogReader) -> Iterator[str]:
-    """What runs on every node before a task on several: its failure is the task's, too."""
+    """What ran on every node before a task on several: its failure is the task's, too."""
     settings = task.get("multiInstanceSettings")
     if settings is None:
         return
-    yield f"or its coordination command, which runs first: {settings['coordinationCommandLine']}"
+    nodes = instances(reader.service, reader.job_id, task)
+    failed = [one for one in nodes if one.failed]
+    if not failed:
+        # the service tells nothing of the command on the primary but the task's own result
+        if reader.has_own_log(task["id"]):
+            return
+        failed = nodes[:1]
+        yield "its command left no log: the coordination command, which runs first, may be why"
+    yield f"its coordination command: {written_command(settings['coordinationCommandLine'])}"
     state = TaskState(id=task["id"], state="completed", failed=True)
-    for line in [*reader.lines(state, "coordination-stderr")][-LAST_LINES:]:
-        yield f"  coordination: {line.text}"
+    for one in failed[:_NODES_SHOWN]:
+        how = f" failed: {'; '.join(_failure(one.info))}" if one.failed else ""
+        yield f"on node {one.number} of {len(nodes)} ({one.node_id}) it{how or ' printed:'}"
+        for line in reader.printed_by(state, one, "stderr")[-LAST_LINES:]:
+            yield f"  coordination: {line}"
+    if len(failed) > _NODES_SHOWN:
+        yield f"and so it did on {len(failed) - _NODES_SHOWN} more"
 
 
 def exit_code_text(code: int) -> str:

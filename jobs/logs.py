@@ -9,13 +9,21 @@ from __future__ import annotations
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from jobs.blobs import Container
+from jobs.command_lines import COORDINATION
+from jobs.coordination import (
+    GONE,
+    Instance,
+    instances,
+    local_log,
+    on_several_nodes,
+)
 from jobs.errors import InputError, NotFoundError, ServiceError
 from jobs.looks import moment_of, task_end
 from jobs.report import REASON_BYTES, REASON_FILE, one_line
@@ -25,12 +33,13 @@ from jobs.service import BatchService, segment
 from jobs.stages import stage_number
 
 SOURCES = ("stdout", "stderr")
+ALL_SOURCES = (COORDINATION, *SOURCES)
+"""What a task's own command printed, and, of a task on several nodes, what ran first there."""
 MOST_FOLLOWED = 50
 POLL_S = 1.0
 _PIECE = 4 << 20
 _WORDS_BYTES = 256 << 10
 _MOST_IN_FILTER = 20
-_NOT_THERE = frozenset({409, 404})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,11 +64,20 @@ class TaskState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogLine:
-    """A line that a task printed, without its end."""
+    """A line that a task printed, without its end.
+
+    Attributes:
+        task: The task.
+        source: `stdout` or `stderr`.
+        text: The line.
+        instance: Of a line of the coordination command, on which of the task's nodes it was
+            printed: 0 is the primary; None for the task's own command.
+    """
 
     task: str
     source: str
     text: str
+    instance: int | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,12 +89,15 @@ class LogReader:
         job_id: Which.
         tree: Its results; logs that were collected are read there.
         container: Where logs of ended tasks are.
+        stages: Tasks of each stage, in order; empty for a job without stages.
     """
 
     service: BatchService
     job_id: str
     tree: ResultTree
     container: Container
+    stages: Mapping[str, int] = field(default_factory=dict)
+    _several: Mapping[str, int] | None = None
 
     def tasks(self, selection: Selection, since: datetime | None = None) -> Iterator[TaskState]:
         """The selected tasks, in order; few positions are asked for by name.
@@ -98,11 +119,36 @@ class LogReader:
                 yield TaskState(id=task["id"], state=task["state"], failed=failed)
 
     def lines(self, task: TaskState, source: str) -> Iterator[LogLine]:
-        """What a task printed so far; nothing if it never ran or nobody has its log."""
-        splitter = _Lines(task.id, source)
-        for piece in self._pieces(task, source):
-            yield from splitter.add(piece)
-        yield from splitter.end()
+        """What a task printed so far; nothing if it never ran or nobody has its log.
+
+        Of the source `coordination`: what that command printed on each of the task's nodes.
+        """
+        for name, instance in self._logs(task, (source,)):
+            splitter = _Lines(task.id, name, None if instance is None else instance.number)
+            for piece in self._pieces(task, name, instance=instance):
+                yield from splitter.add(piece)
+            yield from splitter.end()
+
+    def printed_by(self, task: TaskState, instance: Instance, source: str) -> list[str]:
+        """The lines of the coordination command on one of a task's nodes."""
+        splitter = _Lines(task.id, source, instance.number)
+        pieces = self._pieces(task, source, instance=instance)
+        found = [line.text for piece in pieces for line in splitter.add(piece)]
+        return [*found, *(line.text for line in splitter.end())]
+
+    def has_own_log(self, task_id: str) -> bool:
+        """Whether a task that ended left a log in storage: then its own command has run."""
+        if (self.tree.logs / task_id / "stdout.txt").is_file():
+            return True
+        with TemporaryDirectory(prefix="jobs-logs-") as directory:
+            try:
+                self.container.get(
+                    f"{self.job_id}/{task_id}/stdout.txt",
+                    Path(directory) / "stdout.txt",
+                )
+            except NotFoundError:
+                return False
+        return True
 
     def reason(self, task_id: str) -> str:
         """Why an ended task says that it failed, in one line; empty if it did not say."""
@@ -122,7 +168,7 @@ class LogReader:
         Raises:
             InputError: More tasks are selected than can be followed at once.
         """
-        followed: dict[tuple[str, str], _Lines] = {}
+        followed: dict[tuple[str, str, int | None], _Lines] = {}
         chosen = tuple(sources)
         while True:
             tasks = list(self.tasks(selection))
@@ -132,26 +178,56 @@ class LogReader:
                     "once: select fewer, such as 0-9"
                 )
             for task in tasks:
-                for source in chosen:
-                    key = (task.id, source)
+                for source, instance in self._logs(task, chosen):
+                    key = (task.id, source, None if instance is None else instance.number)
                     first = key not in followed
-                    lines = followed.setdefault(key, _Lines(task.id, source))
-                    new = self._news(task, source, lines)
+                    lines = followed.setdefault(key, _Lines(*key))
+                    new = self._news(task, source, lines, instance)
                     yield from new if tail is None or not first else deque(new, maxlen=tail)
             if all(task.ended for task in tasks):
                 return
             pause(POLL_S)
 
-    def _news(self, task: TaskState, source: str, lines: _Lines) -> Iterator[LogLine]:
+    def _news(
+        self, task: TaskState, source: str, lines: _Lines, instance: Instance | None
+    ) -> Iterator[LogLine]:
         """What came since the last look at a log."""
         if lines.over:
             return
-        for piece in self._pieces(task, source, start=lines.size):
+        for piece in self._pieces(task, source, start=lines.size, instance=instance):
             yield from lines.add(piece)
         if task.ended:
             yield from lines.end()
 
-    def _pieces(self, task: TaskState, source: str, start: int = 0) -> Iterator[bytes]:
+    def _logs(
+        self, task: TaskState, sources: Iterable[str]
+    ) -> Iterator[tuple[str, Instance | None]]:
+        """The logs of a task that sources mean: each with the node that only it is of."""
+        for source in sources:
+            if source != COORDINATION:
+                yield source, None
+            elif task.state != "active" and self.runs_on_several_nodes(task.id):
+                for instance in self.instances(task.id):
+                    yield from ((stream, instance) for stream in SOURCES)
+
+    def runs_on_several_nodes(self, task_id: str) -> bool:
+        """Whether a task has a coordination command; asks once a job."""
+        if self._several is None:
+            self._several = on_several_nodes(self.service, self.job_id, self.stages)
+        return any(task_id.startswith(start) for start in self._several)
+
+    def instances(self, task_id: str) -> list[Instance]:
+        """The nodes of a task on several, as it last ran."""
+        path = f"/jobs/{segment(self.job_id)}/tasks/{segment(task_id)}"
+        task = self.service.get(path, f"reading task {task_id}", **{"$select": "id,nodeInfo"})
+        return instances(self.service, self.job_id, task)
+
+    def _pieces(
+        self, task: TaskState, source: str, start: int = 0, *, instance: Instance | None = None
+    ) -> Iterator[bytes]:
+        if instance is not None:
+            yield from self._coordination_pieces(task, instance, source, start)
+            return
         name = f"{source}.txt"
         if task.state in {"active", "preparing"}:
             return
@@ -163,11 +239,29 @@ class LogReader:
         try:
             yield from self._node_pieces(task.id, name, start)
         except ServiceError as error:
-            if error.status not in _NOT_THERE:
+            if error.status not in GONE:
                 raise
         else:
             return
         if task.ended:
+            yield from self._blob_pieces(task.id, name, start)
+
+    def _coordination_pieces(
+        self, task: TaskState, instance: Instance, source: str, start: int
+    ) -> Iterator[bytes]:
+        local = local_log(self.tree.logs, task.id, instance.number, source)
+        if task.ended and local.is_file():
+            yield from _file_pieces(local, start)
+            return
+        try:
+            yield from instance.pieces(self.service, source, start)
+        except ServiceError as error:
+            if error.status not in GONE:
+                raise
+        else:
+            return
+        if task.ended:
+            name = f"{COORDINATION}/{instance.number}/{source}.txt"
             yield from self._blob_pieces(task.id, name, start)
 
     def _node_pieces(self, task_id: str, name: str, start: int) -> Iterator[bytes]:
@@ -184,7 +278,7 @@ class LogReader:
 
     def _blob_pieces(self, task_id: str, name: str, start: int) -> Iterator[bytes]:
         with TemporaryDirectory(prefix="jobs-logs-") as directory:
-            path = Path(directory) / name
+            path = Path(directory) / "log"
             try:
                 self.container.get(f"{self.job_id}/{task_id}/{name}", path)
             except NotFoundError:
@@ -195,7 +289,7 @@ class LogReader:
 def read_logs(
     reader: LogReader,
     selection: Selection,
-    sources: Iterable[str] = SOURCES,
+    sources: Iterable[str] = ALL_SOURCES,
     *,
     follow: bool = False,
     tail: int | None = None,
@@ -262,6 +356,7 @@ class _Lines:
 
     task: str
     source: str
+    instance: int | None = None
     size: int = 0
     over: bool = False
     _rest: bytes = field(default=b"")
@@ -279,7 +374,7 @@ class _Lines:
 
     def _line(self, line: bytes) -> LogLine:
         text = line.removesuffix(b"\r").decode("utf-8", "replace")
-        return LogLine(task=self.task, source=self.source, text=text)
+        return LogLine(task=self.task, source=self.source, text=text, instance=self.instance)
 
 
 def _file_pieces(path: Path, start: int) -> Iterator[bytes]:

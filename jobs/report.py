@@ -16,6 +16,7 @@ from heapq import nlargest
 from pathlib import Path
 from typing import Any
 
+from jobs.command_lines import COORDINATION
 from jobs.looks import TaskEnd
 from jobs.prices import Shares, node_time, shares, slot_s
 from jobs.results import ResultTree
@@ -279,16 +280,24 @@ def spread(values: Sequence[float]) -> Spread:
 def last_lines(tree: ResultTree, ends: Iterable[TaskEnd]) -> dict[str, str]:
     """Why each failed task failed: its own reason, else its last line of stderr.
 
-    Of tasks whose logs were collected.
+    Of tasks whose logs were collected. Of one whose own command never ran, the last line of
+    its coordination command, if the nodes that printed anything agree.
     """
     lines: dict[str, str] = {}
     for end in ends:
         if not end.succeeded:
             logs = tree.logs / end.id
-            line = reason_in(logs / REASON_FILE) or _last_line(logs / "stderr.txt")
-            if line:
+            own = logs / "stderr.txt"
+            said = _last_line(own) if own.exists() else _coordination_line(logs)
+            if line := reason_in(logs / REASON_FILE) or said:
                 lines[end.id] = line
     return lines
+
+
+def _coordination_line(logs: Path) -> str:
+    """What nodes printed last before the task's own command, if it is the same on all."""
+    said = {line for log in logs.glob(f"{COORDINATION}/*/stderr.txt") if (line := _last_line(log))}
+    return said.pop() if len(said) == 1 else ""
 
 
 def reason_in(path: Path) -> str:

@@ -20,6 +20,7 @@ from jobs.checking import Checked, CheckedStage, own_files
 from jobs.command_lines import (
     FETCHED,
     command_line,
+    coordination_log,
     in_place,
     in_shared_directory,
     mpi_arguments,
@@ -322,7 +323,7 @@ class TaskMaker:
             "coordinationCommandLine": command_line(
                 coordination or (["cmd", "/c", "exit"] if self._windows else ["true"]),
                 windows=self._windows,
-                first=[*first, *placed],
+                first=[] if self._windows else [coordination_log(), *first, *placed],
             ),
         }
         if files:

@@ -19,6 +19,7 @@ from jobs.build import build_programs
 from jobs.canary import try_first
 from jobs.checking import Checked, check
 from jobs.collect import Collected, collect, incomplete
+from jobs.command_lines import COORDINATION
 from jobs.consent import NEVER_ASKED, Consent, agree
 from jobs.contents import Contents
 from jobs.errors import (
@@ -42,6 +43,7 @@ from jobs.finishing import (
 from jobs.following import follow, go_on, interruptible
 from jobs.loading import LoadedWorkload, load_workload
 from jobs.meter import Meter
+from jobs.node_logs import collect_node_logs
 from jobs.plan import JobPlan, plan
 from jobs.program_package import require_published
 from jobs.reasons import differing, keep_parts, parts_file
@@ -424,6 +426,9 @@ def bring_home(
             skip=skip,
             progress=progress,
         )
+        total += collect_node_logs(
+            job_id, tree, session.service, manifest.stages, skip=skip, progress=progress
+        )
     return total
 
 
@@ -435,6 +440,11 @@ def note_collected(collected: Collected, tree: ResultTree, terminal: Terminal) -
     )
     for refused in collected.refused:
         terminal.note(f"not written: {refused}")
+    if collected.gone:
+        terminal.note(
+            f"what the coordination command printed on {counted(collected.gone, 'node')} went "
+            "with the node before it was collected"
+        )
 
 
 def failed_tasks(
@@ -452,8 +462,9 @@ def failed_tasks(
         *failure_lines(report.failures, tree.read_manifest().stages),
     ]
     if report.failures:
-        log = tree.logs / report.failures[0].example / "stderr.txt"
-        if log.exists():
+        logs = tree.logs / report.failures[0].example
+        log = next((p for p in (logs / "stderr.txt", logs / COORDINATION) if p.exists()), None)
+        if log is not None:
             lines.append(f"its log: {shown(log)}")
     if answer_steps(load_workload(options.workload, options.overrides).spec):
         lines.append("merge and check were not run")

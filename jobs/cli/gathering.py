@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,7 +11,7 @@ from jobs.cli.command import command, tasks_of
 from jobs.client import open_job, options_of
 from jobs.collect import Collected, incomplete
 from jobs.errors import EXIT_OK, EXIT_TASK_FAILED, InputError, shown
-from jobs.logs import SOURCES
+from jobs.logs import ALL_SOURCES, LogLine
 from jobs.options import (
     ColorOption,
     JobArgument,
@@ -66,6 +66,7 @@ def collect(
                     "fetched": collected.fetched,
                     "bytes_fetched": collected.bytes_fetched,
                     "refused": list(collected.refused),
+                    "gone": collected.gone,
                 }
             )
             terminal.show(str(tree.root))
@@ -91,7 +92,10 @@ def logs(
     ] = None,
     source: Annotated[
         str | None,
-        typer.Option(help="Only stdout or only stderr.", metavar="NAME"),
+        typer.Option(
+            help="Only stdout, stderr, or coordination: what ran first on each of a task's nodes.",
+            metavar="NAME",
+        ),
     ] = None,
     since: SinceOption = None,
     out: OutOption = DEFAULT_ROOT,
@@ -114,8 +118,8 @@ def logs(
       python -m jobs logs 0-9 --follow --job mc-7f3a
     """
     with command(json_output, quiet, verbose, color) as terminal:
-        if source is not None and source not in SOURCES:
-            raise InputError(f"--source {source!r} is neither stdout nor stderr")
+        if source is not None and source not in ALL_SOURCES:
+            raise InputError(f"--source {source!r} is not one of {', '.join(ALL_SOURCES)}")
         wanted = tasks_of(tasks, out) or ALL
         parse_selection(wanted)
         found = open_job(job, out)
@@ -124,18 +128,30 @@ def logs(
         alone = sum(map(len, selection.ranges or ())) == 1 and not selection.prefixes
         for line in found.logs(
             wanted,
-            sources=SOURCES if source is None else (source,),
+            sources=ALL_SOURCES if source is None else (source,),
             follow=follow,
             tail=tail,
             search=search,
             since=since,
         ):
             none = False
-            terminal.record({"task": line.task, "source": line.source, "line": line.text})
-            name = shown_task(line.task, stages) if stages else position(line.task)
-            terminal.line(line.text if alone else f"{name} {line.source}| {line.text}")
+            terminal.record(_line_json(line))
+            name = shown_task(line.task, stages) if stages else str(position(line.task))
+            terminal.line(_line_text(line, "" if alone else name))
         if none and search is None and not found.has_task(wanted):
             terminal.note("no task failed" if selection.failed else "no such task")
+
+
+def _line_json(line: LogLine) -> dict[str, Any]:
+    value = {"task": line.task, "source": line.source, "line": line.text}
+    return value if line.instance is None else {**value, "node": line.instance}
+
+
+def _line_text(line: LogLine, name: str) -> str:
+    """A line with what tells it from those of other tasks and nodes, where there are any."""
+    node = "" if line.instance is None else f"node {line.instance}"
+    where = " ".join(part for part in (name, node) if part)
+    return f"{where} {line.source}| {line.text}" if where else line.text
 
 
 def report(

@@ -200,17 +200,3 @@ def test_a_reason_that_a_task_wrote_is_told_first(
     (log.parent / "stderr.txt").write_text("x\n")
     made = explain_task(ids[1], watcher, watcher.look(), reader)
     assert made.reasons[0] == "its reason: no licence for mesh"
-
-
-def test_a_coordination_command_is_suspected_and_its_words_are_shown(
-    job: tuple[Watcher, LogReader, list[str]], batch: Any
-) -> None:
-    watcher, reader, ids = job
-    batch.complete("job", ids[1], exit_code=5)
-    batch.tasks["job"][ids[1]]["multiInstanceSettings"] = {"coordinationCommandLine": "first me"}
-    log = reader.tree.logs / ids[1] / "coordination-stderr.txt"
-    log.parent.mkdir(parents=True)
-    log.write_text("coordbad\n")
-    reasons = explain_task(ids[1], watcher, watcher.look(), reader).reasons
-    assert "or its coordination command, which runs first: first me" in reasons
-    assert "  coordination: coordbad" in reasons

@@ -12,7 +12,13 @@ from typing import Any
 import pytest
 
 from jobs.checking import Checked, check
-from jobs.command_lines import command_line, in_place, mpi_arguments
+from jobs.command_lines import (
+    command_line,
+    coordination_log,
+    in_place,
+    mpi_arguments,
+    written_command,
+)
 from jobs.contents import ContentCache
 from jobs.errors import WorkloadError
 from jobs.loading import LoadedWorkload
@@ -82,10 +88,35 @@ def test_a_multi_instance_task_has_its_files_on_all_its_nodes(
         if file["filePattern"].startswith("$")
     ]
     name = body["id"]
+    first = [f for f in body["outputFiles"] if f["filePattern"] == "../coordination/std*.txt"]
+    assert [f["destination"]["container"]["path"] for f in first] == [f"job/{name}/coordination/0"]
     assert outputs == [
         ("$AZ_BATCH_TASK_SHARED_DIR/field.out", f"{name}/field.out"),
         ("$AZ_BATCH_TASK_SHARED_DIR/logs/*.txt", f"{name}/logs"),
     ]
+
+
+def test_a_coordination_command_prints_to_files_of_its_own(tmp_path: Path) -> None:
+    line = command_line(
+        ["sh", "-c", 'echo "$1"; echo bad >&2; exit 3', "-", "two words"],
+        windows=False,
+        first=[coordination_log()],
+    )
+    assert shlex.split(written_command(line))[-1] == "two words"
+    task = tmp_path / "a task"
+    task.mkdir()
+    environment = {"PATH": "/usr/bin:/bin", "AZ_BATCH_TASK_DIR": str(task)}
+    done = subprocess.run(
+        shlex.split(line), env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", "")
+    assert (task / "coordination" / "stdout.txt").read_text() == "two words\n"
+    assert (task / "coordination" / "stderr.txt").read_text() == "bad\n"
+
+
+@pytest.mark.parametrize("line", ["echo a", "/bin/sh -ec 'echo a'", "sh -c 'it", ""])
+def test_a_command_that_nothing_runs_before_is_as_it_was_written(line: str) -> None:
+    assert written_command(line) == line
 
 
 LAUNCHERS = {
