@@ -7,14 +7,16 @@ as JSON on stdout, or nothing where there is nothing to say. `emulator.limit_cli
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
-import httpx
 import typer
 
 from emulator.errors import EmulatorError, NotRunningError
 from emulator.local import LocalDirectory
+
+if TYPE_CHECKING:
+    import httpx
 
 _TIMEOUT_S = 60.0
 _REFUSED = 400
@@ -49,6 +51,9 @@ def ask(
         NotRunningError: There is none, or it does not answer.
         RequestRefusedError: It refuses.
     """
+    # Every command imports this module, and httpx takes a tenth of a second to import.
+    import httpx  # noqa: PLC0415
+
     running = LocalDirectory.default().read_running()
     url = f"{running.batch_endpoint}/_emulator/{path}"
     verify: Any = running.certificate or True

@@ -65,7 +65,7 @@ def test_an_output_that_cannot_be_written_is_one_message(tmp_path: Path) -> None
 
 
 def test_a_command_does_not_wait_for_what_only_others_need() -> None:
-    heavy = ("emulator.server", "uvicorn", "starlette", "pulumi", "grpc", "cryptography")
+    heavy = ("emulator.server", "uvicorn", "starlette", "pulumi", "grpc", "httpx", "jwt")
     program = f"import sys, emulator.cli; print([n for n in {heavy} if n in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
