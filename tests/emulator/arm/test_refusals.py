@@ -22,11 +22,14 @@ COLLECTION_RULE = "azure-native:monitor:DataCollectionRule"
 WORKBOOK = "azure-native:applicationinsights:Workbook"
 VAULT = "azure-native:keyvault:Vault"
 ACCOUNT = "azure-native:batch:BatchAccount"
+CREDENTIAL = "azure-native:managedidentity:FederatedIdentityCredential"
 STREAM = "Custom-Rows_CL"
 
 
-def refusal(token: str, inputs: Mapping[str, Any], *existing: str) -> str | None:
-    """The code with which a resource is refused, or None."""
+def refusal(
+    token: str, inputs: Mapping[str, Any], *existing: str, beside: tuple[Document, ...] = ()
+) -> str | None:
+    """The code with which a resource is refused, or None; `beside` is below the same one."""
 
     def lookup(resource_id: str) -> Document | None:
         if resource_id not in existing:
@@ -42,7 +45,7 @@ def refusal(token: str, inputs: Mapping[str, Any], *existing: str) -> str | None
         identity=Identity(),
         backend=MemoryBackend(),
         lookup=lookup,
-        below=lambda _: [],
+        below=lambda _: list(beside),
     )
     try:
         find_type(token).rule(context)
@@ -168,3 +171,37 @@ def test_an_account_with_a_vault_has_what_the_vault_needs(
     inputs: dict[str, Any], *, taken: bool
 ) -> None:
     assert (refusal(ACCOUNT, inputs) is None) is taken
+
+
+TOKENS = {
+    "issuer": "https://token.actions.githubusercontent.com",
+    "subject": "repo:lab/hpc:pull_request",
+    "audiences": ["api://AzureADTokenExchange"],
+}
+
+
+def credential(name: str, **claims: Any) -> Document:
+    return Document(
+        id=f"{GROUP}/N.S/types/x/credentials/{name}",
+        owner="",
+        token=CREDENTIAL,
+        inputs={**TOKENS, **claims},
+        created="",
+        modified="",
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"audiences": []}, {"audiences": ["one", "two"]}, {"subject": ""}, {"issuer": "x" * 601}],
+)
+def test_a_credential_has_one_audience_and_claims_of_a_length(change: dict[str, Any]) -> None:
+    assert refusal(CREDENTIAL, TOKENS) is None
+    assert refusal(CREDENTIAL, {**TOKENS, **change}) == "BadRequest"
+
+
+def test_an_identity_takes_a_pair_of_issuer_and_subject_once_and_twenty_in_all() -> None:
+    assert refusal(CREDENTIAL, TOKENS, beside=(credential("a"),)) == "BadRequest"
+    others = tuple(credential(f"c{index}", subject=f"s{index}") for index in range(20))
+    assert refusal(CREDENTIAL, TOKENS, beside=others[:19]) is None
+    assert refusal(CREDENTIAL, TOKENS, beside=others) == "BadRequest"
