@@ -38,7 +38,9 @@ _URL = re.compile(r"https?://[^\s/?#]+/[^\s?#]+(?:\?\S*)?")
 class Model(BaseModel):
     """A mapping in the file: frozen, and an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=False, defer_build=True
+    )
 
 
 def exactly_one(model: BaseModel, names: Sequence[str]) -> None:
