@@ -16,10 +16,12 @@ from emulator.service.errors import CATALOGUE
 from emulator.service.jobs import find as find_job
 from emulator.service.odata import Filter
 from emulator.service.schema import malformed
-from emulator.service.values import error_instant, etag, instant, parse_span
+from emulator.service.values import error_instant, etag, instant
+from emulator.spans import parse_span
 
-_INDEX_GAIN = 4
-"""An index of transitions is used when it leaves at most one task in so many."""
+_INDEX_GAIN = 32
+"""An index of transitions is used when it leaves at most one task in so many: to find that it
+does not is wasted."""
 
 
 def find(call: Call) -> Task:
@@ -126,22 +128,22 @@ def _index(job: Job, found: Filter) -> Callable[[str], Iterator[str]]:
     if one is not None:
         return lambda after: iter([one.lower()] if _has(job, one) and one.lower() > after else ())
     state = found.equals.get("state")
-    recent = _changed_since(job, found.after.get("stateTransitionTime"))
+    ordered = job.by_state.get(str(state), job.order).after
+    since = found.after.get("stateTransitionTime")
+    if since is None or since <= UNIX_EPOCH_TICKS:
+        return ordered
+    recent = _changed_since(job, since)
     if recent is not None:
         return lambda after: (key for key in recent if key > after)
-    if state in job.by_state:
-        return job.by_state[state].after
-    return job.order.after
+    return lambda after: (key for key in ordered(after) if job.tasks[key].since >= since)
 
 
 def _has(job: Job, task_id: str) -> bool:
     return task_id.lower() in job.tasks
 
 
-def _changed_since(job: Job, since: int | None) -> list[str] | None:
+def _changed_since(job: Job, since: int) -> list[str] | None:
     """Keys of tasks whose state changed since, in order; None when those are too many."""
-    if since is None or since <= UNIX_EPOCH_TICKS:
-        return None
     most = len(job.tasks) // _INDEX_GAIN + 1
     keys: list[str] = []
     for key in reversed(job.by_transition):
