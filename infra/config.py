@@ -26,6 +26,7 @@ from infra.images import ImageName
 from infra.model import Model
 from infra.monitoring import MonitoringConfig
 from infra.pipeline import PipelineConfig
+from infra.regions import REGIONS
 from infra.storage import StorageConfig
 
 NAMESPACE = "hpc"
@@ -351,7 +352,10 @@ class StackConfig(Model):
     """Everything under `hpc:` in a stack file."""
 
     location: str = Field(
-        default="eastus", pattern=r"^[a-z0-9]+$", description="Azure region, such as `eastus`."
+        default="eastus",
+        pattern=r"^[a-z0-9]+$",
+        description="Azure region, such as `eastus`.",
+        examples=list(REGIONS),
     )
     authentication: Authentication = Field(
         default="entra",

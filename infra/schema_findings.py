@@ -82,6 +82,7 @@ def _describe_one(details: ErrorDetails) -> Finding:
             message += near_misses(details["input"], choices)
     elif kind == "string_pattern_mismatch":
         message = f"must match {context['pattern']}{got}"
+        message += _near_examples(model, names[-1], details["input"])
     else:
         text = details["msg"]
         message = f"{text[:1].lower()}{text[1:]}{got}"
@@ -156,3 +157,10 @@ def _names_a_union_member(part: str, candidates: list[Any]) -> bool:
 def _description(model: type[BaseModel] | None, key: str) -> str:
     field = model.model_fields.get(key) if model else None
     return f": {field.description}" if field is not None and field.description else ""
+
+
+def _near_examples(model: type[BaseModel] | None, key: str, value: object) -> str:
+    """`; did you mean …?` of a key whose field lists what may be written."""
+    field = model.model_fields.get(key) if model else None
+    examples = field.examples if field is not None else None
+    return near_misses(str(value), map(str, examples)) if examples else ""

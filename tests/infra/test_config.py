@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from infra.checking import plan_stack
 from infra.config import SCHEMA_FILE, StackConfig, json_schema
 from infra.errors import ConfigError, StackFileError
+from infra.regions import REGIONS
 from infra.sources import decode_engine_config, read_stack_file, stack_names
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,6 +64,7 @@ def test_every_mistake_is_told_at_once_with_its_path() -> None:
     )
     assert "did you mean public_addresses?" in findings["network.public_adresses"]
     assert "did you mean pools?" in findings["pols"]
+    assert "did you mean eastus" in findings["location"]
     assert "did you mean shared-key?" in findings["authentication"]
     assert "ubuntu-hpc-24.04" in findings["pools.image.image"]
     assert "did you mean dedicated_nodes?" in findings["pools.fixed.scale.max_dedicated_nodes"]
@@ -70,6 +73,28 @@ def test_every_mistake_is_told_at_once_with_its_path() -> None:
 def test_an_unknown_size_names_the_ones_that_look_like_it() -> None:
     findings = told({"pools": {"mpi": {"preset": "rdma", "vm_size": "Standard_HB176rs_v5"}}})
     assert "did you mean Standard_HB176rs_v4" in findings["pools.mpi.vm_size"]
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("westeuorpe", "westeurope"),
+        ("eastus22", "eastus2"),
+        ("germanywestcentre", "germanywestcentral"),
+        ("West Europe", "westeurope"),
+        ("usgovvirgina", "usgovvirginia"),
+    ],
+)
+def test_a_misspelt_region_names_the_one_that_looks_like_it(written: str, meant: str) -> None:
+    findings = told({"location": written, "pools": {"a": {}}, "pols": {}})
+    assert re.search(rf"did you mean [a-z0-9 ]*\b{meant}\b", findings["location"])
+    assert findings.keys() == {"location", "pols"}
+
+
+def test_the_table_of_regions_has_each_once_as_config_may_name_it() -> None:
+    assert len(set(REGIONS)) == len(REGIONS)
+    for region in REGIONS:
+        StackConfig.model_validate({"location": region, "pools": {"a": {}}})
 
 
 def test_a_config_without_pools_says_what_is_missing() -> None:

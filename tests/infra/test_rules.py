@@ -487,6 +487,7 @@ CASES = [
         ),
     ),
     Case("IMG005", {"protect": True}, {"protect": True, **pool(image_version="24.04.202512010")}),
+    Case("LOC001", {"location": "westeuorpe"}, {"location": "westeurope"}),
     Case(
         "MAC001",
         pool(ephemeral_os_disk=True, os_disk={"size_gib": 128}),
@@ -881,6 +882,7 @@ def test_a_text_says_what_to_write_instead(case: Case, root: Path) -> None:
         "applications",
         "authentication",
         "batch",
+        "location",
         "monitoring",
         "network",
         "pipeline",
