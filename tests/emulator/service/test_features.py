@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -76,7 +77,7 @@ async def test_a_schedule_lives_its_whole_life(client: Client) -> None:
     ended = await client.until("completed", "get_job_schedule", "s")
     assert ended.execution_info.end_time == ended.state_transition_time
     poller = await client.do("begin_delete_job_schedule", "s", polling_interval=0)
-    poller.wait(10)
+    await asyncio.to_thread(poller.wait, 60)
     await refused(client, "JobScheduleNotFound", "get_job_schedule", "s")
 
 
@@ -123,7 +124,7 @@ async def test_a_tasks_token_opens_its_own_job_and_nothing_else(
         forged = {"Authorization": header["Authorization"][:-4] + "AAA="}
         assert (await task_client.get("/jobs/j", headers=forged)).status_code == 403
         poller = await client.do("begin_delete_job", "j", polling_interval=0)
-        poller.wait(10)
+        await asyncio.to_thread(poller.wait, 60)
         await client.do("create_job", models.BatchJobCreateOptions(id="j", pool_info=INFO))
         assert (await task_client.get("/jobs/j")).json()["code"] == "AuthenticationFailed"
 
