@@ -28,24 +28,19 @@ from infra.components.lifecycle import Lifecycle
 from infra.components.network import Network, NetworkArgs
 from infra.components.place import Place
 from infra.components.pool import Pool, PoolArgs
-from infra.components.private_link import (
-    PrivateLink,
-    PrivateLinkArgs,
-    PrivateTarget,
-)
+from infra.components.private_link import PrivateLink, PrivateLinkArgs
 from infra.components.start_task import TelemetryTarget
 from infra.components.storage import Storage, StorageArgs
-from infra.config import StackConfig
 from infra.errors import InfraError
 from infra.estate import Estate
 from infra.existing_network import name_of
-from infra.file_systems import BLOB_ZONE, TYPES
+from infra.file_systems import TYPES
 from infra.hooks import Hooks
 from infra.inbound import inbound_ports
 from infra.names import account_name, resource_group_name
 from infra.outbound import mount_ports, mounting_pools
 from infra.outputs import Provisioned, management_endpoint, stack_outputs
-from infra.private_zones import BATCH_ZONE, REGISTRY_ZONE, VAULT_ZONE
+from infra.private_endpoints import planned_endpoints
 from infra.security_rules import OutboundPorts
 from infra.sources import PROJECT_ROOT, decode_engine_config
 from infra.tagging import tagging
@@ -408,19 +403,13 @@ class Platform(pulumi.ComponentResource):
                 virtual_network_ids=network.virtual_network_ids,
                 zone_ids={name_of(one).lower(): one for one in existing_zones},
                 subnet_id=network.endpoint_subnet_id,
-                targets={
-                    **_file_system_targets(file_systems),
-                    **_registry_targets(registry, self._estate.config),
-                    **_vault_targets(vault),
-                    "data": PrivateTarget(
-                        resource_id=data.account_id, group_id="blob", zone=BLOB_ZONE
-                    ),
-                    "batch": PrivateTarget(
-                        resource_id=account.account_id, group_id="batchAccount", zone=BATCH_ZONE
-                    ),
-                    "nodes": PrivateTarget(
-                        resource_id=account.account_id, group_id="nodeManagement", zone=BATCH_ZONE
-                    ),
+                endpoints=planned_endpoints(self._estate.config),
+                resource_ids={
+                    "data": data.account_id,
+                    "batch": account.account_id,
+                    **({"registry": registry.registry_id} if registry else {}),
+                    **({"vault": vault.vault_id} if vault else {}),
+                    **_file_system_ids(file_systems),
                 },
             ),
             self._child(),
@@ -516,27 +505,10 @@ def _registry_grants(registry: Registry | None) -> dict[str, Grant]:
     return {"registry": Grant(role=ACR_PULL, scope=registry.registry_id)} if registry else {}
 
 
-def _registry_targets(registry: Registry | None, config: StackConfig) -> dict[str, PrivateTarget]:
-    """The stack's own registry, where it can have an endpoint."""
-    if registry is None or not config.registry.can_be_private:
-        return {}
-    return {
-        "registry": PrivateTarget(
-            resource_id=registry.registry_id, group_id="registry", zone=REGISTRY_ZONE
-        )
-    }
-
-
-def _file_system_targets(file_systems: FileSystems | None) -> dict[str, PrivateTarget]:
-    """The faces of file systems' accounts that nodes need."""
+def _file_system_ids(file_systems: FileSystems | None) -> dict[str, pulumi.Output[str]]:
+    """Resource ids of the accounts of file systems, by purpose."""
     accounts = file_systems.accounts if file_systems else {}
-    return {
-        f"{TYPES[kind].purpose}-{group}": PrivateTarget(
-            resource_id=account.account_id, group_id=group, zone=zone
-        )
-        for kind, account in accounts.items()
-        for group, zone in TYPES[kind].endpoint_groups.items()
-    }
+    return {TYPES[kind].purpose: account.account_id for kind, account in accounts.items()}
 
 
 def _key_grants(vault: KeyVault | None) -> dict[str, Grant]:
@@ -544,12 +516,6 @@ def _key_grants(vault: KeyVault | None) -> dict[str, Grant]:
     if vault is None or vault.key_id is None:
         return {}
     return {"key": Grant(role=KEY_VAULT_CRYPTO_SERVICE_ENCRYPTION_USER, scope=vault.key_id)}
-
-
-def _vault_targets(vault: KeyVault | None) -> dict[str, PrivateTarget]:
-    if vault is None:
-        return {}
-    return {"vault": PrivateTarget(resource_id=vault.vault_id, group_id="vault", zone=VAULT_ZONE)}
 
 
 def _refuse_shared_keys_in_azure() -> None:

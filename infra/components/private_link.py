@@ -1,9 +1,9 @@
 """Private endpoints: accounts reached inside the network, by their usual names.
 
-Each target gets an endpoint in the subnet for them, and its name resolves to that
-endpoint in the network through a private zone, which may exist already. What this
-component deliberately does not do: close the accounts' public side, which is a setting
-of theirs.
+What is planned (`infra.private_endpoints`) gets endpoints in the subnet for them, and its
+names resolve to those in the network through private zones, which may exist already. What
+this component deliberately does not do: close the accounts' public side, which is a
+setting of theirs.
 https://learn.microsoft.com/azure/private-link/private-endpoint-dns
 """
 
@@ -24,23 +24,9 @@ from pulumi_azure_native.network import (
 from pulumi_azure_native.privatedns import PrivateZone, SubResourceArgs, VirtualNetworkLink
 
 from infra.components.place import Place
+from infra.private_endpoints import EndpointPlan
 
 OWN_LINK: Final = "pools"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PrivateTarget:
-    """What an endpoint leads to.
-
-    Attributes:
-        resource_id: The account.
-        group_id: Which of its faces, such as `blob` or `nodeManagement`.
-        zone: The private zone in which its name is found.
-    """
-
-    resource_id: pulumi.Input[str]
-    group_id: str
-    zone: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,14 +37,16 @@ class PrivateLinkArgs:
         virtual_network_ids: Networks of nodes, by a name for the link; zones that are made
             are linked to each.
         subnet_id: Where endpoints get their addresses.
-        targets: By logical name.
+        endpoints: By logical name.
+        resource_ids: Of what endpoints lead to, by `EndpointPlan.resource`.
         zone_ids: Zones that exist, by name; they and their links are left alone.
     """
 
     place: Place
     virtual_network_ids: Mapping[str, pulumi.Input[str]]
     subnet_id: pulumi.Input[str]
-    targets: Mapping[str, PrivateTarget]
+    endpoints: Mapping[str, EndpointPlan]
+    resource_ids: Mapping[str, pulumi.Input[str]]
     zone_ids: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -66,7 +54,7 @@ class PrivateLink(pulumi.ComponentResource):
     """Private endpoints and the zones that name them.
 
     Attributes:
-        ready: What must exist before a node can reach the targets.
+        ready: What must exist before a node can reach what endpoints lead to.
     """
 
     ready: tuple[pulumi.Resource, ...]
@@ -77,7 +65,7 @@ class PrivateLink(pulumi.ComponentResource):
         super().__init__("hpc:index:PrivateLink", name, {}, opts)
         zone_ids: dict[str, pulumi.Input[str]] = dict(args.zone_ids)
         ready: list[pulumi.Resource] = []
-        for zone_name in sorted({one.zone for one in args.targets.values()} - set(zone_ids)):
+        for zone_name in sorted({one.zone for one in args.endpoints.values()} - set(zone_ids)):
             zone = PrivateZone(
                 f"{name}-{zone_name}",
                 resource_group_name=args.place.resource_group_name,
@@ -100,7 +88,7 @@ class PrivateLink(pulumi.ComponentResource):
                 )
                 for link, network_id in sorted(args.virtual_network_ids.items())
             ]
-        for logical_name, target in args.targets.items():
+        for logical_name, planned in args.endpoints.items():
             endpoint = PrivateEndpoint(
                 f"{name}-{logical_name}",
                 resource_group_name=args.place.resource_group_name,
@@ -109,8 +97,8 @@ class PrivateLink(pulumi.ComponentResource):
                 private_link_service_connections=[
                     PrivateLinkServiceConnectionArgs(
                         name=logical_name,
-                        private_link_service_id=target.resource_id,
-                        group_ids=[target.group_id],
+                        private_link_service_id=args.resource_ids[planned.resource],
+                        group_ids=[planned.group_id],
                     )
                 ],
                 opts=pulumi.ResourceOptions(parent=self),
@@ -123,8 +111,8 @@ class PrivateLink(pulumi.ComponentResource):
                     private_dns_zone_group_name="default",
                     private_dns_zone_configs=[
                         PrivateDnsZoneConfigArgs(
-                            name=target.zone.replace(".", "-"),
-                            private_dns_zone_id=zone_ids[target.zone],
+                            name=planned.zone.replace(".", "-"),
+                            private_dns_zone_id=zone_ids[planned.zone],
                         )
                     ],
                     opts=pulumi.ResourceOptions(parent=self),

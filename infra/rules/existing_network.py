@@ -8,7 +8,7 @@ from itertools import combinations
 from infra.estate import Estate
 from infra.existing_network import name_of, subscription_of
 from infra.findings import near_misses
-from infra.private_zones import needed_zones
+from infra.private_endpoints import planned_endpoints
 from infra.rules.rule import Problem, Rule
 
 
@@ -147,7 +147,7 @@ def _endpoints_are_asked_for(estate: Estate) -> Iterator[Problem]:
 def _zones_are_those_of_endpoints(estate: Estate) -> Iterator[Problem]:
     """Private zones are those that endpoints of the stack have names in, each once."""
     network = estate.config.network
-    needed = sorted(needed_zones(estate.config))
+    needed = sorted({one.zone for one in planned_endpoints(estate.config).values()})
     seen: set[str] = set()
     if network.existing is None or not network.private_endpoints:
         return
