@@ -11,6 +11,7 @@ from infra.config import NetworkConfig, StackConfig
 from infra.errors import AddressSpaceError
 from infra.names import PREFIX
 from infra.pools import PoolPlan, plan_pool
+from infra.security_rules import VIRTUAL_NETWORK
 from infra.subnets import NetworkPlan, SubnetDemand, plan_network
 
 
@@ -33,6 +34,17 @@ class Estate:
     network: NetworkPlan | None
     network_problem: str
     today: date
+
+    @property
+    def endpoint_addresses(self) -> str | None:
+        """Where nodes find private endpoints, as security rules have it; None without any.
+
+        Of a subnet that exists no address is known, so it stands for the whole network.
+        """
+        if self.network is not None and self.network.endpoint_prefix is not None:
+            return str(self.network.endpoint_prefix)
+        existing = self.config.network.existing
+        return VIRTUAL_NETWORK if existing and existing.endpoint_subnet_id else None
 
     @property
     def tags(self) -> dict[str, str]:

@@ -7,49 +7,35 @@ connected to it, never on the internet.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from infra.equipment import CifsMount, EquipmentConfig, FilesMount, FileSystemMount, NfsMount
+from infra.equipment import CifsMount, FilesMount, FileSystemMount, NfsMount
 from infra.estate import Estate
-from infra.file_systems import TYPES, FileSystemConfig, FileSystemType
-from infra.security_rules import OutboundPorts
+from infra.file_systems import TYPES, FileSystemType
+from infra.pools import PoolPlan
+from infra.security_rules import VIRTUAL_NETWORK, OutboundPorts
 
 _NFS = (111, 2049)
 _SMB = (445,)
 # Open to storage and to endpoints in any case.
 _ALWAYS = 443
-_PRIVATE = "VirtualNetwork"
 
 
-def mount_ports(
-    equipment: EquipmentConfig,
-    file_systems: Mapping[str, FileSystemConfig],
-    *,
-    location: str,
-    endpoints: str | None,
-) -> frozenset[OutboundPorts]:
-    """What a pool's mounts reach beside port 443 of storage.
-
-    Args:
-        equipment: The pool's.
-        file_systems: Those that the stack makes, by name.
-        location: Azure region, which names the service tag.
-        endpoints: Addresses of private endpoints, or None without any.
-    """
-    storage = f"Storage.{location}"
+def mount_ports(estate: Estate, pool: PoolPlan) -> frozenset[OutboundPorts]:
+    """What a pool's mounts reach beside port 443 of storage."""
+    storage = f"Storage.{estate.config.location}"
+    made = estate.config.storage.file_systems
     found: set[tuple[str, int]] = set()
-    for mount in equipment.mounts:
+    for mount in pool.equipment.mounts:
         match mount:
             case FileSystemMount():
-                config = file_systems.get(mount.file_system)
+                config = made.get(mount.file_system)
                 ports = TYPES[config.type].ports if config else ()
-                found |= {(endpoints or storage, port) for port in ports}
+                found |= {(estate.endpoint_addresses or storage, port) for port in ports}
             case FilesMount():
                 found |= {(storage, port) for port in _SMB}
             case NfsMount():
-                found |= {(_PRIVATE, port) for port in _NFS}
+                found |= {(VIRTUAL_NETWORK, port) for port in _NFS}
             case CifsMount():
-                found |= {(_PRIVATE, port) for port in _SMB}
+                found |= {(VIRTUAL_NETWORK, port) for port in _SMB}
     return frozenset(
         OutboundPorts(destination=destination, port=port)
         for destination, port in found

@@ -41,7 +41,6 @@ from infra.names import account_name, resource_group_name
 from infra.outbound import mount_ports, mounting_pools
 from infra.outputs import Provisioned, management_endpoint, stack_outputs
 from infra.private_endpoints import planned_endpoints
-from infra.security_rules import OutboundPorts
 from infra.sources import PROJECT_ROOT, decode_engine_config
 from infra.tagging import tagging
 from infra.watching import Watched, Watching, watch
@@ -340,19 +339,11 @@ class Platform(pulumi.ComponentResource):
                 container_pools=frozenset(
                     pool.name for pool in estate.pools if pool.equipment.containers is not None
                 ),
-                file_systems=self._mount_ports,
+                endpoints=estate.endpoint_addresses,
+                file_systems={pool.name: mount_ports(estate, pool) for pool in estate.pools},
                 inbound={pool.name: inbound_ports(pool.equipment) for pool in estate.pools},
             ),
             self._child(),
-        )
-
-    def _mount_ports(self, pool: str, endpoints: str | None) -> frozenset[OutboundPorts]:
-        config = self._estate.config
-        return mount_ports(
-            config.pools[pool],
-            config.storage.file_systems,
-            location=config.location,
-            endpoints=endpoints,
         )
 
     def _file_systems(self, network: Network) -> FileSystems | None:

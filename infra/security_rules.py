@@ -16,6 +16,9 @@ from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 from typing import Final, Literal
 
 ANY: Final = "*"
+VIRTUAL_NETWORK: Final = "VirtualNetwork"
+"""The service tag of a subnet's network, those that it is peered with, and on-premises ones."""
+
 _FIRST_INBOUND_PRIORITY: Final = 300
 # Of the 80 letters that a rule's name may have, some are needed beside it.
 _LONGEST_PORT_NAME: Final = 60

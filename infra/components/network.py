@@ -13,7 +13,7 @@ the other.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -63,8 +63,8 @@ class NetworkArgs:
         nat_gateway: Whether outbound traffic leaves through a NAT gateway.
         allow_package_sources: Whether nodes may reach the internet on ports 80 and 443.
         container_pools: Logical names of pools that pull images from registries.
-        file_systems: What file systems of a pool need, by its logical name and the addresses
-            of private endpoints.
+        endpoints: Where nodes find private endpoints, as security rules have it, or None.
+        file_systems: What file systems need, by the pool's logical name.
         inbound: Ports that named addresses may reach, by the pool's logical name.
     """
 
@@ -76,7 +76,8 @@ class NetworkArgs:
     nat_gateway: bool
     allow_package_sources: bool
     container_pools: frozenset[str]
-    file_systems: Callable[[str, str | None], Collection[OutboundPorts]]
+    endpoints: str | None
+    file_systems: Mapping[str, Collection[OutboundPorts]]
     inbound: Mapping[str, Sequence[InboundPort]]
 
 
@@ -133,16 +134,13 @@ class Network(pulumi.ComponentResource):
         previous: list[pulumi.Resource] = []
         made: dict[str, pulumi.Input[str]] = {}
         for planned in plan.subnets:
-            endpoints = self._endpoint_addresses(plan)
             rules = pool_subnet_rules(
                 location=args.place.location,
                 prefix=planned.prefix,
                 inter_node=planned.inter_node,
                 allow_package_sources=args.allow_package_sources,
-                endpoints=endpoints,
-                file_systems={
-                    port for pool in planned.pools for port in args.file_systems(pool, endpoints)
-                },
+                endpoints=args.endpoints,
+                file_systems={port for pool in planned.pools for port in args.file_systems[pool]},
                 allow_registries=not args.container_pools.isdisjoint(planned.pools),
                 inbound=[port for pool in planned.pools for port in args.inbound[pool]],
             )
@@ -207,12 +205,6 @@ class Network(pulumi.ComponentResource):
             name=network.name,
             link=OWN_LINK,
         )
-
-    def _endpoint_addresses(self, plan: NetworkPlan) -> str | None:
-        """Where nodes find private endpoints; of a subnet that exists no address is known."""
-        if plan.endpoint_prefix is not None:
-            return str(plan.endpoint_prefix)
-        return None if self.endpoint_subnet_id is None else "VirtualNetwork"
 
     def _nat_gateway(self, name: str, args: NetworkArgs) -> NatGateway:
         # Four addresses give 258,048 source ports, enough for pools of some thousand nodes.
