@@ -13,7 +13,6 @@ until a month before they expire, so that a client need be told only once.
 from __future__ import annotations
 
 import ipaddress
-import os
 import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,6 +23,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from emulator.local import replace_file
 
 LIFE = timedelta(days=397)
 RENEWED_BEFORE = timedelta(days=30)
@@ -67,7 +68,7 @@ class Certificate:
         if not self._will_do(moment):
             self._make(moment)
         public = Path(certifi.where()).read_bytes()
-        _write(self.bundle, public + b"\n" + self.authority.read_bytes(), 0o644)
+        replace_file(self.bundle, public + b"\n" + self.authority.read_bytes())
 
     def _will_do(self, now: datetime) -> bool:
         try:
@@ -111,14 +112,13 @@ class Certificate:
             )
             .sign(authority_key, hashes.SHA256())
         )
-        self.directory.mkdir(parents=True, exist_ok=True)
         pem = serialization.Encoding.PEM
         secret = key.private_bytes(
             pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        _write(self.key, secret, 0o600)
-        _write(self.server, server.public_bytes(pem), 0o644)
-        _write(self.authority, authority.public_bytes(pem), 0o644)
+        replace_file(self.key, secret, mode=0o600)
+        replace_file(self.server, server.public_bytes(pem))
+        replace_file(self.authority, authority.public_bytes(pem))
 
 
 def _name(common: str) -> x509.Name:
@@ -151,14 +151,3 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
         encipher_only=False,
         decipher_only=False,
     )
-
-
-def _write(path: Path, content: bytes, mode: int) -> None:
-    """Replaces a file in one step; a secret is never readable by others, not even at first."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-    temporary.chmod(mode)
-    temporary.replace(path)

@@ -165,14 +165,21 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, value: dict[str, Any], *, mode: int = 0o644) -> None:
-    """Replaces a file of the local state in one step, so that no reader sees half of it."""
+    """Replaces a file of the local state by a JSON object; see `replace_file`."""
+    replace_file(path, f"{json.dumps(value, indent=2)}\n".encode(), mode=mode)
+
+
+def replace_file(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+    """Replaces a file in one step, so that no reader sees half of it; made with its parents.
+
+    A secret is never readable by others, not even at first.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump(value, stream, indent=2)
-            stream.write("\n")
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
         temporary.chmod(mode)
         temporary.replace(path)
     except BaseException:

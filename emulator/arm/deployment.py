@@ -35,7 +35,7 @@ from emulator.arm.cli_process import EngineCommand
 from emulator.arm.progress import Progress, plain_text
 from emulator.arm.state import StackState, has_delete_hooks, without_pending
 from emulator.errors import LocalStateError, NotRunningError, StackError
-from emulator.local import PROJECT_ROOT, LocalDirectory, RunningEmulator, write_json
+from emulator.local import PROJECT_ROOT, LocalDirectory, RunningEmulator, replace_file, write_json
 
 HEALTH_TIMEOUT_S: Final = 5.0
 """How long a living emulator may take to say so."""
@@ -395,6 +395,4 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _write_yaml(path: Path, content: Mapping[str, Any]) -> None:
-    temporary = path.with_suffix(".new")
-    temporary.write_text(yaml.safe_dump(dict(content), sort_keys=False), encoding="utf-8")
-    temporary.replace(path)
+    replace_file(path, yaml.safe_dump(dict(content), sort_keys=False).encode())
