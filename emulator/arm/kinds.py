@@ -143,7 +143,6 @@ class ResourceType:
         name: What its name may be.
         autoname: `random` (logical name and 8 hex digits), `copy` (the logical name) or
             `uuid`; azure-native copies the names of nested resources.
-        max_name: Longest name.
         location_from_group: Whether azure-native takes the group's region by default.
         replaces: Properties that azure-native replaces the resource for; those in the
             id and the region always do.
@@ -163,7 +162,6 @@ class ResourceType:
     id_format: str
     name: NameRule | None = None
     autoname: str = "random"
-    max_name: int = 80
     location_from_group: bool = True
     replaces: frozenset[str] = frozenset()
     frozen: frozenset[str] = frozenset()

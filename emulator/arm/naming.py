@@ -17,13 +17,17 @@ CREATE_BEFORE_DELETE: Final = "__createBeforeDelete"
 
 
 def automatic_name(kind: ResourceType, logical_name: str, seed: bytes) -> str:
-    """The name azure-native gives: random at the top level, the logical name when nested."""
+    """The name azure-native gives: random at the top level, the logical name when nested.
+
+    It is as long as it gets: azure-native cuts nothing, and the service refuses what is too long.
+    Source: `getDefaultName` of https://github.com/pulumi/pulumi-azure-native.
+    """
     if kind.autoname == "copy":
         return logical_name
     digest = hashlib.sha512(seed + kind.token.encode() + b"\0" + logical_name.encode()).hexdigest()
     if kind.autoname == "uuid":
         return f"{digest[:8]}-{digest[8:12]}-4{digest[13:16]}-8{digest[17:20]}-{digest[20:32]}"
-    return f"{logical_name[: kind.max_name - 8]}{digest[:8]}"
+    return f"{logical_name}{digest[:8]}"
 
 
 def name_left_behind(

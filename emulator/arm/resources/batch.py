@@ -242,7 +242,6 @@ TYPES: Final = (
         name=NameRule(
             pattern=r"[a-z0-9]{3,24}", text="3-24 lower-case letters and digits, nothing else"
         ),
-        max_name=24,
         frozen=frozenset({"poolAllocationMode"}),
         taken=Taken(
             properties=("accountName",),

@@ -31,7 +31,6 @@ TYPES: Final = (
         id_format=f"{RESOURCE_GROUP}/providers/Microsoft.ContainerRegistry"
         "/registries/{registryName}",
         name=NameRule(pattern=r"[A-Za-z0-9]{5,50}", text="5-50 letters and digits"),
-        max_name=50,
         taken=Taken(
             properties=("registryName",),
             code="AlreadyInUse",

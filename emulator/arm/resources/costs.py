@@ -24,14 +24,12 @@ TYPES: Final = (
         token="azure-native:consumption:Budget",  # noqa: S106 - a type token
         id_format="/{scope}/providers/Microsoft.Consumption/budgets/{budgetName}",
         name=_NAME,
-        max_name=63,
         outputs=_outputs,
     ),
     ResourceType(
         token="azure-native:costmanagement:Budget",  # noqa: S106 - a type token
         id_format="/{scope}/providers/Microsoft.CostManagement/budgets/{budgetName}",
         name=_NAME,
-        max_name=63,
         outputs=_outputs,
     ),
 )

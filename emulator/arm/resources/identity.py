@@ -59,7 +59,6 @@ TYPES: Final = (
             pattern=r"[A-Za-z0-9][A-Za-z0-9_-]{2,127}",
             text="3-128 letters, digits, hyphens and underscores, a letter or digit first",
         ),
-        max_name=128,
         outputs=lambda context: {
             "clientId": context.guid("client"),
             "principalId": context.guid("principal"),

@@ -66,7 +66,6 @@ TYPES: Final = (
             pattern=r"(?=.{3,24}$)[A-Za-z][A-Za-z0-9]*(-[A-Za-z0-9]+)*",
             text="3-24 letters, digits and single hyphens, a letter first",
         ),
-        max_name=24,
         taken=Taken(
             properties=("vaultName",),
             code="VaultAlreadyExists",

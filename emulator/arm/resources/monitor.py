@@ -199,7 +199,6 @@ TYPES: Final = (
             pattern=r"[A-Za-z0-9][A-Za-z0-9_-]{1,42}[A-Za-z0-9]",
             text="3-44 letters, digits, hyphens and underscores",
         ),
-        max_name=44,
         outputs=lambda context: {**_ingestion(context), "privateLinkScopedResources": []},
     ),
     ResourceType(
@@ -209,7 +208,6 @@ TYPES: Final = (
             pattern=r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}",
             text="1-64 letters, digits, hyphens, underscores and periods",
         ),
-        max_name=64,
         rule=_check_rule,
         outputs=lambda context: {
             "immutableId": f"dcr-{context.guid('immutable').replace('-', '')}",

@@ -291,7 +291,6 @@ TYPES: Final = (
         token="azure-native:network:VirtualNetwork",  # noqa: S106 - a type token
         id_format=f"{_NETWORK}/virtualNetworks/{{virtualNetworkName}}",
         name=_NAME,
-        max_name=64,
         rule=_check_network,
         in_use="InUseSubnetCannotBeDeleted",
         defaults={"enableDdosProtection": False, "virtualNetworkPeerings": []},
@@ -369,7 +368,6 @@ TYPES: Final = (
         token="azure-native:network:PrivateEndpoint",  # noqa: S106 - a type token
         id_format=f"{_NETWORK}/privateEndpoints/{{privateEndpointName}}",
         name=_NAME,
-        max_name=64,
         replaces=frozenset({"subnet"}),
         outputs=_endpoint_outputs,
     ),

@@ -51,7 +51,6 @@ TYPES: Final = (
             pattern=r"[A-Za-z0-9][A-Za-z0-9-]{2,61}[A-Za-z0-9]",
             text="4-63 letters, digits and hyphens, no hyphen at either end",
         ),
-        max_name=63,
         defaults={
             "publicNetworkAccessForIngestion": "Enabled",
             "publicNetworkAccessForQuery": "Enabled",

@@ -15,7 +15,6 @@ TYPES: Final = (
             text="1-90 letters, digits, underscores, parentheses, hyphens and periods, "
             "no period at the end",
         ),
-        max_name=90,
         outputs=lambda _: {"properties": {"provisioningState": "Succeeded"}},
     ),
 )
