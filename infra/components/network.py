@@ -41,6 +41,7 @@ from infra.existing_network import (
     name_of,
     virtual_network_of,
 )
+from infra.names import security_group_name
 from infra.security_rules import (
     ANY,
     InboundPort,
@@ -145,7 +146,7 @@ class Network(pulumi.ComponentResource):
                 inbound=[port for pool in planned.pools for port in args.inbound[pool]],
             )
             group = NetworkSecurityGroup(
-                f"{name}-{planned.name}-nsg",
+                security_group_name(name, planned.name),
                 resource_group_name=args.place.resource_group_name,
                 location=args.place.location,
                 security_rules=[_rule_args(rule) for rule in rules],

@@ -133,6 +133,11 @@ def made(*prefixes: str, **more: Any) -> dict[str, Any]:
     return existing(existing={"virtual_network_id": HUB, "free_prefixes": list(prefixes), **more})
 
 
+def in_own_subnets(name: str, **network: Any) -> dict[str, Any]:
+    """A pool of a name, with a subnet of its own."""
+    return {"network": {**network, "subnets": "per-pool"}, "pools": {name: {"scale": FIXED}}}
+
+
 def packaged(count: int) -> dict[str, Any]:
     packages = [{"application": "tool", "version": str(index)} for index in range(count)]
     return {"applications": {"tool": {}}, **pool(application_packages=packages)}
@@ -565,6 +570,20 @@ CASES = [
         "MON004",
         {"monitoring": TELEMETRY, **pool(image="almalinux-hpc-8")},
         {"monitoring": TELEMETRY, **pool(image="almalinux-hpc-9")},
+    ),
+    Case("NAM001", in_own_subnets("p" * 52), in_own_subnets("p" * 51)),
+    Case(
+        "NAM001",
+        in_own_subnets("p" * 40, **made("10.20.4.0/22")["network"]),
+        in_own_subnets("p" * 39, **made("10.20.4.0/22")["network"]),
+        stack="s" * 31,
+    ),
+    Case("NAM001", made("10.20.4.0/22"), existing(), stack="s" * 71),
+    Case(
+        "NAM001",
+        {"network": {**made("10.20.4.0/22")["network"], "private_endpoints": True}},
+        made("10.20.4.0/22"),
+        stack="s" * 67,
     ),
     Case(
         "NET001",
