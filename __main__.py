@@ -9,8 +9,9 @@ gc.set_threshold(20_000, 10, 10)
 
 import pulumi  # noqa: E402 - the SDK's own import is what the line above is for
 
+from infra.engine import plan_from_engine  # noqa: E402 - likewise
 from infra.errors import InfraError  # noqa: E402 - likewise
-from infra.platform import Platform, plan_from_engine  # noqa: E402 - likewise
+from infra.platform import Platform  # noqa: E402 - likewise
 
 try:
     platform = Platform("hpc", plan_from_engine())

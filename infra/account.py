@@ -44,6 +44,11 @@ class BatchConfig(Model):
     )
 
     @property
+    def has_own_nodes(self) -> bool:
+        """Whether nodes are made in the stack's own subscription."""
+        return self.pool_allocation == "user-subscription"
+
+    @property
     def needs_key_vault(self) -> bool:
         """Whether the account cannot be without a key vault."""
-        return self.customer_managed_key or self.pool_allocation == "user-subscription"
+        return self.customer_managed_key or self.has_own_nodes

@@ -384,6 +384,11 @@ class StackConfig(Model):
         description="Rules that do not count in this stack, each with the reason.",
     )
 
+    @property
+    def allows_shared_keys(self) -> bool:
+        """Whether accounts take shared keys, as the emulator's alone do."""
+        return self.authentication == "shared-key"
+
 
 def json_schema() -> str:
     """The text of `config.schema.json`: a stack file whose `config` has `hpc:` keys."""

@@ -13,7 +13,7 @@ _LOCAL_STACK = re.compile(r"^local(-[a-z0-9-]+)?$")
 
 def _shared_keys_only_on_a_laptop(estate: Estate) -> Iterator[Problem]:
     """Shared keys are for the emulator alone."""
-    if estate.config.authentication == "shared-key" and not _LOCAL_STACK.match(estate.stack):
+    if estate.config.allows_shared_keys and not _LOCAL_STACK.match(estate.stack):
         yield Problem(
             "authentication",
             f"shared-key is for the emulator: stack '{estate.stack}' would have account keys "
@@ -66,7 +66,7 @@ def _containers_differ(estate: Estate) -> Iterator[Problem]:
 def _own_nodes_need_batch_to_be_known(estate: Estate) -> Iterator[Problem]:
     """Batch keeps secrets of nodes in the vault only where it has a role on it."""
     batch = estate.config.batch
-    if batch.pool_allocation == "user-subscription" and batch.service_principal_id is None:
+    if batch.has_own_nodes and batch.service_principal_id is None:
         yield Problem(
             "batch.pool_allocation",
             "in user-subscription mode Batch itself must be given a role on the key vault, and "
@@ -78,9 +78,7 @@ def _own_nodes_need_batch_to_be_known(estate: Estate) -> Iterator[Problem]:
 def _own_nodes_forbid_shared_keys(estate: Estate) -> Iterator[Problem]:
     """Accounts in user-subscription mode have no shared keys."""
     config = estate.config
-    if config.batch.pool_allocation == "user-subscription" and (
-        config.authentication == "shared-key"
-    ):
+    if config.batch.has_own_nodes and config.allows_shared_keys:
         yield Problem(
             "batch.pool_allocation",
             "Batch refuses shared keys in user-subscription mode, and the emulator has no "
@@ -91,7 +89,7 @@ def _own_nodes_forbid_shared_keys(estate: Estate) -> Iterator[Problem]:
 def _service_principal_is_used(estate: Estate) -> Iterator[Problem]:
     """A service principal is given where it gets a role."""
     batch = estate.config.batch
-    if batch.pool_allocation == "batch-service" and batch.service_principal_id is not None:
+    if not batch.has_own_nodes and batch.service_principal_id is not None:
         yield Problem(
             "batch.service_principal_id",
             "in batch-service mode nodes are made in Batch's own subscription and its service "

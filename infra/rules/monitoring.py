@@ -38,7 +38,7 @@ def _budgets_hold_what_always_runs(estate: Estate) -> Iterator[Problem]:
 def _telemetry_needs_azure(estate: Estate) -> Iterator[Problem]:
     """Nodes report where there is an Azure Monitor to report to."""
     config = estate.config
-    if config.monitoring.node_telemetry.enabled and config.authentication == "shared-key":
+    if config.monitoring.node_telemetry.enabled and config.allows_shared_keys:
         yield Problem(
             "monitoring.node_telemetry.enabled",
             "the emulator's nodes are processes of this machine, without an identity and "

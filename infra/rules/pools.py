@@ -54,7 +54,7 @@ def _mpi_has_a_node_to_itself(estate: Estate) -> Iterator[Problem]:
 
 def _mpi_pools_are_small(estate: Estate) -> Iterator[Problem]:
     """Pools whose nodes talk to each other have at most 100 nodes, 80 in one's subscription."""
-    own_nodes = estate.config.batch.pool_allocation == "user-subscription"
+    own_nodes = estate.config.batch.has_own_nodes
     most = _MOST_INTER_NODE_OWN_NODES if own_nodes else _MOST_INTER_NODE_NODES
     for pool in estate.pools:
         if pool.inter_node_communication and pool.scale.max_nodes > most:

@@ -19,9 +19,9 @@ from emulator.arm.kinds import Identity
 from emulator.arm.mocks import ProgramRun
 from infra.components.identity import BLOB_DATA_CONTRIBUTOR
 from infra.config import StackConfig
+from infra.engine import EMULATED_SUBSCRIPTION_PREFIX
 from infra.errors import InfraError
 from infra.estate import Estate, plan_estate
-from infra.platform import EMULATED_SUBSCRIPTION_PREFIX
 
 Example = Callable[[str], Estate]
 Provision = Callable[[Estate], ProgramRun]
@@ -198,7 +198,7 @@ def test_shared_keys_are_refused_where_the_provider_is_azure(
     example: Example, provision: Provision, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     azure = SimpleNamespace(subscription_id="7c1f3a52-9a3e-4d53-8a0e-3a2c4a7f1d10")
-    monkeypatch.setattr("infra.platform.get_client_config", lambda: azure)
+    monkeypatch.setattr("infra.engine.get_client_config", lambda: azure)
     with pytest.raises(InfraError, match=r"(?s)only the emulator accepts.*entra"):
         provision(example("local"))
 
