@@ -17,12 +17,10 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-
-import orjson
 
 from jobs.spec_values import MAX_TASKS
 from jobs.templates import Scalar
@@ -30,7 +28,7 @@ from jobs.templates import Scalar
 Row = tuple[Scalar, ...]
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GeneratedRows:
     """What a generator yields.
 
@@ -45,7 +43,7 @@ class GeneratedRows:
     digest: str
     _call: Callable[[], Iterable[Any]]
     _where: str
-    _file: Path = field(default_factory=Path)
+    _file: Path
 
     def each(self) -> Iterator[Row]:
         """The rows, from a new call of the function.
@@ -56,7 +54,7 @@ class GeneratedRows:
         digest = hashlib.sha256()
         rows = _rows(self._call, self._where, self._file, self.names)
         for count, row in enumerate(rows):
-            digest.update(orjson.dumps(row))
+            digest.update(_bytes(row))
             if count == self.count:
                 break
             yield row
@@ -97,7 +95,7 @@ def generated(reference: str, directory: Path, variables: Mapping[str, Scalar]) 
     for mapping in _mappings(call, where, file):
         row = _row(mapping, names, where, count)
         names = names or tuple(mapping)
-        digest.update(orjson.dumps(row))
+        digest.update(_bytes(row))
         count += 1
         if count > MAX_TASKS:
             raise ValueError(f"{where} yields more than {MAX_TASKS:,} tasks")
@@ -109,11 +107,15 @@ def generated(reference: str, directory: Path, variables: Mapping[str, Scalar]) 
 
 
 def _loaded(file: Path, where: str) -> ModuleType:
-    """The module, fresh: two workloads may each have a `cases.py`."""
+    """The module, fresh: two workloads may each have a `cases.py`.
+
+    It is among `sys.modules`, where dataclasses look for theirs, until another takes its name.
+    """
     spec = importlib.util.spec_from_file_location(f"workload_{file.stem}", file)
     if spec is None or spec.loader is None:
         raise ValueError(f"{where}: {file.name} is no Python file")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[module.__name__] = module
     sys.path.insert(0, str(file.parent))
     before = sys.dont_write_bytecode
     sys.dont_write_bytecode = True
@@ -181,9 +183,23 @@ def _row(mapping: object, names: tuple[str, ...], where: str, number: int) -> Ro
             raise ValueError(  # noqa: TRY004 - every finding about rows is one
                 f"{where}: task {number}: {_brief(value)} is no text, number, true or false"
             )
-        if isinstance(value, str) and "\0" in value:
-            raise ValueError(f"{where}: task {number}: a value holds a NUL character")
+        if isinstance(value, str) and not _is_text(value):
+            raise ValueError(
+                f"{where}: task {number}: {_brief(value)} has a NUL character or is no Unicode"
+            )
     return row
+
+
+def _is_text(value: str) -> bool:
+    try:
+        return b"\0" not in value.encode()
+    except UnicodeEncodeError:
+        return False
+
+
+def _bytes(row: Row) -> bytes:
+    """What tells a row from others; numbers may be of any size and of a library's own kind."""
+    return repr(row).encode()
 
 
 @contextmanager

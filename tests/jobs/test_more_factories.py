@@ -154,6 +154,8 @@ def test_a_generator_gets_the_variables_that_it_names(workload: MakeWorkload) ->
         ("def cases():\n    yield {'a': 1}\n    yield {'b': 1}\n", "task 1 has b, and task 0 a"),
         ("def cases():\n    yield 7\n", "task 0 is 7; yield mappings of names to values"),
         ("def cases():\n    yield {'a': [1]}\n", "task 0: [1] is no text, number, true or false"),
+        ("def cases():\n    yield {'a': 'x\\0'}\n", "'x\\x00' has a NUL character or is no"),
+        ("def cases():\n    yield {'a': '\\udcff'}\n", "'\\udcff' has a NUL character or"),
         ("def cases():\n    return []\n", "yields nothing"),
     ],
 )  # fmt: skip
@@ -162,6 +164,20 @@ def test_what_is_wrong_with_a_generator_is_told(
 ) -> None:
     assert message in message_of(workload, '{generator: "c:cases"}', c_DOT_py=text)
     assert "there is no d.py" in message_of(workload, '{generator: "d:cases"}')
+
+
+def test_a_generator_may_have_dataclasses_and_numbers_of_any_kind(
+    workload: MakeWorkload,
+) -> None:
+    text = (
+        "from __future__ import annotations\n"
+        "from dataclasses import asdict, dataclass\n"
+        "class Real(float): pass\n"
+        "@dataclass\nclass Case:\n    a: int\n    b: float\n"
+        "def cases():\n    yield asdict(Case(2**70, Real(0.5)))\n"
+    )
+    made = rows_of(workload, '{generator: "c:cases"}', None, c_DOT_py=text)
+    assert list(made.each()) == [(2**70, 0.5)]
 
 
 def test_a_generator_that_gives_other_tasks_the_next_time_is_found_out(
