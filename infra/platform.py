@@ -22,7 +22,7 @@ from infra.estate import Estate
 from infra.existing_network import name_of
 from infra.hooks import Hooks
 from infra.inbound import inbound_ports
-from infra.names import account_name, resource_group_name
+from infra.names import account_name, resource_group_name, subnet_prefix
 from infra.outbound import mount_ports
 from infra.outputs import Provisioned, management_endpoint, stack_outputs
 from infra.private_endpoints import planned_endpoints
@@ -181,9 +181,7 @@ class Platform(pulumi.ComponentResource):
                 plan=estate.network,
                 existing=config.existing,
                 pools=[pool.name for pool in estate.pools],
-                subnet_prefix=(
-                    "" if config.existing is None else f"{resource_group_name(estate.stack)}-"
-                ),
+                subnet_prefix="" if config.existing is None else subnet_prefix(estate.stack),
                 nat_gateway=config.nat_gateway,
                 allow_package_sources=config.allow_package_sources,
                 container_pools=frozenset(
