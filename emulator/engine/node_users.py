@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from emulator.clock import seconds
 from emulator.engine.core import Core
+from emulator.engine.nodes import check_up
 from emulator.engine.refusal import Refused
 from emulator.engine.world import Node
 
 _DEFAULT_LIFE = seconds(24 * 3600)
 """An account without an expiry time lives for a day (`BatchNodeUserCreateOptions`)."""
-_UP = frozenset({"idle", "running", "offline", "starttaskfailed", "waitingforstarttask"})
 
 
 def _usable(core: Core, node: Node) -> None:
-    if node.state not in _UP:
-        raise Refused("NodeNotReady")
+    check_up(node)
     expired = [name for name, user in node.users.items() if user["expiry"] <= core.now]
     for name in expired:
         del node.users[name]
@@ -29,8 +28,7 @@ def add(core: Core, node: Node, name: str, *, is_admin: bool, expiry: int | None
     _usable(core, node)
     if name.lower() in node.users:
         raise Refused("NodeUserExists")
-    expires = core.now + _DEFAULT_LIFE if expiry is None else expiry
-    node.users[name.lower()] = {"isAdmin": is_admin, "expiry": expires}
+    node.users[name.lower()] = {"isAdmin": is_admin, "expiry": _expiry(core, expiry)}
     core.save(node)
 
 
@@ -42,7 +40,7 @@ def replace(core: Core, node: Node, name: str, *, expiry: int | None) -> None:
     """
     _usable(core, node)
     user = _get(node, name)
-    user["expiry"] = core.now + _DEFAULT_LIFE if expiry is None else expiry
+    user["expiry"] = _expiry(core, expiry)
     core.save(node)
 
 
@@ -56,6 +54,10 @@ def delete(core: Core, node: Node, name: str) -> None:
     _get(node, name)
     del node.users[name.lower()]
     core.save(node)
+
+
+def _expiry(core: Core, asked: int | None) -> int:
+    return core.now + _DEFAULT_LIFE if asked is None else asked
 
 
 def _get(node: Node, name: str) -> dict[str, object]:

@@ -39,6 +39,16 @@ def get(pool: Pool, node_id: str) -> Node:
     return node
 
 
+def check_up(node: Node) -> None:
+    """Refuses what can be done only on a node that is up.
+
+    Raises:
+        Refused: `NodeNotReady`.
+    """
+    if node.state not in _UP:
+        raise Refused("NodeNotReady")
+
+
 def create(core: Core, pool: Pool, *, dedicated: bool, ready_s: float) -> Node:
     """Allocates a node; it boots in the time given."""
     name = "".join(core.random.choices(_HEX, k=64))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Any
 
-from emulator.engine import node_users
+from emulator.engine import node_users, nodes
 from emulator.engine.refusal import Refused, invalid
 from emulator.engine.world import Node
 from emulator.service import bodies, render
@@ -21,7 +21,6 @@ from emulator.service.values import instant, parse_instant
 
 EXTENSION_MEMBERS = ("provisioningState", "instanceView", "vmExtension")
 SSH_PORT = 22
-_UP = frozenset({"idle", "running", "offline", "starttaskfailed", "waitingforstarttask"})
 
 
 def _expiry(body: dict[str, Any]) -> int | None:
@@ -64,8 +63,7 @@ def get_remote_login_settings(call: Call) -> Reply:
 
 def _up(call: Call) -> Node:
     node = find(call)
-    if node.state not in _UP:
-        raise Refused("NodeNotReady")
+    nodes.check_up(node)
     return node
 
 
