@@ -8,7 +8,7 @@ rolls its figures up about every half hour; here they are those of this instant.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 from emulator.clock import TICKS_PER_SECOND
 from emulator.engine.cores import cores_of
@@ -19,6 +19,8 @@ from emulator.nodes.interface import TaskOutcome
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
     """What tasks used together.
+
+    Records keep the same figures as a tuple in this order, all of them or the first.
 
     Attributes:
         wall: Ticks that their commands ran, retries included.
@@ -77,46 +79,59 @@ def _ticks(span_s: float) -> int:
 
 def of_task(task: Task, now: int) -> Totals:
     """What one task used, until now where it runs."""
-    wall, *rest = task.used or (0,) * _USED
-    if task.state == "running" and task.start is not None:
-        wall += now - task.start
-    names = ("user", "kernel", "reads", "writes", "bytes_read", "bytes_written")
-    return Totals(
-        wall=wall,
-        **dict(zip(names, rest, strict=True)),
-        retries=task.retry_count,
-        wait=max(0, task.start - task.created) if task.start is not None else 0,
-        succeeded=int(task.state == "completed" and task.result == "success"),
-        failed=int(task.state == "completed" and task.result != "success"),
-    )
+    return _totals(_of_task(task, now))
 
 
 def of_job(job: Job, now: int) -> Totals:
     """What a job's tasks used, those that were deleted included."""
-    return _sum([job.gone, *(astuple(of_task(task, now)) for task in job.tasks.values())])
+    return _totals(_of_job(job, now))
 
 
 def of_schedule(world: World, schedule: Schedule, now: int) -> Totals:
     """What the tasks of a schedule's jobs used, those that were deleted included."""
     there = (job for job in world.jobs.values() if job.schedule == schedule.key)
-    return _sum([schedule.gone, *(astuple(of_job(job, now)) for job in there)])
+    return _totals(_sum([schedule.gone, *(_of_job(job, now) for job in there)]))
 
 
-def _sum(figures: Iterable[Sequence[int]]) -> Totals:
+def _of_task(task: Task, now: int) -> tuple[int, ...]:
+    wall, *rest = task.used or (0,) * _USED
+    if task.state == "running" and task.start is not None:
+        wall += now - task.start
+    over, succeeded = task.state == "completed", task.result == "success"
+    return (
+        wall,
+        *rest,
+        task.retry_count,
+        max(0, task.start - task.created) if task.start is not None else 0,
+        int(over and succeeded),
+        int(over and not succeeded),
+    )
+
+
+def _of_job(job: Job, now: int) -> tuple[int, ...]:
+    return _sum([job.gone, *(_of_task(task, now) for task in job.tasks.values())])
+
+
+def _sum(figures: Iterable[Sequence[int]]) -> tuple[int, ...]:
     total: tuple[int, ...] = ()
     for one in figures:
         total = plus(total, one)
-    return Totals(**dict(zip(Totals.__slots__, total, strict=True))) if total else Totals()
+    return total
+
+
+def _totals(figures: Sequence[int]) -> Totals:
+    """Figures by their names; those that are not there are zero."""
+    return Totals(**dict(zip(Totals.__slots__, figures, strict=False)))
 
 
 def task_gone(task: Task, now: int) -> None:
     """A task is deleted: its job keeps its figures."""
-    task.job.gone = plus(task.job.gone, astuple(of_task(task, now)))
+    task.job.gone = plus(task.job.gone, _of_task(task, now))
 
 
 def job_gone(schedule: Schedule, job: Job, now: int) -> None:
     """A job is deleted: its schedule keeps its figures."""
-    schedule.gone = plus(schedule.gone, astuple(of_job(job, now)))
+    schedule.gone = plus(schedule.gone, _of_job(job, now))
 
 
 # Pools
@@ -143,19 +158,17 @@ class PoolTotals:
 
 def of_pool(pool: Pool, now: int) -> PoolTotals:
     """What there is to tell of a pool since it was created."""
-    times = list(pool.gone_time or (0, 0, 0))
-    used: tuple[int, ...] = tuple(pool.gone)
-    peak = pool.peak_memory
+    times, used, peak = pool.gone_time or (0, 0, 0), pool.gone, pool.peak_memory
     for node in pool.nodes.values():
-        times = [a + b for a, b in zip(times, _times(node, now), strict=True)]
+        times = plus(times, _times(node, now))
         used = plus(used, node.used_by_tasks)
         peak = max(peak, node.peak_memory)
-    padded = (*used, *([0] * (len(Totals.__slots__) - len(used))))
+    node_time, core_time, dedicated_core_time = times
     return PoolTotals(
-        node_time=times[0],
-        core_time=times[1],
-        dedicated_core_time=times[2],
-        tasks=Totals(**dict(zip(Totals.__slots__, padded, strict=True))),
+        node_time=node_time,
+        core_time=core_time,
+        dedicated_core_time=dedicated_core_time,
+        tasks=_totals(used),
         peak_memory=peak,
     )
 
