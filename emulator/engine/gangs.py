@@ -100,8 +100,6 @@ def _subtask_ended(
         subtask.end = from_datetime(outcome.end_time)
         subtask.exit_code = outcome.exit_code
         subtask.failure = wire_failure(outcome.failure)
-    elif attempt.instance not in gang.coordinated:
-        subtask.failure = None
     done = attempt.instance in gang.coordinated and subtask.failure is None
     subtask.result = "success" if done else "failure"
     set_state(core, task, attempt, "completed")

@@ -204,8 +204,8 @@ def _resume_pool(core: Core, pool: Pool) -> None:
 
 def _resume_node(core: Core, node: Node) -> None:
     if node.leaving:
-        node.leaving, option = "", "requeue"
-        nodes.leave(core, node, option)
+        node.leaving = ""
+        nodes.leave(core, node, "requeue")
     elif node.state not in {"deallocated", "preempted", "unusable"}:
         set_node_state(node, "rebooting", core.now)
         nodes.reboot(core, node)
