@@ -39,6 +39,7 @@ from emulator.nodes.interface import (
     TaskOutcome,
 )
 from emulator.service import job_tokens
+from emulator.service.applications import check_references
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -83,7 +84,7 @@ class AccountDriver:
         self._base_url = base_url
         self._key = key
         self._changed = changed
-        self._engine = Engine(name, settings, formulas.evaluate)
+        self._engine = Engine(name, settings, formulas.evaluate, partial(check_references, self))
         self._timer: Timer | None = None
         self._deadline: int | None = None
         self._attempts: dict[int, asyncio.Task[TaskOutcome | None]] = {}

@@ -46,13 +46,20 @@ Evaluate = Callable[[str, Samples, float, tuple[int, int]], ScalingResult]
 """(formula, samples as (seconds since 1970, value), now likewise, present targets)."""
 
 
+CheckPackages = Callable[[Mapping[str, Any]], None]
+"""Refuses the body of a pool that refers to application packages that are not there."""
+
+
 class Core:
     """The state of one account's engine between two steps."""
 
-    def __init__(self, account: str, settings: Settings, evaluate: Evaluate) -> None:
+    def __init__(
+        self, account: str, settings: Settings, evaluate: Evaluate, check_packages: CheckPackages
+    ) -> None:
         self.world = World(account)
         self.settings = settings
         self.evaluate = evaluate
+        self.check_packages = check_packages
         self.random = Random(f"{settings.seed}/{account}")  # noqa: S311 - waits and ids, no secrets
         self.now = 0
         self.effects: list[Effect] = []

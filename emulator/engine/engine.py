@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Concatenate, ParamSpec, TypeVar
 
 from emulator.engine import jobs, nodes, pools, records, schedules, scheduling, tasks
-from emulator.engine.core import Core, Evaluate, Record
+from emulator.engine.core import CheckPackages, Core, Evaluate, Record
 from emulator.engine.effects import Effect
 from emulator.engine.records import Kind, Row
 from emulator.engine.settings import Settings
@@ -24,8 +24,14 @@ class Engine:
     due by now run first, each at its own instant, then the call, then what follows.
     """
 
-    def __init__(self, account: str, settings: Settings, evaluate: Evaluate) -> None:
-        self._core = Core(account, settings, evaluate)
+    def __init__(
+        self,
+        account: str,
+        settings: Settings,
+        evaluate: Evaluate,
+        check_packages: CheckPackages = lambda _body: None,
+    ) -> None:
+        self._core = Core(account, settings, evaluate, check_packages)
 
     @property
     def world(self) -> World:

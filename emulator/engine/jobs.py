@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from uuid import UUID
 
 from emulator.clock import MAX_TICKS, from_datetime
-from emulator.engine import attempts, effects, pools, statistics, tasks
+from emulator.engine import attempts, auto_pools, effects, statistics, tasks
 from emulator.engine.core import Core
 from emulator.engine.failures import wire_failure
 from emulator.engine.refusal import Refused
@@ -56,15 +55,20 @@ def add(
 
     Raises:
         Refused: `JobExists`, `JobBeingDeleted`, `ActiveJobAndScheduleQuotaReached`, or
-            what refuses its pool.
+            `InvalidPropertyValue` for the lifetime of its pool.
     """
     key = job_id.lower()
     existing = core.world.jobs.get(key)
     if existing is not None:
         raise Refused("JobBeingDeleted" if existing.state == "deleting" else "JobExists")
     check_quota(core)
-    auto: Mapping[str, Any] | None = body["poolInfo"].get("autoPoolSpecification")
-    pool_id: str = _auto_pool(core, auto, schedule) if auto else body["poolInfo"]["poolId"]
+    if schedule is None:
+        auto_pools.check_lifetime(body["poolInfo"])
+    asked, error = auto_pools.specification(body["poolInfo"]), None
+    if asked is None:
+        pool_id: str = body["poolInfo"]["poolId"]
+    else:
+        pool_id, error = auto_pools.provide(core, asked, schedule)
     job = Job(
         id=job_id,
         key=key,
@@ -76,13 +80,16 @@ def add(
         since=core.now,
         seq=core.next_number(),
         started=core.now,
-        auto_pool=auto is not None and not (schedule and schedule.pool_id),
+        auto_pool=asked is not None and asked["poolLifetimeOption"] == "job",
+        scheduling_error=error,
         schedule=schedule.key if schedule else "",
     )
     core.world.add_job(job)
     limit_wall_clock(core, job, wall_clock)
     if "jobManagerTask" in body:
         _add_manager(core, job, retention)
+    if error is not None:
+        _terminate(core, job, None)
     return job
 
 
@@ -105,30 +112,6 @@ def _add_manager(core: Core, job: Job, retention: int) -> None:
     tasks.add(core, job, body, retention, manager=True)
 
 
-def _auto_pool(core: Core, auto: Mapping[str, Any], schedule: Schedule | None) -> str:
-    """The pool of a job that asks for one; those of a schedule may share it."""
-    shares = schedule is not None and auto["poolLifetimeOption"] == "jobschedule"
-    if schedule is not None and shares and schedule.pool_id.lower() in core.world.pools:
-        return schedule.pool_id
-    pool_id = _new_auto_pool(core, auto)
-    if schedule is not None and shares:
-        schedule.pool_id = pool_id
-    return pool_id
-
-
-def _new_auto_pool(core: Core, auto: Mapping[str, Any]) -> str:
-    name = str(UUID(int=core.random.getrandbits(128), version=4)).upper()
-    prefix = auto.get("autoPoolIdPrefix")
-    pool_id = f"{prefix}_{name}" if prefix else name
-    if "pool" in auto:
-        body: dict[str, Any] = dict(auto["pool"])
-        targets = body.pop("targetDedicatedNodes", 0), body.pop("targetLowPriorityNodes", 0)
-        for name in ("resizeTimeout", "enableAutoScale"):
-            body.pop(name, None)
-        pools.add(core, pool_id, body, targets=targets, resize_timeout=0)
-    return pool_id
-
-
 def limit_wall_clock(core: Core, job: Job, wall_clock: int) -> None:
     """Terminates the job when its wall-clock limit is over, unless that changes meanwhile."""
     job.wall_clock = wall_clock
@@ -146,14 +129,20 @@ def change(core: Core, job: Job, members: Mapping[str, Any], wall_clock: int | N
     """Replaces each member given, whole.
 
     Raises:
-        Refused: The job is over, or would move to another pool while it is active.
+        Refused: The job is over, or would move to another pool while it is active, or
+            what it asks of its auto pool cannot be changed.
     """
     tasks.check_open(job)
     info = members.get("poolInfo")
-    if info and "poolId" in info and info["poolId"].lower() != job.pool_key:
-        if job.state != "disabled":
-            raise Refused("OperationInvalidForCurrentState")
-        core.world.move_job(job, info["poolId"])
+    if info:
+        auto_pools.check_change(job, info)
+    if info and "poolId" in info:
+        if info["poolId"].lower() != job.pool_key:
+            if job.state != "disabled":
+                raise Refused("OperationInvalidForCurrentState")
+            _drop_auto_pool(core, job)
+            core.world.move_job(job, info["poolId"])
+        job.auto_pool = False
     job.body = {**job.body, **members}
     touch(core, job)
     if wall_clock is not None:
@@ -215,7 +204,7 @@ def is_open(job: Job) -> bool:
     return job.state in _OPEN
 
 
-def _terminate(core: Core, job: Job, reason: str) -> None:
+def _terminate(core: Core, job: Job, reason: str | None) -> None:
     job.terminate_reason = reason
     core.world.set_job_state(job, "terminating", core.now)
     core.save(job)
@@ -286,8 +275,7 @@ def _disabled(core: Core, job: Job, since: int) -> None:
 def _over(core: Core, job: Job, since: int) -> None:
     if job.since != since or core.world.jobs.get(job.key) is not job:
         return
-    if job.auto_pool:
-        _drop_auto_pool(core, job)
+    _drop_auto_pool(core, job)
     if job.state == "terminating":
         core.world.set_job_state(job, "completed", core.now)
         job.ended = core.now
@@ -317,10 +305,8 @@ def _tell_schedule(core: Core, job: Job) -> None:
 
 
 def _drop_auto_pool(core: Core, job: Job) -> None:
-    pool = core.world.pools.get(job.pool_key)
-    keep = job.body["poolInfo"]["autoPoolSpecification"].get("keepAlive", False)
-    if pool is not None and pool.state == "active" and not keep:
-        pools.delete(core, pool)
+    if job.auto_pool:
+        auto_pools.drop(core, job.pool_id, auto_pools.specification(job.body["poolInfo"]))
 
 
 # Preparation and release tasks

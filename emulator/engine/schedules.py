@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from emulator.engine import jobs, pools
+from emulator.engine import auto_pools, jobs
 from emulator.engine.core import Core
 from emulator.engine.refusal import Refused
 from emulator.engine.world import Job, Schedule, ScheduleState, Timing
@@ -141,6 +141,10 @@ def change(
         Refused: The schedule is over.
     """
     check_open(schedule)
+    asked = auto_pools.specification(body["jobSpecification"]["poolInfo"])
+    if asked is None or asked["poolLifetimeOption"] != "jobschedule":
+        _drop_pool(core, schedule)
+        schedule.pool_id = ""
     schedule.body = body
     schedule.wall_clock, schedule.retention = wall_clock, retention
     if timing != schedule.timing:
@@ -316,7 +320,5 @@ def _look(core: Core, schedule: Schedule, generation: int) -> None:
 
 
 def _drop_pool(core: Core, schedule: Schedule) -> None:
-    pool = core.world.pools.get(schedule.pool_id.lower())
-    spec = schedule.body["jobSpecification"]["poolInfo"].get("autoPoolSpecification", {})
-    if pool is not None and pool.state == "active" and not spec.get("keepAlive", False):
-        pools.delete(core, pool)
+    asked = auto_pools.specification(schedule.body["jobSpecification"]["poolInfo"])
+    auto_pools.drop(core, schedule.pool_id, asked)

@@ -11,7 +11,7 @@ from emulator.engine.refusal import Refused
 from emulator.engine.world import Job, Node
 from emulator.service import bodies, render, statistics
 from emulator.service.call import Call, Reply, sorted_keys
-from emulator.service.values import parse_span
+from emulator.spans import parse_span
 
 
 def find(call: Call) -> Job:

@@ -22,7 +22,8 @@ from typing import Any
 
 from emulator.engine.refusal import Refused
 from emulator.service.errors import query_refused
-from emulator.service.values import instant, parse_instant, parse_span, span
+from emulator.service.values import instant, parse_instant
+from emulator.spans import parse_span, span
 
 MAX_RESULTS = 1000
 MAX_FILTER = 8192

@@ -14,7 +14,8 @@ from emulator.service import applications, bodies, render, statistics
 from emulator.service.call import Call, Host, Reply, sorted_keys
 from emulator.service.errors import query_refused
 from emulator.service.images import SUPPORTED_IMAGES
-from emulator.service.values import instant, parse_instant, parse_span
+from emulator.service.values import instant, parse_instant
+from emulator.spans import parse_span
 
 _DEFAULT_RESIZE_TIMEOUT = "PT15M"
 _DEFAULT_INTERVAL = "PT15M"

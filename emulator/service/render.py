@@ -21,7 +21,8 @@ from emulator.engine.world import (
     Subtask,
     Task,
 )
-from emulator.service.values import agent_instant, etag, instant, span
+from emulator.service.values import agent_instant, etag, instant
+from emulator.spans import span
 
 Names = frozenset[str] | None
 

@@ -10,7 +10,8 @@ from emulator.engine import schedules
 from emulator.engine.world import Schedule, Timing
 from emulator.service import bodies, render, statistics
 from emulator.service.call import Call, Reply, sorted_keys
-from emulator.service.values import etag, instant, parse_instant, parse_span
+from emulator.service.values import etag, instant, parse_instant
+from emulator.spans import parse_span
 
 SCHEDULE_MEMBERS = (
     "id", "displayName", "url", "eTag", "lastModified", "creationTime", "state",

@@ -19,7 +19,8 @@ from typing import Any, Final
 
 from emulator.clock import MAX_TICKS
 from emulator.engine.refusal import Refused, invalid
-from emulator.service.values import instant, parse_instant, parse_span, span
+from emulator.service.values import instant, parse_instant
+from emulator.spans import parse_span, span
 
 Check = Callable[[Any, str], Any]
 Rule = Callable[[dict[str, Any]], None]

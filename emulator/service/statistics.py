@@ -13,7 +13,8 @@ from emulator.engine import statistics
 from emulator.engine.statistics import Totals
 from emulator.engine.world import Job, Pool, Schedule, Task
 from emulator.service.call import Call
-from emulator.service.values import instant, span
+from emulator.service.values import instant
+from emulator.spans import span
 
 _GIB = 2**30
 Figures = Callable[[int], dict[str, Any]]

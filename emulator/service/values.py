@@ -1,9 +1,7 @@
-"""Instants and spans as the wire writes them.
+"""Instants and spans (`emulator.spans`) as the wire writes them.
 
 The service shows at most seven digits of a second, without trailing zeros, and reads
-offsets; its spans are ISO 8601 durations, normalised to days, hours, minutes and
-seconds (years count 365 days, months 30: `P3Y6M4DT12H30M5S` comes back as
-`P1279DT12H30M5S`), unlimited is .NET's `TimeSpan.MaxValue`.
+offsets.
 """
 
 from __future__ import annotations
@@ -14,7 +12,6 @@ from email.utils import format_datetime
 from functools import lru_cache
 
 from emulator.clock import (
-    MAX_TICKS,
     TICKS_PER_SECOND,
     UNIX_EPOCH_TICKS,
     from_datetime,
@@ -23,12 +20,6 @@ from emulator.clock import (
 
 LAST_INSTANT = from_datetime(datetime.max.replace(tzinfo=UTC)) + 9
 """The last tick of the year 9999: .NET's `DateTime.MaxValue`."""
-UNLIMITED = "P10675199DT2H48M5.4775807S"
-_SECONDS_PER_DAY = 86_400
-_DURATION = re.compile(
-    r"(-)?P(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?"
-    r"(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)(?:\.(\d{1,9}))?S)?)?",
-)
 _INSTANT = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?(Z|[+-]\d\d:\d\d)?",
 )
@@ -92,42 +83,3 @@ def parse_instant(text: str) -> int:
     if not 0 <= ticks <= LAST_INSTANT:
         raise ValueError(f"not in the years 1 to 9999: {text}")
     return ticks
-
-
-def span(ticks: int) -> str:
-    """The canonical duration."""
-    sign = "-" if ticks < 0 else ""
-    whole, fraction = divmod(abs(ticks), TICKS_PER_SECOND)
-    days, rest = divmod(whole, _SECONDS_PER_DAY)
-    hours, rest = divmod(rest, 3600)
-    minutes, second = divmod(rest, 60)
-    clock = f"{hours}H" if hours else ""
-    clock += f"{minutes}M" if minutes else ""
-    if fraction:
-        clock += f"{second}.{fraction:07d}".rstrip("0") + "S"
-    elif second:
-        clock += f"{second}S"
-    if not days and not clock:
-        return "PT0S"
-    return sign + "P" + (f"{days}D" if days else "") + (f"T{clock}" if clock else "")
-
-
-def parse_span(text: str) -> int:
-    """The ticks of a duration that a client wrote.
-
-    Raises:
-        ValueError: It is none, or longer than the longest.
-    """
-    match = _DURATION.fullmatch(text)
-    if match is None or text.rstrip("-") in {"P", "PT"} or text.endswith("T"):
-        raise ValueError(f"not a duration: {text}")
-    sign, years, months, weeks, days, hours, minutes, second, fraction = match.groups()
-    whole_days = (
-        int(years or 0) * 365 + int(months or 0) * 30 + int(weeks or 0) * 7 + int(days or 0)
-    )
-    total = whole_days * _SECONDS_PER_DAY + int(hours or 0) * 3600
-    total += int(minutes or 0) * 60 + int(second or 0)
-    ticks = total * TICKS_PER_SECOND + int(f"{fraction or '0':0<7}"[:7])
-    if ticks > MAX_TICKS:
-        raise ValueError(f"longer than {UNLIMITED}: {text}")
-    return -ticks if sign else ticks

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from emulator.engine.refusal import Refused, invalid
+from emulator.engine.pools import check_shape
+from emulator.engine.refusal import invalid
 from emulator.service.bodies.parts import (
     any_span,
     command,
@@ -78,15 +79,17 @@ def _pool_or_specification(info: dict[str, Any]) -> None:
 
 def _filled(spec: dict[str, Any]) -> None:
     check_scaling(spec)
+    check_shape(spec)
     spec.setdefault("resizeTimeout", "PT15M")
-    spec.setdefault("targetDedicatedNodes", 0)
-    spec.setdefault("targetLowPriorityNodes", 0)
     if spec["enableAutoScale"]:
-        raise Refused("NotImplemented", {"Feature": "autoPoolSpecification.pool.enableAutoScale"})
+        spec.setdefault("autoScaleEvaluationInterval", "PT15M")
+    else:
+        spec.setdefault("targetDedicatedNodes", 0)
+        spec.setdefault("targetLowPriorityNodes", 0)
     order = [
         "displayName", "vmSize", "taskSlotsPerNode", "taskSchedulingPolicy", "resizeTimeout",
-        "targetDedicatedNodes", "targetLowPriorityNodes", "enableAutoScale",
-        "enableInterNodeCommunication",
+        "targetDedicatedNodes", "targetLowPriorityNodes", "enableAutoScale", "autoScaleFormula",
+        "autoScaleEvaluationInterval", "enableInterNodeCommunication",
     ]  # fmt: skip
     members = {name: spec[name] for name in order if name in spec} | spec
     spec.clear()

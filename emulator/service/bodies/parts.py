@@ -20,7 +20,7 @@ from emulator.service.schema import (
     record,
     text,
 )
-from emulator.service.values import UNLIMITED
+from emulator.spans import UNLIMITED
 
 identifier = text(pattern=r"[A-Za-z0-9_-]{1,64}")
 display_name = text(most=1024)

@@ -7,6 +7,7 @@ from typing import Any
 
 from emulator.clock import MAX_TICKS, from_datetime, seconds, to_datetime
 from emulator.engine import formulas, jobs, pools, scaling, tasks
+from emulator.engine.core import CheckPackages
 from emulator.engine.effects import Cancel, Launch
 from emulator.engine.engine import Engine
 from emulator.engine.records import Row
@@ -14,7 +15,7 @@ from emulator.engine.settings import Settings
 from emulator.engine.world import Attempt, Job, Node, Pool, Task
 from emulator.nodes.interface import FailureInfo, TaskOutcome
 from emulator.service import bodies
-from emulator.service.values import parse_span
+from emulator.spans import parse_span
 
 MACHINE = {
     "imageReference": {"publisher": "p", "offer": "o", "sku": "s"},
@@ -26,14 +27,20 @@ EXIT = FailureInfo(category="UserError", code="FailureExitCode", message="it fai
 class Play:
     """One account's engine with short commands."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(
+        self, *, check_packages: CheckPackages = lambda _body: None, **settings: Any
+    ) -> None:
         self.settings = Settings(seed=7, **settings)
-        self.engine = Engine("local", self.settings, formulas.evaluate)
+        self.check_packages = check_packages
+        self.engine = self._engine()
         self.now = from_datetime(datetime(2026, 1, 5, 12, tzinfo=UTC))
         self.launched: list[Attempt] = []
         self.cancelled: list[Attempt] = []
         self.stored: dict[tuple[str, str, str], Row] = {}
         self.engine.restore(self.now, ())
+
+    def _engine(self) -> Engine:
+        return Engine("local", self.settings, formulas.evaluate, self.check_packages)
 
     def run(self, command: Any, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -44,7 +51,7 @@ class Play:
     def restart(self) -> None:
         """Begins again with what was stored."""
         rows = list(self.stored.values())
-        self.engine = Engine("local", self.settings, formulas.evaluate)
+        self.engine = self._engine()
         self.engine.restore(self.now, rows)
         self.obey()
 

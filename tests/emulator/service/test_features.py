@@ -95,6 +95,47 @@ async def test_a_manager_task_starts_with_its_job_and_ends_it(client: Client) ->
     assert (await client.do("get_task", "j", "m")).execution_info.result == "success"
 
 
+def asks_for_a_pool(formula: str) -> models.BatchPoolInfo:
+    pool = models.BatchPoolSpecification(
+        vm_size="standard_d2s_v5",
+        virtual_machine_configuration=MACHINE,
+        enable_auto_scale=True,
+        auto_scale_formula=formula,
+    )
+    auto = models.BatchAutoPoolSpecification(pool_lifetime_option="job", pool=pool)
+    return models.BatchPoolInfo(auto_pool_specification=auto)
+
+
+async def test_a_job_has_a_pool_of_its_own_that_scales_and_goes_with_it(client: Client) -> None:
+    formula = "$TargetDedicatedNodes = 1;"
+    asked = models.BatchJobCreateOptions(
+        id="j", pool_info=asks_for_a_pool(formula), all_tasks_complete_mode="terminatejob"
+    )
+    await client.do("create_job", asked)
+    job = await client.do("get_job", "j")
+    spec = job.pool_info.auto_pool_specification
+    assert (spec.keep_alive, spec.pool.auto_scale_formula) == (False, formula)
+    assert spec.pool.auto_scale_evaluation_interval == timedelta(minutes=15)
+    pool = await client.do("get_pool", job.execution_info.pool_id)
+    assert (pool.enable_auto_scale, pool.auto_scale_formula) == (True, formula)
+    assert pool.resize_timeout == timedelta(minutes=15)
+    task = models.BatchTaskCreateOptions(id="t", command_line="print hello")
+    await client.do("create_task", "j", task)
+    await client.until("completed", "get_job", "j")
+    assert (await client.do("get_task", "j", "t")).execution_info.result == "success"
+    async with asyncio.timeout(30):
+        while {found.id for found in await client.do_list("list_pools")} != {"p"}:  # noqa: ASYNC110 - asked over HTTP
+            await asyncio.sleep(0.02)
+
+
+async def test_a_job_whose_pool_cannot_be_made_says_why(client: Client) -> None:
+    asked = models.BatchJobCreateOptions(id="j", pool_info=asks_for_a_pool("$Target = ;"))
+    await client.do("create_job", asked)
+    error = (await client.until("completed", "get_job", "j")).execution_info.scheduling_error
+    assert (error.category, error.code) == ("UserError", "InvalidAutoScaleFormulaInAutoPool")
+    assert error.details
+
+
 async def test_a_tasks_token_opens_its_own_job_and_nothing_else(
     client: Client, url: str, runner: SimulatedRunner
 ) -> None:

@@ -7,16 +7,14 @@ from hypothesis import strategies as st
 from emulator.clock import MAX_TICKS, from_datetime
 from emulator.service.values import (
     LAST_INSTANT,
-    UNLIMITED,
     agent_instant,
     error_instant,
     etag,
     http_date,
     instant,
     parse_instant,
-    parse_span,
-    span,
 )
+from emulator.spans import UNLIMITED, parse_span, span
 
 LAST = LAST_INSTANT
 FIRST = from_datetime(datetime(1, 1, 1, tzinfo=UTC))
