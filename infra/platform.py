@@ -1,4 +1,8 @@
-"""The whole estate, wired: the one place where components meet."""
+"""The whole estate, wired: the one place where components meet.
+
+Two parts of it are modules of their own: accounts that keep things (`infra.stores`), and what
+watches the rest (`infra.watching`).
+"""
 
 from __future__ import annotations
 
