@@ -14,6 +14,7 @@ from pathlib import Path
 
 from jobs.blobs import Container
 from jobs.errors import InputError, NotFoundError
+from jobs.job_ids import folder_of
 from jobs.results import Manifest, ResultTree
 from jobs.service import BatchService, segment
 from jobs.terminal import counted, size_text
@@ -97,7 +98,9 @@ def leftovers(
         jobs.append((job_id, job["state"]))
     found = []
     for name, container in containers.items():
-        listed = [blob for job_id in manifest.job_ids for blob in container.list(f"{job_id}/")]
+        listed = [
+            blob for job_id in manifest.job_ids for blob in container.list(f"{folder_of(job_id)}/")
+        ]
         found.append(
             Blobs(
                 container=name,

@@ -7,7 +7,7 @@ Whatever goes wrong is a `JobsError` (`jobs.errors`) whose `exit_code` is that o
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -15,29 +15,40 @@ from pathlib import Path
 
 from jobs.answer import answer
 from jobs.arguments import require, require_limits, variable_text
-from jobs.binding import check_binding
 from jobs.checking import Checked
 from jobs.collect import Collected
 from jobs.describe import planned
 from jobs.errors import InputError
 from jobs.explain import Explanation, explain_job, explain_task
 from jobs.finishing import Finishing, LimitReachedError, end_job, limited
+from jobs.job_ids import chosen_id
+from jobs.job_schedules import JobSchedule, ScheduleRow, open_schedule, schedules_of
 from jobs.listing import JobRow, jobs_of, parse_since
+from jobs.loading import load_workload
 from jobs.logs import ALL_SOURCES, LogLine, LogReader, read_logs
 from jobs.looks import Look
 from jobs.meter import Meter
 from jobs.named_tasks import resolved
 from jobs.plan import JobPlan
-from jobs.program_package import require_published
 from jobs.reporting import Reported, report_on
 from jobs.rerun import all_ends, chosen, next_job_id
-from jobs.results import DEFAULT_ROOT, LAST, Manifest, ResultTree, find_tree, tree_of
+from jobs.results import DEFAULT_ROOT, LAST, Manifest, ResultTree, tree_of
+from jobs.schedule_jobs import find_tree
+from jobs.scheduling import submit_schedule
 from jobs.selection import ALL, FAILED, Selection, parse_selection, written_positions
 from jobs.session import Session, Target
 from jobs.stack import require_one
 from jobs.terminal import Terminal
 from jobs.watch import Watcher, looks, watch
-from jobs.workflow import RunOptions, bring_home, checked_workload, prepare, require_same, send
+from jobs.workflow import (
+    RunOptions,
+    bring_home,
+    checked_workload,
+    prepare,
+    prepared,
+    require_same,
+    send,
+)
 
 _LOG = logging.getLogger(__name__)
 MOST_EXPLAINED = 20
@@ -106,20 +117,52 @@ class Client:
             ServiceError: Batch or storage refuses.
         """
         options = self._options(workload, variables, job_id)
-        checked = checked_workload(options)
-        session = Session(stack=checked.stack)
-        session.check_pool(checked.pool)
-        check_binding(checked, session.service)
-        require_published(checked.packages, checked.stack, session.service)
-        for warning in checked.warnings:
+        loaded = load_workload(options.workload, options.overrides)
+        if loaded.spec.schedule is not None:
+            raise InputError(f"{loaded.path} has a schedule: use submit_schedule")
+        session, plan = prepared(options, _quiet())
+        for warning in plan.checked.warnings:
             _LOG.warning("%s", warning)
-        plan = prepare(checked, session, options, _quiet())
         tree = tree_of(plan.job_id, self.out)
         send(plan, session, tree, options, _quiet())
         return Job(tree=tree, session=session)
 
+    def submit_schedule(
+        self,
+        workload: Path | str,
+        *,
+        variables: Variables | None = None,
+        schedule_id: str | None = None,
+        update: bool = False,
+    ) -> JobSchedule:
+        """Builds, stages and submits a schedule, once; `job("ID:job-1")` is its first job.
+
+        Args:
+            workload: A file with a `schedule`.
+            variables: In place of those of the file.
+            schedule_id: The workload's name if None.
+            update: Whether the schedule is there, and its next jobs are to be of this.
+
+        Raises:
+            InputError: With every finding, or there is a schedule of this id that does
+                something else.
+            ServiceError: Batch or storage refuses.
+        """
+        options = self._options(workload, variables, schedule_id)
+        return submit_schedule(options, _quiet(), update=update).schedule
+
+    def schedule(self, schedule_id: str) -> JobSchedule:
+        """A schedule of the stack. Nothing is asked until it is used."""
+        return open_schedule(schedule_id, self._target(), self.out)
+
+    def schedules(self) -> Sequence[ScheduleRow]:
+        """The schedules of the stack that were submitted from workload files."""
+        return schedules_of(Session(stack=self._target().load()).service)
+
     def job(self, job: str = LAST) -> Job:
         """A job that was submitted from here: its id, its unique beginning, or `last`.
+
+        A schedule's id is its latest job.
 
         Raises:
             InputError: None or several fit.
@@ -137,7 +180,7 @@ class Client:
         self, workload: Path | str, variables: Variables | None, job_id: str | None = None
     ) -> RunOptions:
         if job_id is not None:
-            tree_of(job_id, self.out)
+            chosen_id(job_id)
         return RunOptions(
             workload=Path(workload),
             target=self._target(),

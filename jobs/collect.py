@@ -15,6 +15,7 @@ from typing import Any
 
 from jobs.blobs import Blob, Container
 from jobs.errors import InputError, JobsError, TaskFailureError, UnavailableError
+from jobs.job_ids import folder_of
 from jobs.results import ResultTree, read_json, write_json
 from jobs.selection import position
 
@@ -77,7 +78,7 @@ def collect(
             (outputs, tree.outputs, "outputs"),
             (logs, tree.logs, "logs"),
         ):
-            prefix = f"{job_id}/"
+            prefix = f"{folder_of(job_id)}/"
             total += _collect(container, prefix, directory, kind, known, skip, progress)
     except OSError as error:
         raise InputError(

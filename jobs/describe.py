@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import orjson
@@ -17,9 +19,19 @@ from jobs.estimate import estimate, node_price
 from jobs.plan import JobPlan, plan
 from jobs.reasons import since_last
 from jobs.rerun import ran_before
+from jobs.schedules import (
+    SchedulePlan,
+    first_runs,
+    moment_text,
+    plan_schedule,
+    require_time,
+    timing_text,
+)
 from jobs.session import content_cache
+from jobs.spec_schedule import wire_moment
 from jobs.stage import contents_of
 from jobs.task_bodies import PlannedTask
+from jobs.task_files import write_task_files
 from jobs.terminal import Terminal, counted, size_text
 from jobs.workflow import RunOptions, checked_workload, new_job_id
 
@@ -32,13 +44,18 @@ def describe(options: RunOptions, terminal: Terminal) -> int:
     checked = job.checked
     pool = checked.pool
     sizes = sum(item.size for item in {c.sha256: c for c in contents.values()}.values())
-    stages = list(_stages(job))
+    stages = list(_stages(_first_of(job) if _is_scheduled(job, options) else job))
     cost = estimate(job, options.out)
+    scheduled = _scheduled(job, options)
+    sizes += 0 if scheduled is None else scheduled.size
+    runs = [] if scheduled is None else first_runs(scheduled.timing, datetime.now(UTC))
     since = since_last(job, options.out)
     terminal.result(
         {
             "version": 1,
             "job": job.body,
+            "schedule": None if scheduled is None else scheduled.body,
+            "first_runs": [wire_moment(run) for run in runs],
             "tasks": job.count,
             "plan": job.digest,
             "provisional": job.unbuilt,
@@ -54,7 +71,10 @@ def describe(options: RunOptions, terminal: Terminal) -> int:
         }
     )
     terminal.show(
-        f"job      {job.job_id} on pool {pool.id}, stack {checked.stack.stack}",
+        f"{'job     ' if scheduled is None else 'schedule'} {job.job_id} on pool {pool.id}, "
+        f"stack {checked.stack.stack}",
+        *([] if scheduled is None else [f"when     {timing_text(scheduled.timing)}"]),
+        *(f"a job    {moment_text(run)}" for run in runs),
         *(f"tasks    {stage.line}" for stage in stages),
         f"files    {len(contents)}, {size_text(sizes)} to stage at most"
         + (f"; {_PLANNED_BUILD}" if job.unbuilt else ""),
@@ -73,6 +93,25 @@ def describe(options: RunOptions, terminal: Terminal) -> int:
         terminal.note(f"warning: {warning}")
     terminal.show("", "Nothing was sent (--dry-run). The whole of it: --json")
     return EXIT_OK
+
+
+def _is_scheduled(job: JobPlan, options: RunOptions) -> bool:
+    """Whether Batch is to make the jobs; what runs again is sent at once."""
+    return job.checked.workload.spec.schedule is not None and options.again is None
+
+
+def _first_of(schedule: JobPlan) -> JobPlan:
+    """The first job that a schedule makes."""
+    return replace(schedule, job_id=f"{schedule.job_id}:job-1")
+
+
+def _scheduled(job: JobPlan, options: RunOptions) -> SchedulePlan | None:
+    """The schedule, if the job is not sent at once."""
+    if not _is_scheduled(job, options):
+        return None
+    require_time(job.checked, datetime.now(UTC))
+    with TemporaryDirectory(prefix="jobs-tasks-") as directory:
+        return plan_schedule(job, write_task_files(job, Path(directory)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

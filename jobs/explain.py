@@ -16,8 +16,9 @@ from jobs.command_lines import written_command
 from jobs.coordination import instances
 from jobs.durations import spoken
 from jobs.errors import NotFoundError, ServiceError
-from jobs.logs import LogReader, TaskState
+from jobs.logs import LogReader, TaskState, last_words
 from jobs.looks import Look, task_end
+from jobs.managed import MANAGER_ID, has_manager, look_at_manager
 from jobs.plan import META_SUBMISSION, SUBMITTING
 from jobs.preparation import failed_preparations, printed_on_node
 from jobs.report import grouped, last_lines
@@ -93,7 +94,11 @@ def explain_job(watcher: Watcher, reader: LogReader) -> Explanation:
         failure_lines(grouped(ends, last_lines(reader.tree, ends)), watcher.stage_totals)
     )
     commands = []
-    if metadata_of(job).get(META_SUBMISSION) == SUBMITTING:
+    if has_manager(job):
+        if look.over and metadata_of(job).get(META_SUBMISSION) == SUBMITTING:
+            commands.append(f"python -m jobs rerun {job_id}")
+        reasons.extend(_manager_reasons(service, job_id))
+    elif metadata_of(job).get(META_SUBMISSION) == SUBMITTING:
         commands.append(f"python -m jobs resume {job_id}")
     if look.failed:
         commands.append(f"python -m jobs explain failed --job {job_id}")
@@ -200,6 +205,21 @@ def _job_reasons(job: Mapping[str, Any], look: Look) -> Iterator[str]:
     reason = info.get("terminateReason")
     if reason and reason != "AllTasksCompleted":
         yield f"it was ended: {reason}"
+
+
+def _manager_reasons(service: BatchService, job_id: str) -> Iterator[str]:
+    """What keeps the task that adds a scheduled job's tasks, or how it failed."""
+    manager = look_at_manager(service, job_id)
+    if manager is None:
+        yield "its job manager task, which adds its tasks, is gone"
+    elif manager.failed:
+        how = "; ".join(_failure(manager.info))
+        yield f"its job manager task, which adds its tasks, failed: {how}"
+        words = last_words(service, job_id, MANAGER_ID)
+        if words:
+            yield f"  job manager: {words}"
+    elif not manager.over:
+        yield f"its job manager task, which adds its tasks, is {manager.state}"
 
 
 def _standing(look: Look) -> str:

@@ -43,14 +43,14 @@ FIELDS = tuple(item.name for item in fields(JobRow))
 SHOWN = ("job_id", "state", "tasks", "submission", "created")
 
 
-def jobs_of(service: BatchService) -> list[JobRow]:
-    """All jobs, the oldest first.
+def jobs_of(service: BatchService, path: str = "/jobs") -> list[JobRow]:
+    """All jobs, the oldest first; of a schedule, by its path.
 
     Raises:
         ServiceError: The service refuses.
     """
     listed = service.pages(
-        "/jobs", "listing jobs", **{"$select": "id,state,creationTime,metadata,executionInfo"}
+        path, "listing jobs", **{"$select": "id,state,creationTime,metadata,executionInfo"}
     )
     rows = [
         JobRow(

@@ -135,7 +135,15 @@ def _typed(text: str, *, like: object) -> object:
 
 def _fill_in(values: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
     """Puts variables into the members that take numbers."""
-    for key in ("tasks", "resources", "priority", "pool", "multi_instance", "container"):
+    for key in (
+        "tasks",
+        "resources",
+        "priority",
+        "pool",
+        "multi_instance",
+        "container",
+        "schedule",
+    ):
         if key in values:
             values[key] = _substituted(values[key], variables)
     return values
@@ -182,11 +190,10 @@ def _message(kind: str, message: str, context: dict[str, Any], location: Locatio
                 "a stage has no pool of its own: tasks wait for each other inside one job only, "
                 "and a job has one pool"
             )
-        case "extra_forbidden" if location in {("schedule",), ("recurrence",)}:
+        case "extra_forbidden" if location[-1] in {"cron", "recurrence"}:
             text = (
-                "is not supported: the jobs of a Batch schedule get their tasks from a job "
-                "manager task on a node, and this program submits from where it runs. Start "
-                "python -m jobs.run by a pipeline's schedule or by cron"
+                "is no key: Batch counts from one job to the next, in UTC, and knows no cron "
+                "expression. Write schedule: {every: 1d, start: 2026-12-01T06:00Z}"
             )
         case "extra_forbidden":
             close = difflib.get_close_matches(str(location[-1]), sorted(_KEYS), n=1)

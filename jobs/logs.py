@@ -25,7 +25,9 @@ from jobs.coordination import (
     on_several_nodes,
 )
 from jobs.errors import InputError, NotFoundError, ServiceError
+from jobs.job_ids import folder_of
 from jobs.looks import moment_of, task_end
+from jobs.managed import MANAGER_ID
 from jobs.report import REASON_BYTES, REASON_FILE, one_line
 from jobs.results import ResultTree
 from jobs.selection import Selection
@@ -111,6 +113,8 @@ class LogReader:
             query["$filter"] = condition
         path = f"/jobs/{segment(self.job_id)}/tasks"
         for task in self.service.pages(path, f"listing tasks of {self.job_id}", **query):
+            if task["id"] == MANAGER_ID:
+                continue
             ended = task["state"] == "completed"
             failed = ended and not task_end(task).succeeded
             if since is not None and moment_of(task["stateTransitionTime"]) < since:
@@ -143,7 +147,7 @@ class LogReader:
         with TemporaryDirectory(prefix="jobs-logs-") as directory:
             try:
                 self.container.get(
-                    f"{self.job_id}/{task_id}/stdout.txt",
+                    f"{folder_of(self.job_id)}/{task_id}/stdout.txt",
                     Path(directory) / "stdout.txt",
                 )
             except NotFoundError:
@@ -280,7 +284,7 @@ class LogReader:
         with TemporaryDirectory(prefix="jobs-logs-") as directory:
             path = Path(directory) / "log"
             try:
-                self.container.get(f"{self.job_id}/{task_id}/{name}", path)
+                self.container.get(f"{folder_of(self.job_id)}/{task_id}/{name}", path)
             except NotFoundError:
                 return
             yield from _file_pieces(path, start)

@@ -58,7 +58,11 @@ def collect_node_logs(
         ServiceError: Batch refuses.
         InputError: The result directory cannot be written.
     """
-    starts = on_several_nodes(service, job_id, stages)
+    try:
+        starts = on_several_nodes(service, job_id, stages)
+    except NotFoundError:
+        # the job is deleted, and what nodes kept of its tasks with it
+        starts = {}
     if not starts:
         return Collected(files=0, fetched=0, bytes_fetched=0, refused=())
     known: dict[str, Any] = known_files(tree)

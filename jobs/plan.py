@@ -21,6 +21,7 @@ from jobs.contents import Contents
 from jobs.durations import iso_duration
 from jobs.errors import InputError
 from jobs.exits import acts_on_job
+from jobs.job_ids import folder_of
 from jobs.selection import positions_of
 from jobs.spec import INHERITED, OWN
 from jobs.stages import (
@@ -96,7 +97,13 @@ class JobPlan:
         places = Places(checked=self.checked, contents=self._contents)
         only = None if self.only is None else positions_of(self.only)
         for stage in self.checked.stages:
-            maker = TaskMaker(places, stage, job_id=self.job_id, only=only, ran=self._ran)
+            maker = TaskMaker(
+                places,
+                stage,
+                job_id=folder_of(self.job_id),
+                only=only,
+                ran=[(folder_of(job_id), numbers) for job_id, numbers in self._ran],
+            )
             yield maker.tasks()
 
     def tasks(self) -> Iterator[PlannedTask]:
@@ -222,7 +229,9 @@ def _parts(checked: Checked, contents: Mapping[Path, Contents]) -> dict[str, str
     """A digest of each thing that decides on the tasks, by what a person calls it."""
     spec = checked.workload.spec
     dumped = spec.model_dump(
-        mode="json", by_alias=True, exclude={"merge", "check", "description", "name", "stages"}
+        mode="json",
+        by_alias=True,
+        exclude={"merge", "check", "description", "name", "schedule", "stages"},
     )
     if spec.stages:
         dumped = {k: v for k, v in dumped.items() if k not in (*OWN, *INHERITED)}

@@ -46,6 +46,12 @@ def pool_findings(
         )
     if pool.max_nodes < 1:
         yield workload.finding(f"pool {name!r} can have no node (max_nodes is 0)", "pool")
+    if workload.spec.schedule is not None and pool.os == "windows":
+        yield workload.finding(
+            "the tasks of a scheduled job are added by python3 on a node, and the pool runs "
+            "Windows: choose a Linux pool, or submit by a pipeline's schedule",
+            "schedule",
+        )
     seen: set[Finding] = set()
     for stage in stages:
         for finding in _stage_findings(workload, stage, pool):

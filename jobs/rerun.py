@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from jobs.errors import InputError
+from jobs.job_ids import again_id
 from jobs.looks import Look, TaskEnd
 from jobs.results import DEFAULT_ROOT, Attempt, Manifest, ResultTree, tree_of
 from jobs.selection import Selection, position, positions_of
@@ -134,7 +135,7 @@ def next_job_id(manifest: Manifest) -> str:
     Raises:
         InputError: It would be too long for a job's id.
     """
-    job_id = f"{manifest.job_id}-r{len(manifest.attempts) + 2}"
+    job_id = again_id(manifest.job_id, len(manifest.attempts) + 2)
     try:
         tree_of(job_id, DEFAULT_ROOT)
     except InputError as error:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.errors import InputError, shown
+from jobs.job_ids import again_id, folder_of, is_job_id
 from jobs.whole_files import replacing
 
 MANIFEST_VERSION = 1
@@ -29,8 +30,7 @@ DEFAULT_ROOT = Path("results")
 LAST = "last"
 ALL = "all"
 NUMBERS = re.compile(r"(?P<first>\d{1,9})(?:-(?P<last>\d{1,9})(?::(?P<step>\d{1,9}))?)?")
-_ATTEMPT = re.compile(r"(.+)-r\d+")
-_JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_ATTEMPT = re.compile(r"(.+)-r(\d{1,9})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,9 +178,12 @@ def tree_of(job_id: str, root: Path) -> ResultTree:
     Raises:
         InputError: The id is no job id, and so no name of a directory either.
     """
-    if _JOB_ID.fullmatch(job_id) is None:
-        raise InputError(f"{job_id!r} is no job id: letters, digits, `-` and `_`, 64 at most")
-    return ResultTree(root / job_id)
+    if not is_job_id(job_id):
+        raise InputError(
+            f"{job_id!r} is no job id: letters, digits, `-` and `_`, 64 at most; of a job that a "
+            "schedule made: SCHEDULE:job-N"
+        )
+    return ResultTree(root / folder_of(job_id))
 
 
 def find_tree(job: str, root: Path) -> ResultTree:
@@ -201,9 +204,10 @@ def find_tree(job: str, root: Path) -> ResultTree:
         if "-" not in job:
             return ResultTree(known[-number])
         raise InputError(f"{job!r} may be several jobs, and this takes one")
-    again = _ATTEMPT.fullmatch(job)
-    if again is not None and tree_of(again[1], root).manifest_file.exists():
-        return tree_of(again[1], root)
+    if again := _ATTEMPT.fullmatch(job):
+        first = [path for path in known if again_id(path.name, int(again[2])) == job]
+        if len(first) == 1:
+            return ResultTree(first[0])
     fitting = [path for path in known if path.name.startswith(job)]
     if len(fitting) == 1:
         return ResultTree(fitting[0])

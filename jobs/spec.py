@@ -18,6 +18,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, Field, StrictInt, model_validator
 
 from jobs.spec_factories import Axis, Distribution, Draws, Factory, tasks_short_form
+from jobs.spec_schedule import Schedule, schedule_short_form
 from jobs.spec_tasks import (
     AfterTasks,
     AfterWay,
@@ -227,6 +228,17 @@ class Workload(Tasks):
         default=None,
         description="What every node that was prepared does when the job ends.",
     )
+    schedule: (
+        Annotated[
+            Schedule,
+            BeforeValidator(schedule_short_form, json_schema_input_type=str | Schedule),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="When Batch itself makes a job of this, and how often: how long from one to "
+        "the next, or a mapping. Without it the job is submitted at once.",
+    )
     merge: Command | None = Field(
         default=None,
         description="Command run here in the result directory when all tasks have succeeded "
@@ -285,6 +297,7 @@ MODELS: tuple[type[BaseModel], ...] = (
     AfterTasks,
     Preparation,
     NodeCommand,
+    Schedule,
     Factory,
     Axis,
     Draws,

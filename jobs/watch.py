@@ -16,6 +16,7 @@ from typing import Any
 from jobs.blocked import blocked_tasks
 from jobs.errors import ServiceError, UnfinishedError
 from jobs.looks import Look, PoolView, StageLook, TaskEnd, moment_of, pool_view, task_end
+from jobs.managed import MANAGER_ID, ManagerLook, has_manager, look_at_manager, without_manager
 from jobs.meter import Meter
 from jobs.plan import META_STAGES, META_SUBMISSION, META_TASKS, SUBMITTED
 from jobs.preparation import failed_preparations, holds_tasks_back, summary
@@ -67,6 +68,7 @@ class Watcher:
     _prepared: str = ""
     _prepared_at: float = float("-inf")
     _since: datetime | None = None
+    _manager: ManagerLook | None = None
     _first_failure: TaskEnd | None = None
 
     def look(self) -> Look:
@@ -82,8 +84,10 @@ class Watcher:
             if not self.stage_totals:
                 self.stage_totals = read_stages(metadata_of(self._job).get(META_STAGES, ""))
                 self.stage_of = stage_of(self.stage_totals)
+        if has_manager(self._job) and (self._manager is None or not self._manager.over):
+            self._manager = look_at_manager(self.service, self.job_id)
         answer = self.service.get(f"{path}/taskcounts", doing)
-        counts = answer["taskCounts"]
+        counts = without_manager(answer["taskCounts"], self._manager)
         if counts["completed"] > len(self.ends):
             self._learn_ends(path, doing)
         known = sum(counts[state] for state in ("active", "running", "completed"))
@@ -171,7 +175,8 @@ class Watcher:
         query = {"$filter": "state eq 'running'", "$select": _ENDED_FIELDS, "maxresults": "1000"}
         path = f"/jobs/{segment(self.job_id)}/tasks"
         for task in self.service.pages(path, f"watching job {self.job_id}", **query):
-            yield replace(task_end(task), ended=at)
+            if task["id"] != MANAGER_ID:
+                yield replace(task_end(task), ended=at)
 
     def _stage(self, name: str) -> StageLook:
         return StageLook(name=name, total=self.stage_totals[name], succeeded=0, failed=0)
@@ -199,7 +204,7 @@ class Watcher:
         for task in self.service.pages(f"{path}/tasks", doing, **query):
             moment = moment_of(task["stateTransitionTime"])
             self._since = moment if self._since is None else max(self._since, moment)
-            if task["id"] in self.ends:
+            if task["id"] in self.ends or task["id"] == MANAGER_ID:
                 continue
             end = task_end(task)
             self.ends[end.id] = end

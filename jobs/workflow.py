@@ -41,6 +41,7 @@ from jobs.finishing import (
     tell,
 )
 from jobs.following import follow, go_on, interruptible
+from jobs.job_ids import schedule_of
 from jobs.loading import LoadedWorkload, load_workload
 from jobs.meter import Meter
 from jobs.node_logs import collect_node_logs
@@ -110,15 +111,8 @@ def run_workload(options: RunOptions, terminal: Terminal) -> int:
         JobsError: Each with its exit code.
     """
     with interruptible("nothing was submitted"):
-        checked = checked_workload(options)
-        require_writable(options.out)
-        agree(checked, options.consent, terminal)
-        _require_price(checked, options.finishing)
-        session = Session(stack=checked.stack)
-        session.check_pool(checked.pool)
-        check_binding(checked, session.service)
-        require_published(checked.packages, checked.stack, session.service)
-        job = prepare(checked, session, options, terminal)
+        session, job = prepared(options, terminal)
+    checked = job.checked
     tree = options.again or tree_of(job.job_id, options.out)
     if options.resume:
         require_same(job, tree)
@@ -157,6 +151,23 @@ def run_workload(options: RunOptions, terminal: Terminal) -> int:
     return finish(checked, session, tree, options, terminal, job_id=job.job_id)
 
 
+def prepared(options: RunOptions, terminal: Terminal) -> tuple[Session, JobPlan]:
+    """All that comes before the first request that submits anything.
+
+    Raises:
+        JobsError: The input is wrong, nobody agrees, or a service refuses.
+    """
+    checked = checked_workload(options)
+    require_writable(options.out)
+    agree(checked, options.consent, terminal)
+    _require_price(checked, options.finishing)
+    session = Session(stack=checked.stack)
+    session.check_pool(checked.pool)
+    check_binding(checked, session.service)
+    require_published(checked.packages, checked.stack, session.service)
+    return session, prepare(checked, session, options, terminal)
+
+
 def _require_price(checked: Checked, asked: Finishing) -> None:
     """Refuses a limit that nobody could hold.
 
@@ -182,6 +193,11 @@ def require_same(job: JobPlan, tree: ResultTree) -> None:
         InputError: The plan is not the one that was submitted.
     """
     manifest = tree.read_manifest()
+    if schedule_of(manifest.current) is not None:
+        raise InputError(
+            f"job {manifest.current} gets its tasks from its job manager task, which goes on by "
+            f"itself; what is missing once it is over: python -m jobs rerun {manifest.current}"
+        )
     if not manifest.attempts and manifest.plan != job.digest:
         changes = differing(tree, job.parts)
         what = ", ".join(changes) if changes else (
@@ -473,5 +489,10 @@ def failed_tasks(
 
 
 def new_job_id(workload: LoadedWorkload) -> str:
-    """An id that no other job has: name, UTC time, chance."""
+    """An id that no other job has: name, UTC time, chance; of a schedule, its name alone.
+
+    A schedule is submitted once, however often that is tried, so that its id must be the same.
+    """
+    if workload.spec.schedule is not None:
+        return workload.spec.name
     return f"{workload.spec.name}-{datetime.now(UTC):%y%m%d-%H%M%S}-{secrets.token_hex(2)}"

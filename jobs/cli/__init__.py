@@ -15,6 +15,7 @@ from jobs.cli.following import cancel, explain, list_jobs, rerun, resume, status
 from jobs.cli.gathering import collect, logs, report
 from jobs.cli.keeping import clean, doctor
 from jobs.cli.publishing import publish
+from jobs.cli.scheduling import schedule_app
 from jobs.cli.sending import build, run, stage, submit, validate
 from jobs.completion import SHELLS, script
 from jobs.options import VerbCommand
@@ -78,6 +79,7 @@ def completion(
     typer.echo(script(app, shell), nl=False)
 
 
+app.add_typer(schedule_app)
 app.command("watch", cls=VerbCommand, help="The same as wait.")(wait)
 run_app.command(cls=VerbCommand)(run)
 

@@ -45,7 +45,8 @@ from jobs.options import (
 )
 from jobs.progress import look_json
 from jobs.rerun import next_job_id
-from jobs.results import DEFAULT_ROOT, LAST, find_trees
+from jobs.results import DEFAULT_ROOT, LAST
+from jobs.schedule_jobs import find_trees
 from jobs.selection import FAILED, written_positions
 from jobs.session import Session
 from jobs.terminal import Terminal, counted

@@ -28,7 +28,8 @@ from jobs.options import (
 from jobs.report_text import report_table, stage_table
 from jobs.reporting import link_to
 from jobs.reportpage import write_page
-from jobs.results import DEFAULT_ROOT, LAST, find_trees
+from jobs.results import DEFAULT_ROOT, LAST
+from jobs.schedule_jobs import find_trees
 from jobs.selection import ALL, parse_selection, position
 from jobs.stages import shown_task
 from jobs.task_table import write_csv

@@ -14,6 +14,7 @@ from jobs.cli.command import command, finishing_of
 from jobs.consent import Consent
 from jobs.describe import describe
 from jobs.errors import Finding, InputError, shown
+from jobs.job_ids import chosen_id
 from jobs.loading import load_workload
 from jobs.options import (
     CancelOption,
@@ -40,12 +41,13 @@ from jobs.options import (
     YesOption,
 )
 from jobs.pool_fit import WARNING_CODES, Advice
-from jobs.results import DEFAULT_ROOT, tree_of
+from jobs.results import DEFAULT_ROOT
+from jobs.scheduling import run_or_schedule
 from jobs.session import Session, Target, content_cache
 from jobs.stage import contents_of
 from jobs.terminal import counted, size_text
 from jobs.transfer import counting
-from jobs.workflow import RunOptions, checked_workload, run_workload, stage_files
+from jobs.workflow import RunOptions, checked_workload, stage_files
 
 _FAIL_ON = ("error", "warning")
 
@@ -82,7 +84,8 @@ def run(
 ) -> None:
     """Run a workload and bring its answer.
 
-    Builds, stages, submits, watches, collects, merges, checks and reports.
+    Builds, stages, submits, watches, collects, merges, checks and reports. A file with a
+    `schedule` is submitted as one, once, and Batch makes the jobs: see schedule.
 
     Exit code: 0 all tasks succeeded, 1 a task or the check failed, 2 the input is wrong,
     3 the service refused, 4 unfinished at the time limit, 130 interrupted.
@@ -110,7 +113,7 @@ def run(
                 max_fails, cancel_on_interrupt, on_finish, notify, max_cost, report
             ),
         )
-        code = describe(options, terminal) if dry_run else run_workload(options, terminal)
+        code = describe(options, terminal) if dry_run else run_or_schedule(options, terminal)
     raise typer.Exit(code)
 
 
@@ -131,10 +134,10 @@ def submit(
 ) -> None:
     """Submit a workload and leave (run --detach).
 
-    Builds and stages first; prints the job's id.
+    Builds and stages first; prints the job's id, or the schedule's.
     """
     with command(json_output, quiet, verbose, color) as terminal:
-        run_workload(
+        run_or_schedule(
             RunOptions(
                 workload=workload,
                 target=Target(stack=stack, outputs=outputs),
@@ -303,6 +306,4 @@ def stage(
 
 
 def _checked_job_id(job_id: str | None) -> str | None:
-    if job_id is not None:
-        tree_of(job_id, DEFAULT_ROOT)
-    return job_id
+    return None if job_id is None else chosen_id(job_id)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
@@ -22,12 +23,24 @@ ESTATE = Path(__file__).with_name("estate.py")
 @pytest.fixture(scope="module")
 def estate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """An emulator with a pool; its local directory."""
-    local = tmp_path_factory.mktemp("estate")
+    with _running(tmp_path_factory.mktemp("estate")) as local:
+        yield local
+
+
+@pytest.fixture(scope="module")
+def timed_estate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The same, with a clock that the tests move (`faults_of`, `clock/advance`)."""
+    with _running(tmp_path_factory.mktemp("timed"), ESTATE_CLOCK="manual") as local:
+        yield local
+
+
+@contextmanager
+def _running(local: Path, **variables: str) -> Iterator[Path]:
     log = (local / "log").open("w")
     process = subprocess.Popen(
         [sys.executable, ESTATE],
         cwd=ROOT,
-        env={**os.environ, "HPC_LOCAL_DIR": str(local), "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "HPC_LOCAL_DIR": str(local), "PYTHONPATH": str(ROOT), **variables},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,
@@ -143,10 +156,27 @@ class Faults:
         return list(told["faults"] if isinstance(told, dict) else told)
 
 
+def faults_of(estate: Path) -> Faults:
+    """Of the emulator of a local directory."""
+    values = json.loads((estate / "stacks" / "local" / "outputs.json").read_text())
+    return Faults(values["batch_endpoint"])
+
+
+@pytest.fixture
+def timed_directory(timed_estate: Path, make_directory: Callable[..., Directory]) -> Directory:
+    return make_directory(timed_estate)
+
+
+@pytest.fixture
+def timed_faults(timed_estate: Path) -> Iterator[Faults]:
+    found = faults_of(timed_estate)
+    yield found
+    found.ask("DELETE", "faults")
+
+
 @pytest.fixture
 def faults(estate: Path) -> Iterator[Faults]:
-    values = json.loads((estate / "stacks" / "local" / "outputs.json").read_text())
-    found = Faults(values["batch_endpoint"])
+    found = faults_of(estate)
     yield found
     found.ask("DELETE", "faults")
     found.ask("DELETE", "rate")

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 import sys
+from datetime import UTC, datetime
 from typing import Any
 
 import uvicorn
@@ -18,7 +20,7 @@ import uvicorn
 from emulator.applications.blobs import AutoStorageBlobs
 from emulator.azurite import Azurite
 from emulator.backend import EmulatorBackend, StorageAccounts
-from emulator.clock import SystemClock
+from emulator.clock import Clock, ManualClock, SystemClock
 from emulator.local import LocalDirectory, write_json
 from emulator.nodes.blobs import LocalStorage
 from emulator.nodes.runner import ProcessRunner
@@ -92,6 +94,12 @@ def outputs(batch: str, blob: str) -> dict[str, Any]:
     }
 
 
+def _clock() -> Clock:
+    if os.environ.get("ESTATE_CLOCK") == "manual":
+        return ManualClock(datetime.now(UTC), SPEED)
+    return SystemClock(SPEED)
+
+
 async def main() -> None:
     local = LocalDirectory.default()
     storage = StorageAccounts(local, None)
@@ -104,7 +112,7 @@ async def main() -> None:
     runner = ProcessRunner(local.root / "nodes", of_nodes)
     server = Server(
         data=None,
-        clock=SystemClock(SPEED),
+        clock=_clock(),
         runner=runner,
         packages=AutoStorageBlobs(of_nodes),
     )

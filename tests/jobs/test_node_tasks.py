@@ -291,8 +291,3 @@ def test_what_a_node_task_cannot_have_is_said(workload: MakeWorkload, stack: Sta
     found = findings(workload(HEAD + text), stack)
     assert any("nothing gives {index} a value" in text for text in found)
     assert any("ends a release after 15 minutes" in text for text in found)
-
-
-def test_a_schedule_is_refused_with_the_reason(workload: MakeWorkload) -> None:
-    with pytest.raises(WorkloadError, match="get their tasks from a job manager task on a node"):
-        workload(HEAD + "command: x\nschedule: {every: 1h}\n")

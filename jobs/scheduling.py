@@ -1,0 +1,151 @@
+"""From a workload file with a `schedule` to a schedule that Batch keeps: the steps, in order.
+
+What comes before is that of a job (`jobs.workflow.prepared`); what comes after is another:
+nobody waits, and Batch makes the jobs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from jobs.errors import EXIT_OK, Finding, InputError
+from jobs.following import interruptible
+from jobs.job_ids import chosen_id
+from jobs.job_schedules import JobSchedule, as_json
+from jobs.loading import load_workload
+from jobs.looks import moment_of
+from jobs.results import DEFAULT_ROOT
+from jobs.schedule_jobs import write_record
+from jobs.schedules import (
+    SchedulePlan,
+    add_schedule,
+    moment_text,
+    plan_schedule,
+    require_time,
+    stage_schedule,
+    timing_text,
+    update_schedule,
+)
+from jobs.task_files import write_task_files
+from jobs.terminal import Terminal, counted, size_text
+from jobs.workflow import RunOptions, prepared, run_workload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scheduled:
+    """What a submission did.
+
+    Attributes:
+        plan: What was sent.
+        schedule: The schedule.
+        added: Whether it was not there before.
+    """
+
+    plan: SchedulePlan
+    schedule: JobSchedule
+    added: bool
+
+
+def run_or_schedule(options: RunOptions, terminal: Terminal) -> int:
+    """Runs a workload, or submits its schedule if it has one; the exit code.
+
+    Raises:
+        JobsError: Each with its exit code.
+    """
+    if load_workload(options.workload, options.overrides).spec.schedule is None:
+        return run_workload(options, terminal)
+    _require_unwatched(options)
+    return schedule_workload(options, terminal)
+
+
+def schedule_workload(options: RunOptions, terminal: Terminal, *, update: bool = False) -> int:
+    """Submits a schedule, or changes the one that there is, and says what comes of it.
+
+    Raises:
+        JobsError: Each with its exit code.
+    """
+    done = submit_schedule(options, terminal, update=update)
+    plan, row = done.plan, done.schedule.status()
+    terminal.show(plan.id)
+    terminal.result(
+        {
+            "version": 1,
+            "added": done.added,
+            "updated": update,
+            "tasks": plan.job.count,
+            **as_json(row),
+        }
+    )
+    did = "updated" if update else "added" if done.added else "it was there already"
+    terminal.note(
+        f"schedule {plan.id}: {did}; {counted(plan.job.count, 'task')} a job, "
+        f"{timing_text(plan.timing)}"
+    )
+    if row.next_run:
+        terminal.note(f"its next job: {moment_text(moment_of(row.next_run))}")
+    out = "" if options.out == DEFAULT_ROOT else f" --out {options.out}"
+    terminal.note(
+        f"look at it: python -m jobs schedule show {plan.id}{out}\n"
+        f"watch its latest job: python -m jobs wait {plan.id}{out}"
+    )
+    return EXIT_OK
+
+
+def submit_schedule(options: RunOptions, terminal: Terminal, *, update: bool = False) -> Scheduled:
+    """Builds, stages and submits a schedule; a second time does nothing.
+
+    Raises:
+        JobsError: Each with its exit code.
+    """
+    loaded = load_workload(options.workload, options.overrides)
+    if loaded.spec.schedule is None:
+        raise InputError([loaded.finding("there is none in this file", "schedule")])
+    options = replace(options, job_id=chosen_id(options.job_id or loaded.spec.name))
+    with interruptible("nothing was submitted"):
+        session, job = prepared(options, terminal)
+        require_time(job.checked, datetime.now(UTC))
+        with TemporaryDirectory(prefix="jobs-tasks-") as directory:
+            plan = plan_schedule(job, write_task_files(job, Path(directory)))
+            staged = stage_schedule(plan, session)
+    terminal.note(
+        f"staged: the tasks in {counted(len(plan.files) - 1, 'file')} ({size_text(plan.size)} "
+        f"with the job manager), {staged.sent} sent"
+    )
+    with interruptible("the schedule may be submitted or not: the same command finishes it"):
+        if update:
+            update_schedule(plan, session.service)
+        added = not update and add_schedule(plan, session.service)
+        write_record(plan.id, loaded.path, options.overrides, options.target, options.out)
+    schedule = JobSchedule(id=plan.id, session=session, out=options.out)
+    return Scheduled(plan=plan, schedule=schedule, added=added)
+
+
+def _require_unwatched(options: RunOptions) -> None:
+    """Refuses what needs somebody who watches.
+
+    Raises:
+        InputError: With each option that does.
+    """
+    asked = options.finishing
+    given = (
+        (options.first is not None, "--first"),
+        (options.timeout_s is not None, "--timeout"),
+        (asked.max_fails is not None, "--max-fails"),
+        (asked.max_cost is not None, "--max-cost"),
+        (asked.cancel_on_interrupt, "--cancel-on-interrupt"),
+        (asked.on_finish is not None, "--on-finish"),
+        (asked.notify is not None, "--notify"),
+        (asked.report is not None, "--report"),
+    )
+    if found := [name for here, name in given if here]:
+        raise InputError(
+            Finding(
+                where=name,
+                message="is for a job that is watched from here, and Batch makes the jobs of "
+                "a schedule when nobody is: give it to `wait SCHEDULE`",
+            )
+            for name in found
+        )
