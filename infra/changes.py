@@ -27,8 +27,8 @@ import pulumi
 from pulumi.runtime import Mocks, mocks, set_all_config, settings
 from pulumi.runtime.stack import run_pulumi_func
 
-from infra.components.batch_account import endpoint_url
 from infra.config import NAMESPACE, Authentication
+from infra.endpoints import endpoint_url
 from infra.equipment import SECRETS_NAMESPACE
 from infra.errors import AskError, StackFileError
 from infra.estate import Estate

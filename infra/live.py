@@ -23,6 +23,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from infra.asking import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, RETRIES, asked, token_credential
+from infra.endpoints import PUBLIC_MANAGER, endpoint_url
 from infra.errors import AskError
 from infra.estate import Estate
 from infra.unfinished import READER_ROLE, BatchService, batch_client
@@ -37,7 +38,6 @@ ENV_SUBSCRIPTIONS = ("ARM_SUBSCRIPTION_ID", "AZURE_SUBSCRIPTION_ID")
 ENV_MANAGER = "HPC_RESOURCE_MANAGER"
 """Resource Manager of another cloud, such as https://management.usgovcloudapi.net."""
 
-PUBLIC_MANAGER = "https://management.azure.com"
 _T = TypeVar("_T")
 
 
@@ -269,8 +269,7 @@ def _images(account: BatchAccount) -> tuple[LiveImage, ...]:
             f"Batch account {name} has no endpoint",
             remedy="Look at its provisioning state in the portal.",
         )
-    url = endpoint if "://" in endpoint else f"https://{endpoint}"
-    service = BatchService(account=name, endpoint=url, authentication="entra")
+    service = BatchService(account=name, endpoint=endpoint_url(endpoint), authentication="entra")
     with asked(f"Batch account {name}", role=READER_ROLE), batch_client(service) as client:
         return tuple(
             LiveImage(

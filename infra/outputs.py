@@ -49,24 +49,6 @@ class Provisioned:
     pipeline: Mapping[str, pulumi.Input[str]] | None = None
 
 
-# https://learn.microsoft.com/azure/azure-government/compare-azure-government-global-azure
-# and https://learn.microsoft.com/azure/china/resources-developer-guide
-_MANAGEMENT = {
-    ".batch.azure.com": "https://management.azure.com",
-    ".batch.usgovcloudapi.net": "https://management.usgovcloudapi.net",
-    ".batch.chinacloudapi.cn": "https://management.chinacloudapi.cn",
-}
-
-
-def management_endpoint(batch_endpoint: str) -> str:
-    """Resource Manager's URL in the cloud of a Batch endpoint.
-
-    The emulator serves both under one, whatever account its Batch endpoint names.
-    """
-    found = (url for suffix, url in _MANAGEMENT.items() if batch_endpoint.endswith(suffix))
-    return next(found, batch_endpoint.partition("/accounts/")[0])
-
-
 def stack_outputs(estate: Estate, provisioned: Provisioned) -> dict[str, Any]:
     """The outputs by name, as `docs/stack-outputs.md` has them."""
     return {

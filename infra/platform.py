@@ -20,6 +20,7 @@ from infra.components.place import Place
 from infra.components.pool import Pool, PoolArgs
 from infra.components.private_link import PrivateLink, PrivateLinkArgs
 from infra.components.start_task import TelemetryTarget
+from infra.endpoints import management_endpoint
 from infra.engine import refuse_shared_keys_in_azure
 from infra.errors import InfraError
 from infra.estate import Estate
@@ -28,7 +29,7 @@ from infra.hooks import Hooks
 from infra.inbound import inbound_ports
 from infra.names import account_name, resource_group_name, subnet_prefix
 from infra.outbound import mount_ports
-from infra.outputs import Provisioned, management_endpoint, stack_outputs
+from infra.outputs import Provisioned, stack_outputs
 from infra.private_endpoints import planned_endpoints
 from infra.stores import Stores, declare_stores
 from infra.tagging import tagging

@@ -28,6 +28,7 @@ from pulumi_azure_native.batch import (
 
 from infra.components.place import Place
 from infra.components.readback import BatchAccount as AzureBatchAccount
+from infra.endpoints import endpoint_url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,9 +145,3 @@ def _encryption(key_url: pulumi.Input[str] | None) -> EncryptionPropertiesArgs |
         key_source=KeySource.MICROSOFT_KEY_VAULT,
         key_vault_properties=KeyVaultPropertiesArgs(key_identifier=key_url),
     )
-
-
-def endpoint_url(account_endpoint: str) -> str:
-    """The data plane's URL: Azure answers a host name, the emulator a URL on loopback."""
-    url = account_endpoint.rstrip("/")
-    return url if "://" in url else f"https://{url}"
