@@ -18,7 +18,7 @@ from jobs.arguments import require, require_limits, variable_text
 from jobs.checking import Checked
 from jobs.collect import Collected
 from jobs.describe import planned
-from jobs.errors import InputError
+from jobs.errors import InputError, JobsError
 from jobs.explain import Explanation, explain_job, explain_task
 from jobs.finishing import Finishing, LimitReachedError, end_job, limited
 from jobs.job_ids import chosen_id
@@ -30,14 +30,22 @@ from jobs.looks import Look
 from jobs.meter import Meter
 from jobs.named_tasks import resolved
 from jobs.plan import JobPlan
-from jobs.reporting import Reported, report_on
+from jobs.reporting import Reported, names_of, report_on
 from jobs.rerun import all_ends, chosen, next_job_id
 from jobs.results import DEFAULT_ROOT, LAST, Manifest, ResultTree, tree_of
 from jobs.schedule_jobs import find_tree
 from jobs.scheduling import submit_schedule
-from jobs.selection import ALL, FAILED, Selection, parse_selection, written_positions
+from jobs.selection import (
+    ALL,
+    FAILED,
+    Selection,
+    parse_selection,
+    position,
+    written_positions,
+)
 from jobs.session import Session, Target
 from jobs.stack import require_one
+from jobs.task_names import TaskNames
 from jobs.terminal import Terminal
 from jobs.watch import Watcher, looks, watch
 from jobs.workflow import (
@@ -52,6 +60,7 @@ from jobs.workflow import (
 
 _LOG = logging.getLogger(__name__)
 MOST_EXPLAINED = 20
+_FEW_NEAR = 3
 Variables = Mapping[str, object]
 
 
@@ -357,13 +366,13 @@ class Job:
         Raises:
             InputError: The job does not have these tasks.
         """
-        watcher, reader = self._watcher(), self._reader()
+        watcher, reader, names = self._watcher(), self._reader(), self._names()
         if tasks is None:
-            return [explain_job(watcher, reader)]
+            return [explain_job(watcher, reader, names)]
         selection = self._there(tasks)
         look = watcher.look()
         found = islice(reader.tasks(selection), MOST_EXPLAINED)
-        return [explain_task(task.id, watcher, look, reader) for task in found]
+        return [explain_task(task.id, watcher, look, reader, names) for task in found]
 
     def logs(
         self,
@@ -428,7 +437,23 @@ class Job:
             return selection
         manifest = self.manifest
         again = ", which ran other tasks again" if manifest.attempts else ""
-        raise InputError(f"there is no task {tasks} in job {manifest.current}{again}")
+        near = self._near(selection)
+        raise InputError(f"there is no task {tasks} in job {manifest.current}{again}{near}")
+
+    def _near(self, selection: Selection) -> str:
+        """The tasks at the positions of ids that are not there, as words; empty if none are."""
+        spans = tuple(range(n, n + 1) for n in map(position, selection.prefixes) if n >= 0)
+        there = self._reader().tasks(Selection(ranges=spans)) if spans else iter(())
+        found = [f"{position(task.id)} is {task.id}" for task in islice(there, _FEW_NEAR)]
+        return f": {', '.join(found)}" if found else ""
+
+    def _names(self) -> TaskNames:
+        """What people call its tasks; without parameters where the workload no longer fits."""
+        try:
+            checked: Checked | None = self.checked
+        except JobsError:
+            checked = None
+        return names_of(self.tree, checked)
 
     def _send(self, options: RunOptions) -> None:
         checked = self.checked

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from jobs.command_lines import written_command
@@ -21,11 +21,12 @@ from jobs.looks import Look, task_end
 from jobs.managed import MANAGER_ID, has_manager, look_at_manager
 from jobs.plan import META_SUBMISSION, SUBMITTING
 from jobs.preparation import failed_preparations, printed_on_node
-from jobs.report import grouped, last_lines
+from jobs.report import UNNAMED, grouped, last_lines
 from jobs.report_text import failure_lines
 from jobs.service import BatchService, segment
 from jobs.stages import shown_task
 from jobs.submit import metadata_of
+from jobs.task_names import TaskNames, Values
 from jobs.watch import Watcher
 
 LAST_LINES = 5
@@ -56,11 +57,12 @@ class Explanation:
 
     Attributes:
         subject: A job's or a task's id.
-        name: What a person calls it: `sim/412` in a job with stages, else the id.
+        name: What a person calls it: `412`, or `sim/412` in a job with stages.
         state: As the service calls it, or `succeeded` or `failed`.
         reasons: Sentences, the most telling first.
         printed: The last lines of stderr, if they matter.
         commands: Verbs that go on from here, as command lines.
+        parameters: What a task was given, where that is known.
     """
 
     subject: str
@@ -69,14 +71,15 @@ class Explanation:
     reasons: tuple[str, ...]
     printed: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
+    parameters: Values = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The explanation as a JSON object."""
         return asdict(self)
 
 
-def explain_job(watcher: Watcher, reader: LogReader) -> Explanation:
-    """Why a job is where it is.
+def explain_job(watcher: Watcher, reader: LogReader, names: TaskNames = UNNAMED) -> Explanation:
+    """Why a job is where it is; `names` are what people call its tasks.
 
     Raises:
         ServiceError: The job is gone, or the service refuses.
@@ -90,9 +93,7 @@ def explain_job(watcher: Watcher, reader: LogReader) -> Explanation:
     if pool and not look.over:
         reasons.extend(_node_reasons(service, pool))
         reasons.extend(_preparation_reasons(service, job))
-    reasons.extend(
-        failure_lines(grouped(ends, last_lines(reader.tree, ends)), watcher.stage_totals)
-    )
+    reasons.extend(failure_lines(grouped(ends, last_lines(reader.tree, ends), names)))
     commands = []
     if has_manager(job):
         if look.over and metadata_of(job).get(META_SUBMISSION) == SUBMITTING:
@@ -111,8 +112,21 @@ def explain_job(watcher: Watcher, reader: LogReader) -> Explanation:
     )
 
 
-def explain_task(task_id: str, watcher: Watcher, look: Look, reader: LogReader) -> Explanation:
-    """Why a task is where it is; `look` tells of its job and pool.
+def explain_task(
+    task_id: str,
+    watcher: Watcher,
+    look: Look,
+    reader: LogReader,
+    names: TaskNames = UNNAMED,
+) -> Explanation:
+    """Why a task is where it is.
+
+    Args:
+        task_id: Which.
+        watcher: Of its job.
+        look: Tells of its job and pool.
+        reader: Reads its logs.
+        names: What people call the job's tasks.
 
     Raises:
         ServiceError: The task is gone, or the service refuses.
@@ -121,12 +135,14 @@ def explain_task(task_id: str, watcher: Watcher, look: Look, reader: LogReader) 
     path = f"/jobs/{segment(job_id)}/tasks/{segment(task_id)}"
     task = watcher.service.get(path, f"reading task {task_id}")
     name = shown_task(task_id, watcher.stage_totals)
+    given = dict(names.of([task_id])[task_id])
     state: str = task["state"]
     info = task.get("executionInfo", {})
     if state != "completed":
         return Explanation(
             subject=task_id,
             name=name,
+            parameters=given,
             state=state,
             reasons=tuple(_unfinished(task, state, info, look, watcher)),
             commands=()
@@ -138,13 +154,20 @@ def explain_task(task_id: str, watcher: Watcher, look: Look, reader: LogReader) 
     again = [f"it was run again {_times(end.retries)}"] if end.retries else []
     again += [f"it was put back {_times(end.requeues)}"] if end.requeues else []
     if end.succeeded:
-        return Explanation(subject=task_id, name=name, state="succeeded", reasons=(took, *again))
+        return Explanation(
+            subject=task_id,
+            name=name,
+            parameters=given,
+            state="succeeded",
+            reasons=(took, *again),
+        )
     lines = reader.lines(TaskState(id=task_id, state=state, failed=True), "stderr")
     printed = [line.text for line in lines][-LAST_LINES:]
     said = reader.reason(task_id)
     return Explanation(
         subject=task_id,
         name=name,
+        parameters=given,
         state="failed",
         reasons=(
             *([f"its reason: {said}"] if said else []),

@@ -13,6 +13,7 @@ import hashlib
 import hmac
 import json
 import os
+from dataclasses import asdict
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -65,6 +66,7 @@ def notification(report: Report, *, succeeded: bool) -> bytes:
         "elapsed_s": report.elapsed_s,
         "cost": report.cost,
         "currency": report.currency,
+        "failures": [asdict(group) for group in report.failures[:_FEW]],
     }
     return json.dumps(value).encode()
 

@@ -225,6 +225,15 @@ def _metadata(values: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"name": name, "value": value} for name, value in values.items()]
 
 
+def row_parts(checked: Checked) -> dict[str, str]:
+    """Of the parts of a plan those that decide on how many tasks there are, and their values."""
+    return {
+        name: digest
+        for name, digest in _parts(checked, {}).items()
+        if name in {"tasks", "variables"} or name.endswith((".tasks", "rows of its tasks"))
+    }
+
+
 def _parts(checked: Checked, contents: Mapping[Path, Contents]) -> dict[str, str]:
     """A digest of each thing that decides on the tasks, by what a person calls it."""
     spec = checked.workload.spec

@@ -22,7 +22,6 @@ from jobs.durations import spoken
 from jobs.looks import Look, PoolView, StageLook, TaskEnd
 from jobs.pace import Pace, range_text
 from jobs.prices import money
-from jobs.selection import position
 from jobs.stages import shown_task
 
 LINE_EVERY_S = 30.0
@@ -235,9 +234,7 @@ class Progress:
         said = f' "{self._said[1][:40]}"' if self._said[1] else ""
         counts = {stage.name: stage.total for stage in look.stages}
         name = shown_task(end.id, counts)
-        number = position(end.id)
-        task = str(number) if name == end.id and number >= 0 else name
-        return Text(f"✘ {name} {what}{said} → jobs logs {task}", "red")
+        return Text(f"✘ {name} {what}{said} → jobs logs {name}", "red")
 
 
 def missing(pool: PoolView | None) -> int | None:

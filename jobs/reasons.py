@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from jobs.checking import Checked
 from jobs.errors import JobsError
-from jobs.plan import JobPlan, changed_parts
+from jobs.plan import JobPlan, changed_parts, row_parts
 from jobs.results import Manifest, ResultTree, read_json, write_json
 
 _FILE = "plan.json"
@@ -51,6 +52,16 @@ def differing(tree: ResultTree, parts: Mapping[str, str]) -> tuple[str, ...] | N
     except JobsError:
         return None
     return tuple(changed_parts(before, parts)) if isinstance(before, dict) else None
+
+
+def same_rows(tree: ResultTree, checked: Checked) -> bool:
+    """Whether a workload gives tasks the parameters that a tree was submitted with."""
+    try:
+        before = read_json(parts_file(tree)).get("parts")
+    except JobsError:
+        return False
+    now = row_parts(checked)
+    return isinstance(before, dict) and all(before.get(name) == now[name] for name in now)
 
 
 def last_tree(job: JobPlan, root: Path) -> tuple[ResultTree, Manifest] | None:

@@ -10,8 +10,8 @@ the start time that it gives is before it. Nor does it count memory.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from heapq import nlargest
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from jobs.looks import TaskEnd
 from jobs.prices import Shares, node_time, shares, slot_s
 from jobs.results import ResultTree
 from jobs.stack import Pool
+from jobs.task_names import TaskNames, Values
 
 REPORT_VERSION = 1
 REASON_FILE = "reason.txt"
@@ -30,8 +31,8 @@ REASON_VARIABLE = "JOBS_REASON"
 REASON_BYTES = 1024
 SLOWEST = 20
 _LAST_BYTES = 4096
-
-StageOf = Callable[[str], str]
+UNNAMED = TaskNames()
+"""Of a job without stages whose workload is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +44,9 @@ class FailureGroup:
         failure: The service's code and message.
         last_line: What the tasks gave as their reason, else the last line of their stderr.
         count: How many.
-        example: One of them.
+        example: The id of one of them.
+        name: What a person calls that one.
+        parameters: What it was given, where that is known.
     """
 
     exit_code: int | None
@@ -51,6 +54,8 @@ class FailureGroup:
     last_line: str
     count: int
     example: str
+    name: str = ""
+    parameters: Values = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +100,7 @@ class StageUse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlowTask:
-    """One of the tasks that ran longest."""
+    """One of the tasks that ran longest; its name and parameters as of `FailureGroup`."""
 
     id: str
     stage: str
@@ -103,6 +108,8 @@ class SlowTask:
     succeeded: bool
     run_s: float
     cost: float | None
+    name: str = ""
+    parameters: Values = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,11 +190,6 @@ class Report:
         return asdict(self)
 
 
-def no_stage(_task_id: str) -> str:
-    """The stage of a task of a job without stages."""
-    return ""
-
-
 def make_report(
     *,
     job_id: str,
@@ -197,7 +199,7 @@ def make_report(
     ends: Collection[TaskEnd],
     last_lines: Mapping[str, str] | None = None,
     earlier: Collection[TaskEnd] = (),
-    stage_of: StageOf = no_stage,
+    names: TaskNames = UNNAMED,
 ) -> Report:
     """Computes a report.
 
@@ -209,13 +211,14 @@ def make_report(
         ends: How tasks ended, each once.
         last_lines: Those of failed tasks' stderr, by task.
         earlier: How tasks had ended before they were run again: they took time and money.
-        stage_of: The stage that a task is of, by its id.
+        names: What people call the tasks.
     """
     every = (*ends, *earlier)
     ran = [end for end in every if end.started is not None]
     used = node_time(ran)
     rates = shares(ran, pool)
     slowest = nlargest(SLOWEST, ran, key=lambda end: end.run_s)
+    given = names.of(end.id for end in slowest)
     succeeded = sum(end.succeeded for end in ends)
     created = min((end.created for end in every), default=0.0)
     return Report(
@@ -240,7 +243,7 @@ def make_report(
         cost=used.cost(pool),
         currency=pool.price_currency,
         prices_as_of=pool.prices_as_of,
-        failures=grouped(ends, last_lines or {}),
+        failures=grouped(ends, last_lines or {}, names),
         starting_s=max(0.0, min(e.started or 0.0 for e in ran) - created) if ran else 0.0,
         waited=spread([end.wait_s for end in ran]),
         ran=spread([end.run_s for end in ran]),
@@ -250,11 +253,13 @@ def make_report(
         ),
         cpu_efficiency=_cpu_efficiency(ran, pool),
         requeued_tasks=sum(end.requeues > 0 for end in every),
-        stages=_stages(every, rates, stage_of),
+        stages=_stages(every, rates, names),
         slowest=tuple(
             SlowTask(
                 id=end.id,
-                stage=stage_of(end.id),
+                stage=names.stage(end.id),
+                name=names.name(end.id),
+                parameters=given[end.id],
                 node_id=end.node_id,
                 succeeded=end.succeeded,
                 run_s=end.run_s,
@@ -315,26 +320,35 @@ def one_line(data: bytes) -> str:
     return "".join(c for c in words if c.isprintable())[:200]
 
 
-def grouped(ends: Iterable[TaskEnd], lines: Mapping[str, str]) -> tuple[FailureGroup, ...]:
+def grouped(
+    ends: Iterable[TaskEnd], lines: Mapping[str, str], names: TaskNames = UNNAMED
+) -> tuple[FailureGroup, ...]:
     """Failed tasks by how they ended, the largest group first; `lines` are their last."""
     groups: dict[tuple[int | None, str, str], list[str]] = defaultdict(list)
     for end in ends:
         if not end.succeeded:
             groups[end.exit_code, end.failure, lines.get(end.id, "")].append(end.id)
+    given = names.of(min(ids) for ids in groups.values())
     found = [
         FailureGroup(
-            exit_code=code, failure=failure, last_line=line, count=len(ids), example=min(ids)
+            exit_code=code,
+            failure=failure,
+            last_line=line,
+            count=len(ids),
+            example=min(ids),
+            name=names.name(min(ids)),
+            parameters=given[min(ids)],
         )
         for (code, failure, line), ids in groups.items()
     ]
     return tuple(sorted(found, key=lambda group: (-group.count, group.example)))
 
 
-def _stages(ends: Iterable[TaskEnd], rates: Shares, stage_of: StageOf) -> tuple[StageUse, ...]:
+def _stages(ends: Iterable[TaskEnd], rates: Shares, names: TaskNames) -> tuple[StageUse, ...]:
     """Stages in the order in which their first tasks were submitted."""
     by_stage: dict[str, list[TaskEnd]] = defaultdict(list)
     for end in ends:
-        by_stage[stage_of(end.id)].append(end)
+        by_stage[names.stage(end.id)].append(end)
     uses = []
     for name, mine in sorted(by_stage.items(), key=lambda item: min(e.created for e in item[1])):
         ran = [end for end in mine if end.started is not None]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 
 from rich.table import Table
 from rich.text import Text
@@ -11,7 +10,7 @@ from rich.text import Text
 from jobs.durations import spoken
 from jobs.prices import money
 from jobs.report import FailureGroup, Report
-from jobs.stages import shown_task
+from jobs.task_names import written_values
 
 _SHOWN_GROUPS = 5
 
@@ -72,16 +71,15 @@ def cost_text(report: Report) -> str:
     )
 
 
-def failure_lines(
-    failures: Sequence[FailureGroup], stages: Mapping[str, int] = MappingProxyType({})
-) -> list[str]:
-    """The failure groups, a line or two each; tasks of `stages` by their names."""
+def failure_lines(failures: Sequence[FailureGroup]) -> list[str]:
+    """The failure groups, a line or two each."""
     lines: list[str] = []
     for group in failures[:_SHOWN_GROUPS]:
         said = f' "{group.last_line}"' if group.last_line else ""
-        task = shown_task(group.example, stages)
+        given = f" ({written_values(group.parameters)})" if group.parameters else ""
         times = f"{group.count} tasks" if group.count > 1 else "1 task"
-        lines.append(f"{times}: {ended_how(group)}{said} - such as {task}")
+        task = group.name or group.example
+        lines.append(f"{times}: {ended_how(group)}{said} - such as {task}{given}")
     if len(failures) > _SHOWN_GROUPS:
         lines.append(f"and {len(failures) - _SHOWN_GROUPS} other kinds of failure")
     return lines

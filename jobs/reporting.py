@@ -21,14 +21,17 @@ from jobs.history import History
 from jobs.loading import LoadedWorkload
 from jobs.looks import Look
 from jobs.prices import shares
-from jobs.report import Report, StageOf, last_lines, make_report, no_stage
+from jobs.reasons import same_rows
+from jobs.report import UNNAMED, Report, last_lines, make_report
 from jobs.reportpage import Facts, render, write_page
 from jobs.rerun import Ends, all_ends
 from jobs.results import Manifest, ResultTree, write_json
 from jobs.service import API_VERSION
+from jobs.task_names import TaskNames
 from jobs.task_table import TaskRows, write_csv
 from jobs.watch import Watcher
 
+_REPEAT = "repeat"
 KINDS = (".html", ".csv", ".json")
 
 
@@ -42,7 +45,7 @@ class Reported:
         reasons: Why failed ones did, by task.
         checked: The workload and where it ran.
         tree: Its results.
-        stage_of: The stage that a task is of.
+        names: What people call the tasks.
     """
 
     report: Report
@@ -50,7 +53,7 @@ class Reported:
     reasons: Mapping[str, str]
     checked: Checked
     tree: ResultTree
-    stage_of: StageOf = no_stage
+    names: TaskNames = UNNAMED
 
     def page(self, *, csv: str = "", limit: float | None = None) -> str:
         """The report as HTML; `csv` is the address of the table of all tasks, if there is one."""
@@ -60,9 +63,7 @@ class Reported:
             history=tuple(History.read(self.tree).samples),
             limit=limit,
         )
-        return render(
-            self.report, self.ends, self.checked.pool, self.reasons, facts, self.stage_of
-        )
+        return render(self.report, self.ends, self.checked.pool, self.reasons, facts, self.names)
 
     def rows(self) -> TaskRows:
         """A row a task; iterating gives tuples of texts, named by `jobs.task_table.COLUMNS`."""
@@ -71,7 +72,7 @@ class Reported:
             ends=self.ends,
             reasons=self.reasons,
             rates=shares(ran, self.checked.pool),
-            stage_of=self.stage_of,
+            names=self.names,
         )
 
 
@@ -87,7 +88,7 @@ def report_on(
     manifest = tree.read_manifest()
     ends = all_ends(manifest, list(watcher.ends.values()), watcher.service)
     reasons = last_lines(tree, ends.latest)
-    stage_of = watcher.stage_of or no_stage
+    names = names_of(tree, checked)
     report = make_report(
         job_id=manifest.job_id,
         pool_name=checked.workload.spec.pool,
@@ -96,15 +97,31 @@ def report_on(
         ends=ends.latest,
         last_lines=reasons,
         earlier=ends.earlier,
-        stage_of=stage_of,
+        names=names,
     )
     made = Reported(
-        report=report, ends=ends, reasons=reasons, checked=checked, tree=tree, stage_of=stage_of
+        report=report, ends=ends, reasons=reasons, checked=checked, tree=tree, names=names
     )
     write_json(tree.report_file, report.as_json())
     write_csv(tree.tasks_file, made.rows())
     write_page(tree.page_file, made.page(csv=tree.tasks_file.name, limit=limit))
     return made
+
+
+def names_of(tree: ResultTree, checked: Checked | None) -> TaskNames:
+    """What people call the tasks of a result tree.
+
+    With their parameters, unless there is no workload or what makes its tasks has changed since.
+    """
+    counts = tree.read_manifest().stages
+    if checked is None or not same_rows(tree, checked):
+        return TaskNames(counts=counts)
+    rows = {
+        stage.view.name: stage.rows
+        for stage in checked.stages
+        if stage.rows.names != (_REPEAT,)  # alone it is the position again
+    }
+    return TaskNames(counts=counts, rows=rows)
 
 
 def checked_report_file(path: Path | None) -> Path | None:

@@ -92,10 +92,14 @@ def shown_position(number: int, names: Mapping[int, str]) -> str:
 
 
 def shown_task(task_id: str, counts: Mapping[str, int]) -> str:
-    """A task as a person names it in a job with stages: `sim/412`; else its id."""
-    if not counts or not task_id.isdecimal():
+    """A task as a person names it: `sim/412`, or `412` in a job without stages.
+
+    An id that is not ours stays as it is.
+    """
+    digits = task_id.partition("-")[0]
+    if not digits.isdecimal() or (counts and digits != task_id):
         return task_id
-    return shown_position(int(task_id), stage_names(counts))
+    return shown_position(int(digits), stage_names(counts))
 
 
 def written_stages(counts: Mapping[str, int]) -> str:

@@ -15,8 +15,10 @@ from pathlib import Path
 from jobs.errors import InputError, shown
 from jobs.looks import TaskEnd
 from jobs.prices import Shares
-from jobs.report import StageOf
+from jobs.report import UNNAMED
 from jobs.rerun import Ends
+from jobs.task_names import TaskNames, Values
+from jobs.templates import shown_value
 from jobs.whole_files import replacing
 
 COLUMNS = (
@@ -40,37 +42,46 @@ COLUMNS = (
     "uploading_s",
     "cpu_s",
     "cost",
+    "name",
 )
+"""Columns of every table; one a parameter follows them, as `parameter.NAME`."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRows:
-    """The rows of a job's tasks: iterating gives the cells of each, texts as in `COLUMNS`.
+    """The rows of a job's tasks: iterating gives the cells of each, texts as in `columns`.
 
     Attributes:
         ends: How they ended.
         reasons: Why failed ones did, by task.
         rates: What they cost.
-        stage_of: Their stages.
+        names: What people call the tasks, and what they were given.
     """
 
     ends: Ends
     reasons: Mapping[str, str]
     rates: Shares
-    stage_of: StageOf
+    names: TaskNames = UNNAMED
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the cells."""
+        return (*COLUMNS, *(f"parameter.{name}" for name in self.names.parameters))
 
     def __iter__(self) -> Iterator[tuple[str, ...]]:
         """A row for each end, by task; earlier attempts after the latest of all tasks."""
         for attempt, ends in (("latest", self.ends.latest), ("earlier", self.ends.earlier)):
-            for end in sorted(ends, key=lambda end: end.id):
-                yield self._row(end, attempt)
+            ordered = sorted(ends, key=lambda end: end.id)
+            given = self.names.each(end.id for end in ordered)
+            for end, values in zip(ordered, given, strict=True):
+                yield self._row(end, attempt, values)
 
-    def _row(self, end: TaskEnd, attempt: str) -> tuple[str, ...]:
+    def _row(self, end: TaskEnd, attempt: str, values: Values) -> tuple[str, ...]:
         cost = self.rates.of(end)
         return (
             end.id,
-            _cell(self.stage_of(end.id)),
+            _cell(self.names.stage(end.id)),
             attempt,
             "succeeded" if end.succeeded else "failed",
             "" if end.exit_code is None else str(end.exit_code),
@@ -89,6 +100,11 @@ class TaskRows:
             f"{end.upload_s:.3f}",
             "" if end.cpu_s is None else f"{end.cpu_s:.3f}",
             "" if cost is None else f"{cost:.9f}",
+            _cell(self.names.name(end.id)),
+            *(
+                _cell(shown_value(values[name])) if name in values else ""
+                for name in self.names.parameters
+            ),
         )
 
 
@@ -101,7 +117,7 @@ def write_csv(path: Path, rows: TaskRows) -> None:
     try:
         with replacing(path, newline="") as stream:
             writer = csv.writer(stream)
-            writer.writerow(COLUMNS)
+            writer.writerow(rows.columns)
             writer.writerows(rows)
     except OSError as error:
         raise InputError(f"{shown(path)} cannot be written: {error.strerror or error}") from error

@@ -475,7 +475,7 @@ def failed_tasks(
     lines = [
         *first,
         f"{bad} of {counted(report.tasks, 'task')} failed:",
-        *failure_lines(report.failures, tree.read_manifest().stages),
+        *failure_lines(report.failures),
     ]
     if report.failures:
         logs = tree.logs / report.failures[0].example

@@ -49,6 +49,8 @@ from jobs.results import DEFAULT_ROOT, LAST
 from jobs.schedule_jobs import find_trees
 from jobs.selection import FAILED, written_positions
 from jobs.session import Session
+from jobs.stages import shown_task
+from jobs.task_names import written_values
 from jobs.terminal import Terminal, counted
 from jobs.workflow import checked_workload, finish, run_workload
 
@@ -290,6 +292,8 @@ def explain(
 def _show_explanation(explanation: Explanation, terminal: Terminal) -> None:
     named = "" if explanation.name == explanation.subject else f" ({explanation.subject})"
     terminal.line(f"{explanation.name}{named}: {explanation.state}")
+    if explanation.parameters:
+        terminal.line(f"  with {written_values(explanation.parameters)}")
     for reason in explanation.reasons:
         terminal.line(f"  {reason}")
     for line in explanation.printed:
@@ -386,6 +390,12 @@ def cancel(
         terminal.result({"version": 1, "jobs": rows})
 
 
+def _first(look: Look) -> str:
+    first = look.first_failure
+    assert first is not None  # noqa: S101 - the caller asked
+    return shown_task(first.id, {stage.name: stage.total for stage in look.stages})
+
+
 def _status_table(job_id: str, look: Look) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_row("job", Text(f"{job_id} ({look.job_state})"))
@@ -403,7 +413,5 @@ def _status_table(job_id: str, look: Look) -> Table:
     for reason in look.reasons:
         table.add_row("why", Text(reason))
     if look.first_failure is not None:
-        table.add_row(
-            "failed", Text(f"first {look.first_failure.id}: python -m jobs explain failed")
-        )
+        table.add_row("failed", Text(f"first {_first(look)}: python -m jobs explain failed"))
     return table

@@ -111,8 +111,8 @@ def histogram_chart(title: str, data: Histogram, kind: str, what: str) -> str:
     return _figure(title, said, "".join(bars), top, 0, number, marks=marks, caption=caption)
 
 
-def lanes_chart(data: Timeline, span: float) -> str:
-    """What each slot did, a lane each."""
+def lanes_chart(data: Timeline, span: float, name: Callable[[str], str] = str) -> str:
+    """What each slot did, a lane each; `name` gives what a person calls a task by its id."""
     height = max(1, len(data.lanes)) * _LANE
     parts = []
     names = []
@@ -124,7 +124,7 @@ def lanes_chart(data: Timeline, span: float) -> str:
         for piece in lane.segments:
             x, wide = piece.start / span * _WIDTH, (piece.stop - piece.start) / span * _WIDTH
             thin = piece.kind == "waiting"
-            tasks = escape(piece.example) if piece.tasks == 1 else f"{piece.tasks:,} tasks"
+            tasks = escape(name(piece.example)) if piece.tasks == 1 else f"{piece.tasks:,} tasks"
             parts.append(
                 f'<rect class="bar {piece.kind}" x="{x:.2f}" y="{y + (6 if thin else 2)}" '
                 f'width="{max(wide, 0.8):.2f}" height="{2 if thin else _LANE - 4}">'

@@ -24,7 +24,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
 const filter = document.getElementById("filter");
 if (filter) {
   const rows = [...document.querySelectorAll("#tasks tbody tr")];
-  const texts = rows.map((row) => row.textContent.toLowerCase());
+  const texts = rows.map((row) => `${row.textContent} ${row.dataset.id}`.toLowerCase());
   filter.addEventListener("input", () => {
     const wanted = filter.value.trim().toLowerCase();
     let count = 0;

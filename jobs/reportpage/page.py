@@ -19,7 +19,7 @@ from jobs.errors import InputError, shown
 from jobs.history import Sample
 from jobs.looks import TaskEnd
 from jobs.prices import Shares, money, shares
-from jobs.report import Report, StageOf, no_stage
+from jobs.report import UNNAMED, Report
 from jobs.report_text import cost_text, ended_how
 from jobs.reportpage import series
 from jobs.reportpage.charts import (
@@ -33,8 +33,8 @@ from jobs.reportpage.charts import (
     states_chart,
 )
 from jobs.rerun import Ends
-from jobs.selection import position
 from jobs.stack import Pool
+from jobs.task_names import TaskNames, written_values
 from jobs.whole_files import replacing
 
 MOST_FAILED = 1000
@@ -81,7 +81,7 @@ def render(
     pool: Pool,
     reasons: Mapping[str, str],
     facts: Facts,
-    stage_of: StageOf = no_stage,
+    names: TaskNames = UNNAMED,
 ) -> str:
     """The page's text.
 
@@ -91,7 +91,7 @@ def render(
         pool: Where.
         reasons: Why failed ones did, by task.
         facts: What was run, and what was seen.
-        stage_of: The stage that a task is of.
+        names: What people call the tasks.
     """
     style = (_ASSETS / "page.css").read_text(encoding="utf-8")
     script = (_ASSETS / "page.js").read_text(encoding="utf-8")
@@ -106,10 +106,10 @@ def render(
             *_head(report, facts),
             *_tiles(report),
             *_failures(report),
-            *_charts(report, ends, pool, facts),
+            *_charts(report, ends, pool, facts, names),
             *_stages(report),
             *_use(report, pool),
-            *_tasks(ends, reasons, rates, report, stage_of, facts),
+            *_tasks(ends, reasons, rates, report, names, facts),
             *_facts(facts),
         )
     )
@@ -189,11 +189,13 @@ def _failures(report: Report) -> Iterator[str]:
     yield '<section><h2>Why tasks failed</h2><div class="scroll"><table class="sortable">'
     yield _header(("Tasks", "n"), ("Ended with", ""), ("Last words", ""), ("Example", ""))
     for group in report.failures[:50]:
-        logs = f"python -m jobs logs {group.example} --job {report.job_id}"
+        task = group.name or group.example
+        logs = f"python -m jobs logs {task} --job {report.job_id}"
+        given = f"<br>{escape(written_values(group.parameters))}" if group.parameters else ""
         yield (
             f"<tr>{_count(group.count)}<td>{escape(ended_how(group))}</td>"
             f'<td class="words">{escape(group.last_line)}</td>'
-            f"<td><code>{escape(logs)}</code></td></tr>"
+            f"<td><code>{escape(logs)}</code>{given}</td></tr>"
         )
     yield "</tbody></table></div>"
     if len(report.failures) > 50:  # noqa: PLR2004 - as above
@@ -204,7 +206,9 @@ def _failures(report: Report) -> Iterator[str]:
     )
 
 
-def _charts(report: Report, ends: Ends, pool: Pool, facts: Facts) -> Iterator[str]:
+def _charts(
+    report: Report, ends: Ends, pool: Pool, facts: Facts, names: TaskNames
+) -> Iterator[str]:
     every = (*ends.latest, *ends.earlier)
     if not every:
         return
@@ -215,7 +219,7 @@ def _charts(report: Report, ends: Ends, pool: Pool, facts: Facts) -> Iterator[st
     if (cost := series.cost(every, pool)) is not None:
         yield _cost_chart(cost, report, facts.limit)
     yield "</div>"
-    yield lanes_chart(series.timeline(every), span)
+    yield lanes_chart(series.timeline(every), span, names.name)
     yield '<h2>How long</h2><div class="charts">'
     ran = [end for end in every if end.started is not None]
     for title, values, kind in (
@@ -311,7 +315,7 @@ def _tasks(
     reasons: Mapping[str, str],
     rates: Shares,
     report: Report,
-    stage_of: StageOf,
+    names: TaskNames,
     facts: Facts,
 ) -> Iterator[str]:
     failed = sorted((e for e in ends.latest if not e.succeeded), key=lambda end: end.id)
@@ -331,33 +335,35 @@ def _tasks(
         yield f"All of them: <code>python -m jobs report {escape(report.job_id)} --csv FILE</code>"
     yield (
         '</p><p class="filter"><label>Show tasks with <input type="search" id="filter" '
-        'placeholder="id, node, words" autocomplete="off"></label> '
+        'placeholder="task, parameter, node, words" autocomplete="off"></label> '
         '<span id="shown" role="status"></span></p>'
         '<div class="scroll tall" tabindex="0" role="region" aria-label="Tasks">'
         '<table class="sortable" id="tasks">'
     )
-    staged = any(stage.name for stage in report.stages)
+    given = names.of(listed)
+    several = any(given.values())
     yield _header(
-        ("#", "n"), ("Task", ""), *([("Stage", "")] if staged else []), ("Outcome", ""),
+        ("Task", ""), *([("Parameters", "")] if several else []), ("Outcome", ""),
         ("Queued", "n"), ("Run time", "n"), ("Again", "n"), ("Cost", "n"), ("Node", ""),
         ("Last words", ""),
     )  # fmt: skip
     for end in listed.values():
-        yield _task(end, reasons.get(end.id, ""), rates, report, stage_of if staged else None)
+        text = written_values(given[end.id]) if several else None
+        yield _task(end, reasons.get(end.id, ""), rates, report, names.name(end.id), text)
     yield "</tbody></table></div></section>"
 
 
 def _task(
-    end: TaskEnd, reason: str, rates: Shares, report: Report, stage_of: StageOf | None
+    end: TaskEnd, reason: str, rates: Shares, report: Report, name: str, given: str | None
 ) -> str:
     code = "" if end.exit_code is None else f" ({end.exit_code})"
     outcome = "ok" if end.succeeded else f"failed{code}"
     words = reason or ("" if end.succeeded or end.exit_code is not None else end.failure)
     again = end.retries + end.requeues
     return (
-        f"<tr{'' if end.succeeded else ' class=bad'}>"
-        f"{_number(position(end.id), str(position(end.id)))}<td><code>{escape(end.id)}</code></td>"
-        + ("" if stage_of is None else f"<td>{escape(stage_of(end.id))}</td>")
+        f'<tr{"" if end.succeeded else " class=bad"} data-id="{escape(end.id)}">'
+        f'<td title="{escape(end.id)}"><code>{escape(name)}</code></td>'
+        + ("" if given is None else f'<td class="words">{escape(given)}</td>')
         + f"<td>{outcome}</td>{_time(end.wait_s)}{_time(end.run_s)}"
         f"{_number(again, str(again))}{_money(rates.of(end), report.currency)}"
         f'<td title="{escape(end.node_id)}"><code>{escape(short(end.node_id))}</code></td>'

@@ -20,6 +20,7 @@ STEPS = 240
 BARS = 40
 LANES = 48
 LANE_STEPS = 600
+_LEAST_S = 1e-9
 _LOG_ABOVE = 50.0
 
 
@@ -162,10 +163,11 @@ def histogram(values: Sequence[float], bars: int = BARS) -> Histogram | None:
         return None
     low, high = min(values), max(values)
     middle = sorted(values)[len(values) // 2]
-    logarithmic = low > 0 and high / max(middle, 1e-9) > _LOG_ABOVE
+    logarithmic = low > 0 and high / max(middle, _LEAST_S) > _LOG_ABOVE
     if high <= low:
         high = low + max(abs(low), 1.0) * 0.5
     if logarithmic:
+        low = max(low, _LEAST_S)
         step = math.log(high / low) / bars
         edges = [low * math.exp(step * n) for n in range(bars)] + [high]
     else:

@@ -23,7 +23,7 @@ POOL = PoolView(
     target=27, allocation="steady", reasons=(), evaluated=880.0, missing="AccountCoreQuotaReached",
 )  # fmt: skip
 FAILURE = TaskEnd(
-    id="0000412-5c1e09f3ab77", succeeded=False, exit_code=137, failure="", retries=0, requeues=0,
+    id="110000412", succeeded=False, exit_code=137, failure="", retries=0, requeues=0,
     node_id="n", created=0, started=0, ended=1,
 )  # fmt: skip
 
@@ -88,7 +88,7 @@ def test_the_view_is_the_one_of_the_documentation() -> None:
     assert lines[5].startswith("cost   $1.84 → $2.")
     assert lines[5].endswith(" (limit $5.00)")
     assert lines[6] == "! 5 nodes missing: AccountCoreQuotaReached"
-    assert lines[7] == '✘ 0000412-5c1e09f3ab77 exit 137 "Killed" → jobs logs 412'
+    assert lines[7] == '✘ simulate/412 exit 137 "Killed" → jobs logs simulate/412'
     assert len(lines) == 8, "a stage that has not begun has no line"
     assert asked == [FAILURE.id], "the words of a task are asked for once"
     assert all(len(line) <= 80 for line in lines)

@@ -15,6 +15,7 @@ from jobs.report import Report, last_lines, make_report, spread
 from jobs.report_text import failure_lines, report_table
 from jobs.results import ResultTree
 from jobs.stack import Stack
+from jobs.task_names import TaskNames
 from jobs.terminal import Terminal
 
 
@@ -40,6 +41,13 @@ PLAIN = Report(
 spans = st.lists(
     st.tuples(st.integers(0, 50), st.integers(0, 20), st.sampled_from(["a_d", "b_d"])), max_size=30
 )
+
+
+class ByLetter(TaskNames):
+    """Names of tasks whose stage is how their ids begin."""
+
+    def stage(self, task_id: str) -> str:
+        return task_id[0]
 
 
 @given(spans)
@@ -138,7 +146,7 @@ def test_shares_of_tasks_and_stages_add_up_to_the_cost(stack: Stack) -> None:
         end("b2", None, 5), end("b3", 150, 300, code=1),
     ]  # fmt: skip
     report = make_report(
-        job_id="j", pool_name="c", pool=pool, total=9, ends=ends, stage_of=lambda task: task[0]
+        job_id="j", pool_name="c", pool=pool, total=9, ends=ends, names=ByLetter()
     )
     assert report.cost is not None
     assert [stage.name for stage in report.stages] == ["a", "b"]

@@ -7,13 +7,13 @@ import os
 import random
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -24,6 +24,7 @@ from jobs.report import Report, make_report
 from jobs.reportpage import Facts, charts, render, series
 from jobs.rerun import Ends
 from jobs.stack import Pool, Stack
+from jobs.task_names import TaskNames, Values
 from jobs.task_table import COLUMNS, TaskRows, write_csv
 
 HOSTILE = '</td></script><script>window.stolen=1</script><img src=x onerror="window.stolen=2">"\''
@@ -54,6 +55,24 @@ def ends_of(number: int, *, nodes: int = 6, slots: int = 4, seed: int = 7) -> li
     return made
 
 
+class Staged(TaskNames):
+    """Names of tasks of two stages that had a parameter."""
+
+    def stage(self, task_id: str) -> str:
+        return "prepare" if int(task_id[:7]) < 20 else "simulate"
+
+    def each(self, task_ids: Iterable[str]) -> Iterator[Values]:
+        for task_id in task_ids:
+            yield {"strike": int(task_id[:7]) * 5}
+
+
+class AtStage(TaskNames):
+    """Names of tasks whose stage looks like a formula."""
+
+    def stage(self, _task_id: str) -> str:
+        return "@stage"
+
+
 def page_of(
     pool: Pool,
     ends: list[TaskEnd],
@@ -67,15 +86,13 @@ def page_of(
     said = {137: "Killed", 1: "ValueError: volatility must be positive", 3: "licence server away"}
     words = reasons or {e.id: said[e.exit_code or 1] for e in ends if not e.succeeded}
 
-    def stage_of(task: str) -> str:
-        return "" if not stages else "prepare" if int(task[:7]) < 20 else "simulate"
-
+    names = Staged() if stages else TaskNames()
     report = make_report(
         job_id=job_id, pool_name="cpu", pool=pool, total=total or len(ends), ends=ends,
-        last_lines=words, stage_of=stage_of,
+        last_lines=words, names=names,
     )  # fmt: skip
     made = Ends(latest=tuple(ends), earlier=())
-    return render(report, made, pool, words, facts or Facts(), stage_of), report
+    return render(report, made, pool, words, facts or Facts(), names), report
 
 
 def facts_of(ends: list[TaskEnd]) -> Facts:
@@ -163,11 +180,12 @@ def test_a_browser_shows_the_page_and_sorts_and_filters_its_tables(
     head = page.locator("#tasks thead th", has_text="Run time")
     head.locator("button").click()
     assert head.get_attribute("aria-sort") == "descending"
-    first = page.locator("#tasks tbody tr").first.locator("td").nth(1).inner_text()
-    assert first == report.slowest_task
+    first = page.locator("#tasks tbody tr").first.locator("td").nth(0)
+    assert first.get_attribute("title") == report.slowest_task
+    assert first.inner_text() == str(int(report.slowest_task[:7]))
     head.locator("button").press("Enter")
     assert head.get_attribute("aria-sort") == "ascending"
-    order = page.locator("#tasks tbody tr td:nth-child(6)").evaluate_all(
+    order = page.locator("#tasks tbody tr td:nth-child(5)").evaluate_all(
         "cells => cells.map(cell => Number(cell.dataset.v))"
     )
     assert order == sorted(order)
@@ -175,6 +193,11 @@ def test_a_browser_shows_the_page_and_sorts_and_filters_its_tables(
     wanted = sum(end.exit_code == 3 for end in ends)
     assert page.locator("#shown").inner_text() == f"{wanted} shown"
     assert page.locator("#tasks tbody tr:visible").count() == wanted
+    for told in ("strike=40", ends[8].id):
+        page.get_by_label("Show tasks with").fill(told)
+        assert ends[8].id in {
+            row.get_attribute("data-id") for row in page.locator("#tasks tbody tr:visible").all()
+        }
     assert page.locator("figure svg[role=img][aria-label]").count() == 6
     assert page.get_by_role("link", name="All tasks as CSV").get_attribute("href") == "tasks.csv"
     assert page.pdf()[:4] == b"%PDF", "it prints"
@@ -318,6 +341,7 @@ def test_the_curve_of_the_cost_ends_at_the_cost(ends: list[TaskEnd]) -> None:
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=200))
+@example([1.0, 51.0, 2.2250738585e-313])
 def test_a_histogram_has_every_value_once(values: list[float]) -> None:
     made = series.histogram(values)
     assert made is not None
@@ -354,7 +378,7 @@ def test_a_spreadsheet_takes_no_cell_for_a_formula(pool: Pool, tmp_path: Path) -
     reasons = {ends[0].id: '=HYPERLINK("http://x","y")', ends[1].id: "plain, with\ncomma"}
     rows = TaskRows(
         ends=Ends(latest=tuple(ends), earlier=(ends[0],)), reasons=reasons,
-        rates=shares(ends, pool), stage_of=lambda _: "@stage",
+        rates=shares(ends, pool), names=AtStage(),
     )  # fmt: skip
     path = tmp_path / "deep" / "tasks.csv"
     write_csv(path, rows)
