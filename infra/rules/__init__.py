@@ -31,6 +31,7 @@ from infra.rules import (
     retirements,
     sizes,
     storage,
+    tags,
 )
 from infra.rules.rule import Rule
 
@@ -54,6 +55,7 @@ MODULES = (
     retirements,
     sizes,
     storage,
+    tags,
 )
 RULES: tuple[Rule, ...] = tuple(
     sorted((rule for module in MODULES for rule in module.RULES), key=lambda rule: rule.code)

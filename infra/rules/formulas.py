@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from autoscale import Finding, Limits, check
+from infra.config import FollowPendingScale
 from infra.estate import Estate
 from infra.rules.rule import Problem, Rule
 
@@ -55,10 +58,37 @@ def _formulas_are_sound(estate: Estate) -> Iterator[Problem]:
     yield from _checked(estate, frozenset({"warning"}))
 
 
+def _hours_follow_the_clock(estate: Estate) -> Iterator[Problem]:
+    """Hours in which nodes are kept know this year's changes of the clock."""
+    year = estate.today.year
+    for name, pool in sorted(estate.config.pools.items()):
+        warm = pool.scale.keep_warm if isinstance(pool.scale, FollowPendingScale) else None
+        if warm is None or warm.first_year <= year <= warm.last_year:
+            continue
+        if _clock_changes(warm.zone, year):
+            yield Problem(
+                f"pools.{name}.scale.keep_warm.last_year",
+                f"the formula knows the changes of the clock of {warm.first_year} to "
+                f"{warm.last_year} and none of {year}, so nodes are kept an hour too early or too "
+                f"late for half of the year; write years that include {year}, ten at most",
+            )
+
+
+def _clock_changes(zone: str, year: int) -> bool:
+    """Whether a zone's clock is changed in a year; an unknown zone is another's finding."""
+    try:
+        clock = ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    months = (datetime(year, month, 1, tzinfo=UTC) for month in range(1, 13))
+    return len({month.astimezone(clock).utcoffset() for month in months}) > 1
+
+
 _LANGUAGE = "https://learn.microsoft.com/azure/batch/batch-automatic-scaling"
 
 RULES = (
     Rule(code="FOR001", severity="error", source=_LANGUAGE, judge=_formulas_are_there),
     Rule(code="FOR002", severity="error", source=_LANGUAGE, judge=_formulas_are_valid),
     Rule(code="FOR003", severity="warning", source=_LANGUAGE, judge=_formulas_are_sound),
+    Rule(code="FOR004", severity="warning", source=_LANGUAGE, judge=_hours_follow_the_clock),
 )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from infra.estate import Estate
-from infra.images import IMAGES
+from infra.images import disk_gib, known_image
 from infra.pools import NVIDIA_DRIVER
 from infra.rules.rule import Problem, Rule
 
@@ -54,18 +54,13 @@ def _agents_match(estate: Estate) -> Iterator[Problem]:
     for pool in estate.pools:
         if pool.image is None:
             continue
-        for image in IMAGES.values():
-            same = (image.publisher, image.offer, image.sku) == (
-                pool.image.publisher.lower(),
-                pool.image.offer.lower(),
-                pool.image.sku.lower(),
+        known = known_image(pool.image)
+        if known is not None and known.node_agent_sku_id != pool.node_agent_sku_id:
+            yield Problem(
+                f"{pool.path}.image.node_agent_sku_id",
+                f"{pool.node_agent_sku_id} does not run on this image; write "
+                f"{known.node_agent_sku_id}",
             )
-            if same and image.node_agent_sku_id != pool.node_agent_sku_id:
-                yield Problem(
-                    f"{pool.path}.image.node_agent_sku_id",
-                    f"{pool.node_agent_sku_id} does not run on this image; write "
-                    f"{image.node_agent_sku_id}",
-                )
 
 
 def _hbv5_boots_gen2(estate: Estate) -> Iterator[Problem]:
@@ -93,6 +88,19 @@ def _production_pins_versions(estate: Estate) -> Iterator[Problem]:
             )
 
 
+def _disks_hold_their_image(estate: Estate) -> Iterator[Problem]:
+    """OS disks are at least as large as the image's."""
+    for pool in estate.pools:
+        disk = pool.equipment.os_disk
+        least = disk_gib(pool.image) if pool.image is not None else None
+        if disk is not None and disk.size_gib is not None and least and disk.size_gib < least:
+            yield Problem(
+                f"{pool.path}.os_disk.size_gib",
+                f"the image's own disk has {least} GiB and Azure makes no smaller one of it, so "
+                f"no node would start; write {least} or more, or leave size_gib out",
+            )
+
+
 _IMAGES = "https://learn.microsoft.com/azure/batch/batch-linux-nodes"
 
 RULES = (
@@ -116,4 +124,10 @@ RULES = (
         judge=_hbv5_boots_gen2,
     ),
     Rule(code="IMG005", severity="warning", source=_IMAGES, judge=_production_pins_versions),
+    Rule(
+        code="IMG006",
+        severity="error",
+        source="https://learn.microsoft.com/azure/virtual-machines/linux/expand-disks",
+        judge=_disks_hold_their_image,
+    ),
 )

@@ -23,6 +23,7 @@ ENDPOINTS = f"{HUB}/subnets/endpoints"
 ADDRESS = f"{NETWORKS}/publicIPAddresses/one"
 ZONE = f"{NETWORKS}/privateDnsZones/privatelink.batch.azure.com"
 FIXED = {"mode": "fixed", "dedicated_nodes": 1}
+AGENT = "batch.node.ubuntu 24.04"
 GEN1 = {"publisher": "p", "offer": "o", "sku": "8-gen1", "node_agent_sku_id": "batch.node.el 8"}
 UBUNTU = {"publisher": "Canonical", "offer": "ubuntu-24_04-lts", "sku": "server"}
 WINDOWS = {
@@ -131,6 +132,11 @@ def linked(**given: Any) -> dict[str, Any]:
 
 def made(*prefixes: str, **more: Any) -> dict[str, Any]:
     return existing(existing={"virtual_network_id": HUB, "free_prefixes": list(prefixes), **more})
+
+
+def warm(zone: str, first_year: int, last_year: int) -> dict[str, Any]:
+    years = {"first_year": first_year, "last_year": last_year}
+    return pool(scale={"keep_warm": {"zone": zone, **years}})
 
 
 def in_own_subnets(name: str, **network: Any) -> dict[str, Any]:
@@ -456,6 +462,8 @@ CASES = [
     Case("FOR002", scaled(formula_file="broken.txt"), scaled()),
     Case("FOR003", scaled(formula_file="careless.txt"), scaled()),
     Case("FOR003", scaled(max_dedicated_nodes=1), scaled()),
+    Case("FOR004", warm("Europe/Berlin", 2020, 2025), warm("Europe/Berlin", 2020, 2026)),
+    Case("FOR004", warm("America/New_York", 2027, 2028), warm("Asia/Tokyo", 2027, 2028)),
     Case(
         "IMG001",
         pool(preset="gpu", image="ubuntu-24.04"),
@@ -492,6 +500,22 @@ CASES = [
         ),
     ),
     Case("IMG005", {"protect": True}, {"protect": True, **pool(image_version="24.04.202512010")}),
+    Case("IMG006", pool(os_disk={"size_gib": 29}), pool(os_disk={"size_gib": 30})),
+    Case(
+        "IMG006",
+        pool(os_disk={"size_gib": 63}, image="ubuntu-hpc-24.04"),
+        pool(os_disk={"size_gib": 64}, image="ubuntu-hpc-24.04"),
+    ),
+    Case(
+        "IMG006",
+        pool(os_disk={"size_gib": 29}, image={**UBUNTU, "node_agent_sku_id": AGENT}),
+        pool(os_disk={"size_gib": 29}, image={**UBUNTU, "sku": "x", "node_agent_sku_id": AGENT}),
+    ),
+    Case(
+        "IMG006",
+        pool(os_disk={"size_gib": 64}, image=WINDOWS),
+        pool(os_disk={"size_gib": 64}, image={**WINDOWS, "sku": "2022-datacenter-core-smalldisk"}),
+    ),
     Case("LOC001", {"location": "westeuorpe"}, {"location": "westeurope"}),
     Case(
         "MAC001",
@@ -836,6 +860,14 @@ CASES = [
             "network": {"private_endpoints": True},
         },
     ),
+    Case("TAG001", {"tags": {"cost/centre": "1"}}, {"tags": {"cost-centre": "1"}}),
+    Case("TAG001", {"tags": {"t" * 129: "1"}}, {"tags": {"t" * 128: "1"}}),
+    Case("TAG001", {"tags": {"a": "v" * 257}}, {"tags": {"a": "v" * 256}}),
+    Case(
+        "TAG001",
+        {"tags": {f"t{index}": "1" for index in range(49)}},
+        {"tags": {f"t{index}": "1" for index in range(48)}},
+    ),
     Case("SIZ001", pool(vm_size="Standard_D4s_v9"), pool(vm_size="standard_d4s_V5")),
     Case(
         "SIZ002",
@@ -908,6 +940,7 @@ def test_a_text_says_what_to_write_instead(case: Case, root: Path) -> None:
         "pools",
         "registry",
         "storage",
+        "tags",
     }
 
 
