@@ -24,7 +24,7 @@ from jobs.inputs import RemoteBlob, glob_files, node_file
 from jobs.loading import LoadedWorkload
 from jobs.spec import RESERVED_NAMES
 from jobs.spec_factories import Axis, Factory
-from jobs.spec_values import MAX_TASKS, relative
+from jobs.spec_values import MAX_TASKS, passed_on, relative
 from jobs.stages import StageView
 from jobs.templates import Scalar
 
@@ -233,6 +233,7 @@ def _csv(path: Path) -> Rows:
                     raise ValueError(
                         f"{path.name}:{reader.line_num}: {len(row)} values for {len(names)} names"
                     )
+                _check_text(row, f"csv: {path.name}:{reader.line_num}:")
                 count += bool(row)
     except OSError as error:
         raise ValueError(f"csv: {path.name} cannot be read: {error.strerror}") from error
@@ -295,7 +296,17 @@ def _objects(path: Path) -> Iterator[tuple[int, dict[str, Scalar]]]:
                         f"jsonl: {path.name}:{number}: {name} should be text, a number, true "
                         "or false"
                     )
+            _check_text(row.values(), f"jsonl: {path.name}:{number}:")
             yield number, row
+
+
+def _check_text(values: Iterable[Scalar], where: str) -> None:
+    for value in values:
+        if isinstance(value, str):
+            try:
+                passed_on(value)
+            except ValueError as error:
+                raise ValueError(f"{where} a value {error}") from error
 
 
 def _digest(path: Path) -> str:

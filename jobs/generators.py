@@ -22,7 +22,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from jobs.spec_values import MAX_TASKS
+from jobs.spec_values import MAX_TASKS, passed_on
 from jobs.templates import Scalar
 
 Row = tuple[Scalar, ...]
@@ -183,18 +183,12 @@ def _row(mapping: object, names: tuple[str, ...], where: str, number: int) -> Ro
             raise ValueError(  # noqa: TRY004 - every finding about rows is one
                 f"{where}: task {number}: {_brief(value)} is no text, number, true or false"
             )
-        if isinstance(value, str) and not _is_text(value):
-            raise ValueError(
-                f"{where}: task {number}: {_brief(value)} has a NUL character or is no Unicode"
-            )
+        if isinstance(value, str):
+            try:
+                passed_on(value)
+            except ValueError as error:
+                raise ValueError(f"{where}: task {number}: {_brief(value)} {error}") from error
     return row
-
-
-def _is_text(value: str) -> bool:
-    try:
-        return b"\0" not in value.encode()
-    except UnicodeEncodeError:
-        return False
 
 
 def _bytes(row: Row) -> bytes:

@@ -18,7 +18,7 @@ from jobs.document import Location
 from jobs.errors import Finding
 from jobs.loading import LoadedWorkload
 from jobs.spec_tasks import Input
-from jobs.spec_values import http_url
+from jobs.spec_values import http_url, passed_on
 from jobs.stages import StageView
 from jobs.templates import Scalar, Template, parse_template
 
@@ -189,7 +189,7 @@ def node_file(path: Path, directory: Path, to: str | None) -> NodeFile:
 
     Raises:
         ValueError: The file is outside the workload's directory and no `to` says where
-            it belongs.
+            it belongs; or its name is no Unicode.
     """
     if to is not None:
         name = str(PurePosixPath(to) / path.name)
@@ -200,6 +200,10 @@ def node_file(path: Path, directory: Path, to: str | None) -> NodeFile:
                 f"{name!r} is outside the workload's directory: say where it belongs "
                 "on the node: {path: …, to: DIRECTORY}"
             )
+    try:
+        passed_on(name)
+    except ValueError as error:
+        raise ValueError(f"the name {name!r} {error}") from error
     return NodeFile(local=path.absolute(), node_path=name, executable=os.access(path, os.X_OK))
 
 

@@ -111,9 +111,19 @@ def _shell_template(text: str) -> str:
     return text
 
 
-def _no_nul(text: str) -> str:
+def passed_on(text: str) -> str:
+    """Text that reaches a program on a node.
+
+    Raises:
+        ValueError: It has a NUL character, or is no Unicode, as a file's name in another
+            encoding, or half of a surrogate pair in JSON.
+    """
     if "\0" in text:
         raise ValueError("holds a NUL character, which no operating system passes on")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("is no Unicode, which the service takes alone") from error
     return text
 
 
@@ -130,17 +140,17 @@ def _split(value: object) -> object:
 def _plain_value(value: object) -> object:
     if not isinstance(value, bool | int | float | str):
         raise ValueError("should be text, a number, true or false")  # noqa: TRY004 - pydantic's protocol
-    return value
+    return passed_on(value) if isinstance(value, str) else value
 
 
 def _duration(value: object) -> object:
     return parse_duration(value) if isinstance(value, str) else value
 
 
-Text = Annotated[StrictStr, AfterValidator(_no_nul)]
-TemplateText = Annotated[StrictStr, AfterValidator(_no_nul), AfterValidator(_template)]
-ShellText = Annotated[StrictStr, AfterValidator(_no_nul), AfterValidator(_shell_template)]
-NodePath = Annotated[StrictStr, AfterValidator(_no_nul), AfterValidator(relative)]
+Text = Annotated[StrictStr, AfterValidator(passed_on)]
+TemplateText = Annotated[StrictStr, AfterValidator(passed_on), AfterValidator(_template)]
+ShellText = Annotated[StrictStr, AfterValidator(passed_on), AfterValidator(_shell_template)]
+NodePath = Annotated[StrictStr, AfterValidator(passed_on), AfterValidator(relative)]
 Scalar = Annotated[StrictBool | StrictInt | StrictFloat | StrictStr, BeforeValidator(_plain_value)]
 Number = Annotated[StrictInt | StrictFloat, Field(allow_inf_nan=False)]
 Name = Annotated[str, Field(pattern=_NAME, max_length=64)]

@@ -63,6 +63,13 @@ def test_files_are_tasks_in_order_of_their_names(workload: MakeWorkload) -> None
     assert [path.name for path in made.file_paths] == ["a.txt", "b.txt"]
 
 
+def test_a_file_whose_name_is_no_unicode_is_refused(workload: MakeWorkload) -> None:
+    loaded = workload(HEAD + 'tasks: {files: "in/*"}', in__a="")
+    (loaded.directory / "in" / "\udcff").touch()
+    with pytest.raises(WorkloadError, match=r"the name 'in/\\udcff' is no Unicode"):
+        expand(loaded, stages_of(loaded)[0])
+
+
 @pytest.mark.parametrize(
     ("tasks", "files", "message"),
     [
@@ -73,6 +80,7 @@ def test_files_are_tasks_in_order_of_their_names(workload: MakeWorkload) -> None
         ("{csv: t}", {"t": "a b\n1\n"}, "'a b' is not a usable name"),
         ("{csv: t}", {"t": "a,b\n1\n"}, "t:2: 1 values for 2 names"),
         ("{csv: t}", {"t": "a,b\n"}, "has no rows"),
+        ("{csv: t}", {"t": "a\nx\0y\n"}, "csv: t:2: a value holds a NUL character"),
         ("{csv: t}", {"t": 'a\n"x\n'}, "unexpected end of data"),
         ('{files: "*.nix"}', {}, r"nothing matches '\*\.nix'"),
         ("[{repeat: 2}, {repeat: 3}]", {}, "two factories give 'repeat'"),

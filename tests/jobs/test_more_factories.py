@@ -127,6 +127,8 @@ def test_json_lines_are_rows(workload: MakeWorkload) -> None:
         ('{"a": 1}\n{\n', "t.jsonl:2: is no JSON"),
         ('{"a": [1]}\n', "t.jsonl:1: a should be text, a number, true or false"),
         ('{"a b": 1}\n', "t.jsonl:1: 'a b' is no usable name"),
+        ('{"a": "\\u0000"}\n', "t.jsonl:1: a value holds a NUL character"),
+        ('{"a": "\\udcff"}\n', "t.jsonl:1: a value is no Unicode"),
     ],
 )
 def test_json_lines_that_are_none_are_told(
@@ -154,8 +156,8 @@ def test_a_generator_gets_the_variables_that_it_names(workload: MakeWorkload) ->
         ("def cases():\n    yield {'a': 1}\n    yield {'b': 1}\n", "task 1 has b, and task 0 a"),
         ("def cases():\n    yield 7\n", "task 0 is 7; yield mappings of names to values"),
         ("def cases():\n    yield {'a': [1]}\n", "task 0: [1] is no text, number, true or false"),
-        ("def cases():\n    yield {'a': 'x\\0'}\n", "'x\\x00' has a NUL character or is no"),
-        ("def cases():\n    yield {'a': '\\udcff'}\n", "'\\udcff' has a NUL character or"),
+        ("def cases():\n    yield {'a': 'x\\0'}\n", "'x\\x00' holds a NUL character"),
+        ("def cases():\n    yield {'a': '\\udcff'}\n", "'\\udcff' is no Unicode"),
         ("def cases():\n    return []\n", "yields nothing"),
     ],
 )  # fmt: skip

@@ -96,6 +96,7 @@ def test_all_errors_appear_together_each_with_its_line(tmp_path: Path) -> None:
         (HELLO + "inputs: [7]\n", "5: inputs[0]: should be text or a mapping of keys to values, not 7"),
         (HELLO + "tasks: x\n", "5: tasks: is given twice (first on line 4)"),
         (HELLO.replace("3", "yes please"), '4: tasks: should be a number, a factory or a list, not "yes please"'),
+        (HELLO + 'variables: {A: "x\\0y"}\n', "5: variables.A: holds a NUL character, which no operating system passes on"),
         (HELLO + 'environment: {A: "x\\0y"}\n', "5: environment.A: holds a NUL character, which no operating system passes on"),
     ],
 )  # fmt: skip
