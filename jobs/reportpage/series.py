@@ -167,9 +167,9 @@ def histogram(values: Sequence[float], bars: int = BARS) -> Histogram | None:
     if high <= low:
         high = low + max(abs(low), 1.0) * 0.5
     if logarithmic:
-        low = max(low, _LEAST_S)
-        step = math.log(high / low) / bars
-        edges = [low * math.exp(step * n) for n in range(bars)] + [high]
+        least = max(low, _LEAST_S)
+        step = math.log(high / least) / bars
+        edges = [low, *(least * math.exp(step * n) for n in range(1, bars)), high]
     else:
         low = 0.0 if low < high * 0.5 else low
         edges = [low + (high - low) * n / bars for n in range(bars)] + [high]

@@ -44,7 +44,7 @@ def test_a_client_takes_texts_for_paths() -> None:
     ("call", "said"),
     [
         (lambda job: job.logs("0", tail=-1), "tail -1"),
-        (lambda job: job.logs(sources=["bogus"]), "sources .'bogus',. are not stdout and stderr"),
+        (lambda job: job.logs(sources=["bogus"]), "sources .'bogus',. are not any of coordination, stdout, stderr"),
         (lambda job: job.logs(sources="stdin"), "'stdin'"),
         (lambda job: job.logs(sources=[]), "sources"),
         (lambda job: job.wait(max_fails=0), "max_fails 0 is not 1 or more"),
