@@ -23,7 +23,7 @@ from pathlib import Path, PurePosixPath
 
 from emulator.nodes.interface import NodeFacts, TaskLaunch
 
-NODE_DIRECTORIES = ("applications", "fsmounts", "shared", "startup", "volatile", "workitems")
+_OF_A_NODE = ("applications", "fsmounts", "shared", "startup", "volatile", "workitems")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
@@ -39,6 +39,12 @@ def node_root(nodes: Path, node: NodeFacts) -> Path:
 @lru_cache(maxsize=1024)
 def _node_root(nodes: Path, pool_id: str, node_id: str) -> Path:
     return nodes / _checked(pool_id) / _checked(node_id)
+
+
+def make_node(root: Path) -> None:
+    """Makes the directories of a node."""
+    for name in _OF_A_NODE:
+        (root / name).mkdir(parents=True, exist_ok=True)
 
 
 def node_roots(nodes: Path) -> set[Path]:

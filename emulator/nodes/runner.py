@@ -17,7 +17,7 @@ import logging
 import os
 import pwd
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +28,7 @@ from emulator.nodes.blobs import BlobError, Blobs, ContainerUrl, LocalStorage
 from emulator.nodes.command import environment, split, wall_clock_s
 from emulator.nodes.containers import NOT_CREATED, Container, container
 from emulator.nodes.directories import (
-    NODE_DIRECTORIES,
+    make_node,
     node_root,
     node_roots,
     remove_tree,
@@ -106,9 +106,7 @@ class ProcessRunner:
 
     async def add_node(self, node: NodeFacts) -> None:
         """Makes the node's directories."""
-        root = self.node_directory(node)
-        for name in NODE_DIRECTORIES:
-            (root / name).mkdir(parents=True, exist_ok=True)
+        make_node(self.node_directory(node))
 
     async def deploy(
         self, node: NodeFacts, packages: Sequence[PackageFacts]
@@ -198,16 +196,13 @@ class ProcessRunner:
         except TaskFailureError as error:
             return _outcome(begun, None, error.failure)
         started(running.time)
-        of_node = self._running.setdefault((launch.node.pool_id, launch.node.node_id), set())
-        of_node.add(running)
         try:
-            ended, failed = await self._until_it_ends(launch, running, prepared.container)
+            with self._on_node(launch.node, running):
+                ended, failed = await self._until_it_ends(launch, running, prepared.container)
         except AgentLostError as error:
             raise AttemptLostError(_lost(running, error)) from error
         except TaskFailureError as error:
             return _outcome(running.time, None, error.failure)
-        finally:
-            of_node.discard(running)
         if files := _items(launch.task, "outputFiles"):
             try:
                 not_taken = await output_files.take(
@@ -224,6 +219,16 @@ class ProcessRunner:
                 failed = not_taken.failure
         return _outcome(running.time, ended, failed)
 
+    @contextlib.contextmanager
+    def _on_node(self, node: NodeFacts, running: Running) -> Iterator[None]:
+        """Has a node that is removed end what runs there."""
+        of_node = self._running.setdefault((node.pool_id, node.node_id), set())
+        of_node.add(running)
+        try:
+            yield
+        finally:
+            of_node.discard(running)
+
     async def _coordinate(
         self, launch: TaskLaunch, started: Callable[[datetime], None]
     ) -> TaskOutcome:
@@ -234,25 +239,25 @@ class ProcessRunner:
             running = await self._launch(prepared.program, keep=True)
         except TaskFailureError as error:
             return _outcome(begun, None, error.failure)
-        of_node = self._running.setdefault((launch.node.pool_id, launch.node.node_id), set())
-        of_node.add(running)
+        failed: FailureInfo | None = None
         try:
-            async with asyncio.timeout(wall_clock_s(launch.task)):
-                code = await running.returned()
-            if code == 0:
-                started(datetime.now(UTC))
-            ended = await running.wait()
-        except TimeoutError:
-            await running.end(self._grace_s)
-            return _outcome(running.time, await running.wait(), _out_of_time())
-        except asyncio.CancelledError:
-            await running.end(self._grace_s)
-            raise
+            with self._on_node(launch.node, running):
+                try:
+                    async with asyncio.timeout(wall_clock_s(launch.task)):
+                        code = await running.returned()
+                    if code == 0:
+                        started(datetime.now(UTC))
+                    ended = await running.wait()
+                except TimeoutError:
+                    failed = _out_of_time()
+                    await running.end(self._grace_s)
+                    ended = await running.wait()
+                except asyncio.CancelledError:
+                    await running.end(self._grace_s)
+                    raise
         except AgentLostError as error:
             raise AttemptLostError(_lost(running, error)) from error
-        finally:
-            of_node.discard(running)
-        return _outcome(running.time, ended, _bad_exit(ended) or _lost_processes())
+        return _outcome(running.time, ended, failed or _bad_exit(ended) or _lost_processes())
 
     async def _prepare(self, launch: TaskLaunch) -> _Prepared:
         task = _as_run(launch)
@@ -339,18 +344,21 @@ class ProcessRunner:
 
 
 def _outcome(begun: datetime, ended: Exit | None, failed: FailureInfo | None) -> TaskOutcome:
+    over = datetime.now(UTC)
+    if ended is None:
+        return TaskOutcome(start_time=begun, end_time=over, exit_code=None, failure=failed)
     return TaskOutcome(
         start_time=begun,
-        end_time=datetime.now(UTC),
-        exit_code=ended.code if ended else None,
+        end_time=over,
+        exit_code=ended.code,
         failure=failed,
-        user_s=ended.user_s if ended else 0.0,
-        kernel_s=ended.kernel_s if ended else 0.0,
-        peak_memory_bytes=ended.peak_bytes if ended else 0,
-        reads=ended.reads if ended else 0,
-        writes=ended.writes if ended else 0,
-        bytes_read=ended.bytes_read if ended else 0,
-        bytes_written=ended.bytes_written if ended else 0,
+        user_s=ended.user_s,
+        kernel_s=ended.kernel_s,
+        peak_memory_bytes=ended.peak_bytes,
+        reads=ended.reads,
+        writes=ended.writes,
+        bytes_read=ended.bytes_read,
+        bytes_written=ended.bytes_written,
     )
 
 
