@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 
 from scan.checkov import Answer, ensure_installed, scan
-from scan.errors import ScanError, StackError
+from scan.errors import ScanError
 from scan.exceptions import FILE, Verdict, judge, read_exceptions
 from scan.stacks import registered, scanned_stacks, stack_config
 from scan.template import Template, arm_template
@@ -92,7 +92,7 @@ def _write(made: dict[str, Template], directory: Path) -> None:
             file.write_text(json.dumps(template.document, indent=2) + "\n", encoding="utf-8")
             typer.echo(str(file))
     except OSError as error:
-        raise StackError(f"{error.filename} cannot be written: {error.strerror}") from error
+        raise ScanError(f"{error.filename} cannot be written: {error.strerror}") from error
 
 
 def _print(names: Iterable[str], answer: Answer, verdict: Verdict, *, reasons: bool) -> None:

@@ -6,12 +6,10 @@ it: it asks for every part that a stack can have, so that each is scanned.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import pulumi
 import yaml
 
 from emulator.arm.mocks import Registered, run_program
@@ -59,10 +57,4 @@ def registered(stack: str, config: Mapping[str, Any]) -> list[Registered]:
     def program() -> None:
         Platform("hpc", estate)
 
-    values = {
-        f"hpc:{key}": value if isinstance(value, str) else json.dumps(value)
-        for key, value in config.items()
-    }
-    # Warnings of a stack are `infra check`'s to print.
-    pulumi.runtime.settings.reset_options()
-    return run_program(program, project="hpc", stack=stack, config=values).arm.resources
+    return run_program(program, project="hpc", stack=stack).arm.resources
