@@ -17,6 +17,7 @@ from pydantic import Discriminator, Field, StringConstraints, Tag
 
 from infra.file_systems import FileSystemName
 from infra.model import Model
+from infra.storage import ContainerName
 
 SECRETS_NAMESPACE = "hpc-secrets"
 
@@ -52,7 +53,7 @@ class BlobMount(Model):
 
     type: Literal["blob"]
     path: MountPath = _PATH
-    container: str = Field(pattern=r"^[a-z0-9](-?[a-z0-9])*$", min_length=3, max_length=63)
+    container: ContainerName
     account_name: StorageAccountName | None = Field(
         default=None,
         description="Storage account; the data account when absent. On another one the nodes' "
