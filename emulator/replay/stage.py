@@ -20,6 +20,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import orjson
 
 from emulator.clock import ManualClock, seconds, to_datetime
+from emulator.nodes.directories import make_node, node_root, task_root
+from emulator.nodes.failures import failure
 from emulator.nodes.interface import (
     FailureInfo,
     NodeFacts,
@@ -64,19 +66,15 @@ class InstantRunner:
 
     def node_directory(self, node: NodeFacts) -> Path:
         """The node's root."""
-        return self._root / node.pool_id / node.node_id
+        return node_root(self._root, node)
 
     def task_directory(self, launch: TaskLaunch) -> Path:
         """Of a task on its node."""
-        node = self.node_directory(launch.node)
-        if launch.kind == "start":
-            return node / "startup"
-        return node / "workitems" / launch.job_id / "job-1" / launch.task_id
+        return task_root(self._root, launch)
 
     async def add_node(self, node: NodeFacts) -> None:
         """Makes the node's directories."""
-        for name in ("applications", "fsmounts", "shared", "startup", "volatile", "workitems"):
-            (self.node_directory(node) / name).mkdir(parents=True, exist_ok=True)
+        make_node(self.node_directory(node))
 
     async def deploy(
         self, node: NodeFacts, packages: Sequence[PackageFacts]
@@ -104,16 +102,11 @@ class InstantRunner:
         await self._pass(command)
         found = re.search(r"\bexit (?:/b )?(\d+)", command)
         code = int(found[1]) if found else 0
-        failure = FailureInfo(
-            category="UserError",
-            code="FailureExitCode",
-            message="The task exited with an exit code representing a failure",
-        )
         return TaskOutcome(
             start_time=begin,
             end_time=to_datetime(self._clock.now()),
             exit_code=code,
-            failure=failure if code else None,
+            failure=failure("FailureExitCode") if code else None,
         )
 
     async def _pass(self, command: str) -> None:

@@ -14,16 +14,13 @@ import uvicorn
 
 from emulator.clock import Clock, ManualClock, to_datetime
 from emulator.engine.settings import Settings
+from emulator.nodes.directories import make_node, node_root, task_root
+from emulator.nodes.failures import failure
 from emulator.nodes.interface import FailureInfo, NodeFacts, PackageFacts, TaskLaunch, TaskOutcome
 from emulator.server import Server
 
 ACCOUNT = "local"
 KEY = b"a key that is not base64 of anything secret"
-FAILED = FailureInfo(
-    category="UserError",
-    code="FailureExitCode",
-    message="The task exited with an exit code representing a failure",
-)
 
 
 class SimulatedRunner:
@@ -43,17 +40,13 @@ class SimulatedRunner:
         self.released = asyncio.Event()
 
     def node_directory(self, node: NodeFacts) -> Path:
-        return self.root / node.pool_id / node.node_id
+        return node_root(self.root, node)
 
     def task_directory(self, launch: TaskLaunch) -> Path:
-        node = self.node_directory(launch.node)
-        if launch.kind == "start":
-            return node / "startup"
-        return node / "workitems" / launch.job_id / "job-1" / launch.task_id
+        return task_root(self.root, launch)
 
     async def add_node(self, node: NodeFacts) -> None:
-        for name in ("shared", "startup", "workitems"):
-            (self.node_directory(node) / name).mkdir(parents=True, exist_ok=True)
+        make_node(self.node_directory(node))
 
     async def deploy(
         self, node: NodeFacts, packages: Sequence[PackageFacts]
@@ -99,7 +92,7 @@ class SimulatedRunner:
             start_time=begin,
             end_time=to_datetime(self.clock.now()),
             exit_code=code,
-            failure=FAILED if code else None,
+            failure=failure("FailureExitCode") if code else None,
         )
 
     async def remove_task(self, launch: TaskLaunch) -> None:
