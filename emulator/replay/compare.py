@@ -28,7 +28,8 @@ _FORMS = {
     "a guid": re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
     "an address": re.compile(r"\d{1,3}(\.\d{1,3}){3}"),
 }
-_NODE = re.compile(r"tvm(?:ps_[0-9a-f]{16,}_[dp]|-\d+_[\w-]+)")
+NODE = re.compile(r"tvm(?:ps_[0-9a-f]{16,}_[dp]|-\d+_[\w-]+)")
+"""An id of a node, of both forms that the service has had."""
 _SANITISED = re.compile(
     r"redacted|sanitized|<guid>|^fakevalue$|^https?://(sanitized|example\.com|fake)", re.IGNORECASE
 )
@@ -67,11 +68,11 @@ def form(value: Any) -> Any:
     text = value.partition("\nRequestId:")[0]
     if text.startswith(("http://", "https://")):
         parts = urlsplit(text)
-        return _NODE.sub("NODE", unquote(parts.path + "#" + parts.fragment))
+        return NODE.sub("NODE", unquote(parts.path + "#" + parts.fragment))
     for name, pattern in _FORMS.items():
         if pattern.fullmatch(text):
             return name
-    return _NODE.sub("NODE", text)
+    return NODE.sub("NODE", text)
 
 
 def bodies(recorded: Any, answered: Any, where: str = "") -> Iterator[Difference]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from emulator.replay.compare import Difference, Kind
+from emulator.replay.compare import Difference
 from emulator.replay.recording import Exchange
 
 RETIRED = "retired before api-version 2025-06-01"
@@ -47,14 +47,12 @@ class Known:
     Attributes:
         where: Pattern of the whole path.
         reason: Why.
-        kinds: Which kinds of difference; empty for all.
         operation: Pattern of the operation's whole name.
         when: What else must hold.
     """
 
     where: str
     reason: str
-    kinds: frozenset[Kind] = frozenset()
     operation: str = ".*"
     when: Callable[[Context, Difference], bool] = lambda _context, _difference: True
 
@@ -204,7 +202,6 @@ def reason(context: Context, difference: Difference) -> str:
     for known in TABLE:
         if (
             re.fullmatch(known.where, difference.where)
-            and (not known.kinds or difference.kind in known.kinds)
             and re.fullmatch(known.operation, context.operation)
             and known.when(context, difference)
         ):

@@ -26,7 +26,6 @@ from emulator.service import routes
 
 Verdict = Literal["same", "named", "different", "not played"]
 
-_NODE = re.compile(r"tvm(?:ps_[0-9a-f]{16,}_[dp]|-\d+_[\w-]+)")
 _TOKEN = re.compile(r"\$skiptoken=([^&]*)")
 _CLAIMED = re.compile(r"GetProperties for the account (\w+)\.")
 _WAITS_S = (0.02, 0.2, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0)
@@ -80,7 +79,7 @@ class _Names:
     def path(self, path: str, stage: Stage) -> str:
         """A path with the emulator's ids."""
         pool = next((at for kind, at in given.entity_of(path) if kind == "pools"), "")
-        path = _NODE.sub(lambda match: self._node(match[0], pool, stage), path)
+        path = compare.NODE.sub(lambda match: self._node(match[0], pool, stage), path)
         return _TOKEN.sub(
             lambda match: f"$skiptoken={quote(self.tokens.get(match[1], match[1]), safe=':=$')}",
             path,
@@ -89,7 +88,7 @@ class _Names:
     def body(self, body: Any, pool: str, stage: Stage) -> Any:
         """A body with the emulator's ids."""
         if isinstance(body, str):
-            return _NODE.sub(lambda match: self._node(match[0], pool, stage), body)
+            return compare.NODE.sub(lambda match: self._node(match[0], pool, stage), body)
         if isinstance(body, list):
             return [self.body(element, pool, stage) for element in body]
         if isinstance(body, dict):
@@ -158,14 +157,15 @@ class _Play:
         if not reason and _within(target, self._lost):
             reason = known.FOLLOWS
         if reason:
-            self._note(exchange, self._blurred)
+            self._note(exchange)
             return Played(exchange=exchange, verdict="not played", reasons=frozenset({reason}))
         played = await self._play(exchange, target)
         if known.CANNOT & played.reasons or played.verdict == "different":
-            self._note(exchange, self._blurred)
+            self._note(exchange)
         return played
 
-    def _note(self, exchange: Exchange, blurred: set[str]) -> None:
+    def _note(self, exchange: Exchange) -> None:
+        """Remembers what an exchange would have made or changed."""
         if exchange.method in {"GET", "HEAD"} or exchange.status >= 300:  # noqa: PLR2004
             return
         target = _target(exchange)
@@ -174,7 +174,7 @@ class _Play:
             if isinstance(body, dict) and "id" in body:
                 self._lost.add(f"{target}/{body['id']}".lower())
         else:
-            blurred.update(path.lower() for _, path in given.entity_of(exchange.path))
+            self._blurred.update(path.lower() for _, path in given.entity_of(exchange.path))
 
     async def _play(self, exchange: Exchange, target: str) -> Played:
         context = known.Context(
