@@ -17,6 +17,7 @@ import base64
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any
 
@@ -222,7 +223,7 @@ class _Parser:
             name, _, quoted = text.partition("'")
             try:
                 if name.lower() == "datetime":
-                    ticks = parse_instant(quoted[:-1])
+                    ticks = _parse_date(quoted[:-1])
                     return _Ticks(ticks, instant(ticks), _comparable)
                 ticks = parse_span(quoted[:-1])
                 return _Ticks(ticks, span(ticks), parse_span)
@@ -239,6 +240,17 @@ class _Ticks:
     ticks: int
     text: str
     of: Callable[[str], Any]
+
+
+def _parse_date(text: str) -> int:
+    """An instant as the wire writes it, or by RFC 1123, as the service's pages allow, too.
+
+    Raises:
+        ValueError: It is none of both.
+    """
+    if text[:1].isdigit():
+        return parse_instant(text)
+    return parse_instant(parsedate_to_datetime(text).isoformat())
 
 
 def _comparable(moment: str) -> str:

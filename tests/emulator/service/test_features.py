@@ -207,6 +207,10 @@ async def test_figures_of_pools_and_jobs_are_sums_that_outlive_their_parts(clien
     assert (stats.succeeded_tasks_count, stats.failed_tasks_count) == (1, 1)
     task = await client.do("get_task", "j", "t1", expand=["stats"])
     assert task.task_statistics.wait_time >= timedelta()
+    chosen = await client.do("get_task", "j", "t1", select=["id", "stats"])
+    assert chosen.task_statistics.wait_time == task.task_statistics.wait_time
+    without = await client.do("get_task", "j", "t1", select=["id"], expand=["stats"])
+    assert (without.id, without.task_statistics) == ("t1", None)
     (pool,) = await client.do_list("list_pools", expand=["stats"])
     assert pool.pool_statistics.usage_statistics.dedicated_core_time > timedelta()
     (metric,) = await client.do_list("list_pool_usage_metrics")
