@@ -88,6 +88,11 @@ class Core:
         """Marks a record to be stored."""
         self.dirty[record] = True
 
+    def touch(self, record: Pool | Job | Task | Schedule) -> None:
+        """Marks what a client changed to be stored; its ETag changes."""
+        record.modified = max(self.now, record.modified + 1)
+        self.save(record)
+
     def forget(self, record: Record) -> None:
         """Marks a record to be removed from the store."""
         self.dirty[record] = False

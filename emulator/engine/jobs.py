@@ -28,12 +28,6 @@ def get(core: Core, job_id: str) -> Job:
     return job
 
 
-def touch(core: Core, job: Job) -> None:
-    """A client changed the job: its ETag changes."""
-    job.modified = max(core.now, job.modified + 1)
-    core.save(job)
-
-
 def add(
     core: Core,
     job_id: str,
@@ -144,7 +138,7 @@ def change(core: Core, job: Job, members: Mapping[str, Any], wall_clock: int | N
             core.world.move_job(job, info["poolId"])
         job.auto_pool = False
     job.body = {**job.body, **members}
-    touch(core, job)
+    core.touch(job)
     if wall_clock is not None:
         limit_wall_clock(core, job, wall_clock)
     core.check[job] = None
@@ -160,7 +154,7 @@ def disable(core: Core, job: Job, option: str) -> None:
     tasks.check_open(job)
     if job.state in {"disabled", "disabling"}:
         raise Refused("JobDisabled")
-    touch(core, job)
+    core.touch(job)
     core.world.set_job_state(job, "disabling", core.now)
     if option != "wait":
         for attempt in list(job.attempts.values()):
@@ -177,7 +171,7 @@ def enable(core: Core, job: Job) -> None:
     tasks.check_open(job)
     if job.state not in {"disabled", "disabling"}:
         raise Refused("JobNotDisabled")
-    touch(core, job)
+    core.touch(job)
     core.world.set_job_state(job, "active", core.now)
     core.wake[job.pool_key] = None
 
@@ -189,7 +183,7 @@ def terminate(core: Core, job: Job, reason: str) -> None:
         Refused: The job is over.
     """
     tasks.check_open(job)
-    touch(core, job)
+    core.touch(job)
     _terminate(core, job, reason)
 
 

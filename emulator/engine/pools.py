@@ -54,12 +54,6 @@ def check_live(pool: Pool) -> None:
         raise Refused("PoolBeingDeleted")
 
 
-def touch(core: Core, pool: Pool) -> None:
-    """A client changed the pool: its ETag changes."""
-    pool.modified = max(core.now, pool.modified + 1)
-    core.save(pool)
-
-
 def add(
     core: Core,
     pool_id: str,
@@ -139,7 +133,7 @@ def resize(
     if pool.allocation != "steady":
         raise Refused("PoolBeingResized")
     pool.resize_timeout = timeout
-    touch(core, pool)
+    core.touch(pool)
     dedicated, spot = targets
     retarget(
         core,
@@ -288,7 +282,7 @@ def remove_nodes(core: Core, pool: Pool, node_ids: Iterable[str], option: str) -
     chosen = [nodes.get(pool, node_id) for node_id in dict.fromkeys(node_ids)]
     if pool.allocation != "steady":
         raise Refused("PoolBeingResized")
-    touch(core, pool)
+    core.touch(pool)
     pool.generation += 1
     for node in chosen:
         if node.dedicated:
@@ -309,13 +303,13 @@ def patch(core: Core, pool: Pool, members: Mapping[str, Any]) -> None:
     body = {**pool.body, **members}
     check_shape(body)
     pool.body = body
-    touch(core, pool)
+    core.touch(pool)
 
 
 def set_identity(core: Core, pool: Pool, identity: dict[str, Any] | None) -> None:
     """Changes the identities of a pool's nodes."""
     pool.identity = identity
-    touch(core, pool)
+    core.touch(pool)
 
 
 def replace_properties(core: Core, pool: Pool, members: Mapping[str, Any]) -> None:
@@ -323,7 +317,7 @@ def replace_properties(core: Core, pool: Pool, members: Mapping[str, Any]) -> No
     replaceable = ("startTask", "applicationPackageReferences", "metadata")
     kept = {name: value for name, value in pool.body.items() if name not in replaceable}
     pool.body = kept | {name: members[name] for name in replaceable if members.get(name)}
-    touch(core, pool)
+    core.touch(pool)
 
 
 def delete(core: Core, pool: Pool) -> None:
@@ -333,7 +327,7 @@ def delete(core: Core, pool: Pool) -> None:
     pool.autoscale = False
     pool.generation += 1
     pool.growth_due = False
-    touch(core, pool)
+    core.touch(pool)
     _set_allocation(core, pool, "resizing")
     for node in list(pool.nodes.values()):
         nodes.leave(core, node, "requeue")

@@ -96,7 +96,7 @@ def enable(
     pool.autoscale = True
     pool.autoscale_enabled = core.now
     if asked:
-        pools.touch(core, pool)
+        core.touch(pool)
     if fresh:
         pool.samples.clear()
     _take_sample(core, pool, core.now)
@@ -116,7 +116,7 @@ def disable(core: Core, pool: Pool) -> None:
         pool.autoscale = False
         pool.formula, pool.interval, pool.scale_run = "", 0, None
         pool.samples.clear()
-        pools.touch(core, pool)
+        core.touch(pool)
 
 
 def _interval(core: Core, pool: Pool) -> int:

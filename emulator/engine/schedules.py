@@ -110,8 +110,7 @@ def check_open(schedule: Schedule) -> None:
 
 
 def _touch(core: Core, schedule: Schedule) -> None:
-    schedule.modified = max(core.now, schedule.modified + 1)
-    core.save(schedule)
+    core.touch(schedule)
     core.look_at[schedule] = None
 
 

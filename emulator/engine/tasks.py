@@ -444,12 +444,6 @@ def satisfies(task: Task) -> bool:
 # What clients ask for
 
 
-def touch(core: Core, task: Task) -> None:
-    """A client changed the task: its ETag changes."""
-    task.modified = max(core.now, task.modified + 1)
-    core.save(task)
-
-
 def terminate(core: Core, task: Task) -> None:
     """Ends a task at a client's request.
 
@@ -458,7 +452,7 @@ def terminate(core: Core, task: Task) -> None:
     """
     if task.state == "completed":
         raise Refused("TaskCompleted")
-    touch(core, task)
+    core.touch(task)
     if task.attempt is not None:
         call_off(core, task.attempt, "terminate")
         return
@@ -483,7 +477,7 @@ def reactivate(core: Core, task: Task) -> None:
     task.last_retry = task.last_requeue = None
     if task.job.body["usesTaskDependencies"]:
         depend(task, spec_of(task).get("dependsOn") or {})
-    touch(core, task)
+    core.touch(task)
     queue(core, task)
 
 

@@ -298,7 +298,7 @@ def _bring_formula(host: Host, pool: Pool, body: dict[str, Any]) -> None:
     host.check_formula(formula)
 
     def enable(core: Core) -> None:
-        pools.touch(core, pool)
+        core.touch(pool)
         scaling.enable(core, pool, formula, interval, asked=False)
 
     host.run(enable)
@@ -311,7 +311,7 @@ def _bring_targets(host: Host, pool: Pool, body: dict[str, Any]) -> None:
         scaling.disable(core, pool)
         pool.resize_timeout = parse_span(body.get("resizeTimeout", _DEFAULT_RESIZE_TIMEOUT))
         if targets != (pool.target_dedicated, pool.target_spot):
-            pools.touch(core, pool)
+            core.touch(pool)
             pools.retarget(core, pool, targets, "requeue")
 
     host.run(resize)

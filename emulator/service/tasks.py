@@ -185,7 +185,7 @@ def put_task(call: Call) -> Reply:
         task.spec = tasks.packed({**tasks.spec_of(task), "constraints": constraints})
         task.max_retries = constraints["maxTaskRetryCount"]
         task.retention = parse_span(constraints["retentionTime"])
-        tasks.touch(core, task)
+        core.touch(task)
 
     call.host.run(change)
     return Reply(modified=task.modified, service_id=True)
