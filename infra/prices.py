@@ -88,17 +88,12 @@ def with_prices(estate: Estate, table: PriceTable) -> Estate:
 
 
 def cached_prices(estate: Estate, *, today: date) -> PriceTable | None:
-    """The table that an earlier refresh kept for the region, if it has all of the sizes.
-
-    A damaged file counts as none: the next refresh writes it anew.
-    """
-    try:
-        found = _parse_cache(json.loads(_cache_file(estate).read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
+    """The table that an earlier refresh kept for the region, if it has all of the sizes."""
+    found = _kept(estate)
     wanted = {pool.size.name for pool in estate.pools if pool.size}
-    usable = wanted <= found.prices.keys() and PRICES_AS_OF <= found.as_of <= today
-    return found if usable and found.location == estate.config.location else None
+    if found is None or not wanted <= found.prices.keys():
+        return None
+    return found if PRICES_AS_OF <= found.as_of <= today else None
 
 
 def refresh_prices(
@@ -108,7 +103,7 @@ def refresh_prices(
     url: str | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> PriceTable:
-    """Asks for the prices of an estate's sizes and keeps them beside those that are known.
+    """Asks for the prices of an estate's sizes and keeps them beside others of the same day.
 
     Raises:
         PriceError: No price list came, or it cannot be kept; what was kept stays as it was.
@@ -128,6 +123,10 @@ def refresh_prices(
             f"the price list has none of {', '.join(names)} in {location}.\n"
             "Is the region's name right? `az account list-locations` lists them."
         )
+    kept = _kept(estate)
+    if kept is not None and kept.as_of == today:
+        # Those of another stack in the region, whose refresh this one would undo.
+        prices = {**kept.prices, **prices}
     table = PriceTable(
         location=location,
         currency=PRICE_CURRENCY,
@@ -245,6 +244,15 @@ def _cache_file(estate: Estate) -> Path:
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     # A region's name is lower-case letters and digits, so it is no path.
     return Path(home) / "hpc-azure-batch" / "prices" / f"{estate.config.location}.json"
+
+
+def _kept(estate: Estate) -> PriceTable | None:
+    """What is kept for the region; a damaged file counts as none, and is written anew."""
+    try:
+        found = _parse_cache(json.loads(_cache_file(estate).read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return found if found.location == estate.config.location else None
 
 
 def _parse_cache(document: Mapping[str, Any]) -> PriceTable:

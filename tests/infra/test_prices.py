@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -127,6 +127,24 @@ def test_every_page_counts_and_is_kept_with_its_date(
     assert api.asked[1].endswith("?$skip=100")
     assert cached_prices(estate, today=TODAY) == table
     assert table.as_of == TODAY
+
+
+def test_a_refresh_undoes_no_other_stacks_of_the_same_day(
+    api: Answers, estate: Estate, refresh: Refresh
+) -> None:
+    pools = {"cpu": {"vm_size": "Standard_E8s_v5"}}
+    planned = plan_stack("prod", {"location": "westeurope", "pools": pools}, root=PROJECT_ROOT)
+    other = planned.deployable()
+    api.say({"Items": [item(D4, 0.23), item(HBV3, 4.1)]})
+    table = refresh()
+    api.say({"Items": [item("Standard_E8s_v5", 0.6)]})
+    both = refresh_prices(other, today=TODAY, url=api.url)
+    assert both.prices == {**table.prices, **both.prices}
+    assert cached_prices(estate, today=TODAY) == cached_prices(other, today=TODAY) == both
+    # Of another day only what was asked for is as old as the table says.
+    tomorrow = TODAY + timedelta(days=1)
+    api.say({"Items": [item("Standard_E8s_v5", 0.7)]})
+    assert refresh_prices(other, today=tomorrow, url=api.url).prices.keys() == {"Standard_E8s_v5"}
 
 
 def test_windows_low_priority_reservations_and_other_units_are_no_price_of_a_node(
