@@ -44,6 +44,7 @@ class FakeBatch:
 
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     tasks: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    schedules: dict[str, dict[str, Any]] = field(default_factory=dict)
     pools: set[str] = field(default_factory=lambda: {"pool-cpu"})
     added: Counter[str] = field(default_factory=Counter)
     requests: list[str] = field(default_factory=list)
@@ -87,6 +88,8 @@ class FakeBatch:
                     return 200, {"value": [self._pool(pool) for pool in sorted(self.pools)]}
                 case "GET", ["nodecounts"]:
                     return 200, {"value": []}
+                case _, ["jobschedules", *rest]:
+                    return self._schedule(method, rest, body)
                 case "POST", ["jobs"]:
                     return self._add_job(json.loads(body))
                 case "GET", ["jobs"]:
@@ -138,6 +141,21 @@ class FakeBatch:
         self.jobs[job["id"]] = job | {"state": "active", "creationTime": _now()}
         self.tasks[job["id"]] = {}
         return 201, None
+
+    def _schedule(self, method: str, rest: list[str], body: bytes) -> tuple[int, Any]:
+        match method, rest:
+            case "POST", []:
+                new = json.loads(body)
+                if new["id"] in self.schedules:
+                    return 409, _error("JobScheduleExists", "The schedule already exists.")
+                self.schedules[new["id"]] = new | {"state": "active", "creationTime": _now()}
+                return 201, None
+            case "GET", [schedule] if schedule in self.schedules:
+                return 200, self.schedules[schedule]
+            case "PATCH", [schedule] if schedule in self.schedules:
+                self.schedules[schedule] |= json.loads(body)
+                return 200, None
+        return _no("JobSchedule")
 
     def _add(self, job: str, task: dict[str, Any]) -> dict[str, Any]:
         if fault := self.item_fault(task["id"]):
