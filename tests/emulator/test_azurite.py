@@ -83,6 +83,7 @@ async def test_a_wrong_key_and_the_well_known_account_are_refused(start: Start) 
         await containers(azurite, "devstoreaccount1", known)
 
 
+@pytest.mark.slow
 async def test_it_listens_on_loopback_and_shows_no_key(start: Start) -> None:
     key = new_key()
     azurite = await start(accounts={"one": key})
@@ -103,6 +104,7 @@ async def test_data_survive_a_stop(start: Start, tmp_path: Path) -> None:
     assert await containers(again, "one", key) == ["box"]
 
 
+@pytest.mark.slow
 async def test_a_port_in_use_is_told(start: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(AlreadyRunningError):
         await start(port=taken.getsockname()[1])
@@ -118,12 +120,14 @@ async def test_what_is_not_installed_is_told_with_the_remedy(
         await start()
 
 
+@pytest.mark.slow
 async def test_a_damaged_installation_is_told_not_waited_for(start: Start, tmp_path: Path) -> None:
     (tmp_path / "package.json").write_text("{}")
     with pytest.raises(AzuriteError, match="Cannot find module"):
         await start(package=tmp_path)
 
 
+@pytest.mark.slow
 async def test_an_end_by_itself_is_noticed(start: Start) -> None:
     azurite = await start()
     process = psutil.Process(azurite.pid)
@@ -133,6 +137,7 @@ async def test_an_end_by_itself_is_noticed(start: Start) -> None:
         await azurite.set_accounts({})
 
 
+@pytest.mark.slow
 async def test_an_account_that_could_add_others_is_refused(start: Start) -> None:
     azurite = await start()
     for name in ("UPPER", "a", "a:b", "a;b", "abc\n"):

@@ -90,6 +90,7 @@ async def emulator(tmp_path: Path) -> AsyncIterator[Emulator]:
     await azurite.close()
 
 
+@pytest.mark.slow
 async def test_storage_accounts_and_containers_come_and_go(emulator: Emulator) -> None:
     backend: Backend = emulator.backend
     for _ in range(2):
@@ -110,6 +111,7 @@ async def test_storage_accounts_and_containers_come_and_go(emulator: Emulator) -
     assert await emulator.containers("data") == []
 
 
+@pytest.mark.slow
 async def test_accounts_and_containers_made_and_deleted_at_once_are_not_lost(
     emulator: Emulator,
 ) -> None:
@@ -124,6 +126,7 @@ async def test_accounts_and_containers_made_and_deleted_at_once_are_not_lost(
     assert set(emulator.keys("storage")) == {"data0"}
 
 
+@pytest.mark.slow
 async def test_a_containers_blobs_are_not_public(emulator: Emulator) -> None:
     await emulator.backend.create_storage_account("data")
     await emulator.backend.create_container("data", "inputs")
@@ -137,6 +140,7 @@ async def test_a_containers_blobs_are_not_public(emulator: Emulator) -> None:
         await asyncio.to_thread(anybody)
 
 
+@pytest.mark.slow
 async def test_batch_accounts_have_keys_that_their_users_find(emulator: Emulator) -> None:
     backend = emulator.backend
     await backend.create_batch_account("batch")
@@ -149,6 +153,7 @@ async def test_batch_accounts_have_keys_that_their_users_find(emulator: Emulator
     assert emulator.keys("batch") == {}
 
 
+@pytest.mark.slow
 async def test_a_name_that_azure_would_refuse_is_a_backend_error(emulator: Emulator) -> None:
     with pytest.raises(BackendError, match="not a storage account"):
         await emulator.backend.create_storage_account("Data;evil")
@@ -160,6 +165,7 @@ async def test_a_name_that_azure_would_refuse_is_a_backend_error(emulator: Emula
         await emulator.backend.create_container("data", "No_Container")
 
 
+@pytest.mark.slow
 async def test_an_azurite_that_ended_is_a_backend_error(emulator: Emulator) -> None:
     await emulator.backend.create_storage_account("data")
     await emulator.azurite.close()
@@ -211,6 +217,7 @@ def test_names_and_keys_are_found_again(tmp_path: Path) -> None:
     assert StorageAccounts(local, None).keys == {}
 
 
+@pytest.mark.slow
 async def test_a_pool_is_made_changed_and_deleted(emulator: Emulator) -> None:
     backend = emulator.backend
     await backend.create_batch_account("batch")
@@ -226,6 +233,7 @@ async def test_a_pool_is_made_changed_and_deleted(emulator: Emulator) -> None:
     assert await backend.get_pool("batch", "cpu") is None
 
 
+@pytest.mark.slow
 async def test_a_pools_identity_opens_storage_to_its_tasks(emulator: Emulator) -> None:
     backend, server = emulator.backend, emulator.server
     await backend.create_storage_account("data")

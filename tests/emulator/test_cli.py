@@ -32,6 +32,7 @@ def emulator(
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments", [("serve",), ("stack", "outputs"), ("stack", "up"), ("env",)], ids=" ".join
 )
@@ -46,6 +47,7 @@ def test_a_local_directory_that_is_none_is_one_message(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [("stack", "up"), ("stack", "outputs"), ("env",)])
 def test_a_program_that_asked_for_json_gets_the_error_as_json(
     tmp_path: Path, arguments: tuple[str, ...]
@@ -56,6 +58,7 @@ def test_a_program_that_asked_for_json_gets_the_error_as_json(
     assert done.stderr.startswith("error: ")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a full device")
 def test_an_output_that_cannot_be_written_is_one_message(tmp_path: Path) -> None:
     done = emulator("stack", "outputs", "--json", local=tmp_path, stdout=Path("/dev/full"))

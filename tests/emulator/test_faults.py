@@ -368,6 +368,7 @@ async def test_a_client_that_goes_away_stops_the_clock_where_it_is(endpoint: str
         assert await now() == moved.json()["now"]
 
 
+@pytest.mark.slow
 async def test_the_sdk_rides_out_what_it_retries(endpoint: str) -> None:
     await put_fault(endpoint, operation="list_jobs", status=503, count=2, retry_after_s=0)
     async with client(endpoint) as batch:

@@ -129,6 +129,7 @@ def test_what_a_command_leaves_running_is_ended(
     assert gone(processes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", ["front", "keeper"])
 def test_killing_either_process_over_a_command_leaves_none_of_it(
     tmp_path: Path, started: list[subprocess.Popen[str]], victim: str
@@ -141,6 +142,7 @@ def test_killing_either_process_over_a_command_leaves_none_of_it(
     front.communicate()
 
 
+@pytest.mark.slow
 def test_the_death_of_the_fronts_own_parent_ends_the_command(
     tmp_path: Path, started: list[subprocess.Popen[str]]
 ) -> None:

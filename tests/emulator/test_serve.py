@@ -259,6 +259,32 @@ def test_a_kill_under_load_leaves_no_process_and_a_state_to_go_on_from(
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="environments are read in /proc")
+def test_a_task_whose_keepers_all_died_at_once_has_ended_before_it_runs_again(
+    start: Start, tmp_path: Path
+) -> None:
+    give_storage(tmp_path, STORAGE)
+    served = start(*FAST, "--no-blob").ready()
+    with served.batch() as batch:
+        make_pool(batch)
+        command = "/bin/sh -c 'sleep 1002; true'"
+        batch.create_task("job", models.BatchTaskCreateOptions(id="t", command_line=command))
+        until(lambda: state(batch, "t") == "running")
+    processes = tree(served)
+    task = {one for one in processes if "sleep 1002" in " ".join(one.cmdline())}
+    keepers = [one for one in processes if one not in task]
+    for keeper in keepers:
+        keeper.suspend()
+    for keeper in keepers:
+        keeper.kill()
+    until(lambda: all_gone(keepers))
+    assert not all_gone([*task]), "nobody is left to end it"
+    served = start(*FAST, "--no-blob").ready()
+    assert all_gone([*task])
+    assert served.stop()[0] == 0
+
+
+@pytest.mark.slow
 def test_directories_of_nodes_that_a_kill_left_are_removed(start: Start, tmp_path: Path) -> None:
     nodes, mine = tmp_path / "local" / "emulator" / "nodes", tmp_path / "mine"
     for kept in (mine, nodes / "p" / "tvmps_gone" / "workitems" / "j", nodes / "other" / "n2"):
@@ -279,6 +305,7 @@ def test_directories_of_nodes_that_a_kill_left_are_removed(start: Start, tmp_pat
     assert (node / "shared" / "file").exists()
 
 
+@pytest.mark.slow
 def test_what_it_says_is_what_it_wrote_and_secrets_are_its_users_alone(start: Start) -> None:
     served = start("--no-provider", "--no-blob", "--account", "mine").ready()
     written = json.loads((served.local / "run.json").read_text())
@@ -299,6 +326,7 @@ def test_what_it_says_is_what_it_wrote_and_secrets_are_its_users_alone(start: St
     assert set(listening) == {"127.0.0.1"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["option", "variable"])
 def test_the_key_that_was_given_is_the_accounts(start: Start, how: str) -> None:
     key = new_key()
@@ -453,6 +481,7 @@ def test_env_without_a_provider_gives_what_tokens_need_and_makes_no_stack(
     assert not (served.local / "pulumi").exists()
 
 
+@pytest.mark.slow
 def test_a_port_in_use_is_one_clear_message(start: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -465,6 +494,7 @@ def test_a_port_in_use_is_one_clear_message(start: Start) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_second_emulator_is_refused_and_the_first_unharmed(start: Start, tmp_path: Path) -> None:
     first = start("--no-provider", "--no-blob").ready()
     second = start("--no-provider", "--no-blob")
@@ -482,6 +512,7 @@ def test_a_second_emulator_is_refused_and_the_first_unharmed(start: Start, tmp_p
         assert list(batch.list_pools()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "status", "says"),
     [
@@ -558,6 +589,7 @@ def test_it_does_not_live_on_without_azurite(start: Start) -> None:
     assert not (served.local / "run.json").exists()
 
 
+@pytest.mark.slow
 def test_without_node_it_says_how_to_go_on(start: Start, tmp_path: Path) -> None:
     served = start("--no-provider", env={"PATH": str(tmp_path)})
     _, err = served.process.communicate(timeout=30)

@@ -79,6 +79,7 @@ async def completed(batch: BatchClient, job_id: str, count: int) -> None:
         await asyncio.sleep(0.005)
 
 
+@pytest.mark.slow
 async def test_the_official_client_runs_tasks_and_reads_their_files(server: Server) -> None:
     async with client(server.base_url) as batch, asyncio.timeout(20):
         await batch.create_pool(pool("p", 2))
@@ -167,6 +168,7 @@ async def test_what_an_answer_tells_is_stored_and_what_nobody_asks_for_is_soon(
         await until(lambda: not stored())
 
 
+@pytest.mark.slow
 async def test_a_task_whose_agent_was_killed_is_requeued(tmp_path: Path) -> None:
     clock = SystemClock()
     runner = ProcessRunner(tmp_path / "nodes", NO_STORAGE)
@@ -276,6 +278,7 @@ async def test_on_a_full_disk_changes_are_refused_reading_goes_on_and_room_heals
     await again.close()
 
 
+@pytest.mark.slow
 async def test_what_runs_is_ended_though_the_last_change_cannot_be_stored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -152,12 +152,12 @@ def test_a_misspelt_stack_lists_those_that_there_are(running: Host) -> None:
     assert "local" in str(result.exception)
 
 
-@pytest.mark.parametrize("name", ["../x", "a/b", "", "-x", "a b"])
-def test_a_stack_name_is_no_path(running: Host, name: str) -> None:
+def test_a_stack_name_is_no_path(running: Host) -> None:
     del running
-    result = invoke("up", f"--stack={name}")
-    assert isinstance(result.exception, StackError)
-    assert "is no name of a stack" in str(result.exception)
+    for name in ("../x", "a/b", "", "-x", "a b"):
+        result = invoke("up", f"--stack={name}")
+        assert isinstance(result.exception, StackError), name
+        assert "is no name of a stack" in str(result.exception)
 
 
 @pytest.mark.engine

@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
@@ -78,6 +79,7 @@ configs = st.fixed_dictionaries(
 
 
 # A whole program an example: shrinking one would take minutes.
+@pytest.mark.slow
 @settings(
     max_examples=15,
     deadline=None,

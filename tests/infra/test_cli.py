@@ -164,6 +164,7 @@ def test_plan_fits_80_columns_and_shows_formulas(capsys: pytest.CaptureFixture[s
     assert "$TargetDedicatedNodes" not in out
 
 
+@pytest.mark.slow
 def test_the_commands_need_neither_pulumi_nor_the_network() -> None:
     code = (
         "import sys, socket\n"

@@ -343,6 +343,7 @@ def configs(draw: st.DrawFn) -> dict[str, Any]:
 
 
 # A whole program an example: shrinking one would take minutes.
+@pytest.mark.slow
 @settings(
     max_examples=8,
     deadline=None,

@@ -60,6 +60,7 @@ def run(code: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_program_runs_no_whole_package_of_a_service() -> None:
     loaded = run("import infra.platform, sys; print(*sys.modules, sep='\\n')").split()
     assert "pulumi_azure_native.network.virtual_network" in loaded
@@ -67,6 +68,7 @@ def test_the_program_runs_no_whole_package_of_a_service() -> None:
 
 
 # Those whose inputs hide the arguments of a resource, and the one with the most modules.
+@pytest.mark.slow
 @pytest.mark.parametrize("service", ["batch", "monitor", "network", "storage"])
 def test_every_name_of_a_service_is_what_the_whole_package_says(service: str) -> None:
     assert int(run(SAME.format(service=service))) > 100

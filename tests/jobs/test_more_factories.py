@@ -226,6 +226,7 @@ print(count, grown)
 """
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_what_a_generator_yields(
     workload: MakeWorkload, tmp_path: Path
 ) -> None:

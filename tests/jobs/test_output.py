@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a full device")
 @pytest.mark.parametrize("more", [(), ("--json",)])
 def test_a_full_output_is_one_message(tmp_path: Path, more: tuple[str, ...]) -> None:

@@ -159,6 +159,7 @@ def test_templates_can_be_written_for_other_scanners(tmp_path: Path) -> None:
     assert document == arm_template(registered(STACK, stack_config(STACK))).document
 
 
+@pytest.mark.slow
 def test_a_stack_that_is_not_there_is_told_and_exits_with_2() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "scan", "--stack", "nowhere"],

@@ -73,6 +73,7 @@ def unprivileged(tmp_path: Path) -> str:
     return without(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [0, 3])
 def test_the_pools_command_runs_and_its_status_is_the_start_tasks(
     azure: Azure, collectors: list[psutil.Process], unprivileged: str, status: int
@@ -87,6 +88,7 @@ def test_the_pools_command_runs_and_its_status_is_the_start_tasks(
     assert len(list(collectors)) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("collectors")
 def test_a_pool_without_a_command_has_a_collector_alone(azure: Azure, unprivileged: str) -> None:
     assert start(azure, None, PATH=unprivileged).returncode == 0
@@ -151,6 +153,7 @@ def test_an_administrators_start_task_makes_a_service(
     assert list(collectors) == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only an administrator makes services")
 def test_a_node_whose_service_manager_refuses_has_a_process(
     azure: Azure, collectors: list[psutil.Process], tmp_path: Path

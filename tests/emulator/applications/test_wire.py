@@ -142,6 +142,7 @@ def code(error: HttpResponseError) -> str | None:
     return error.error.code if error.error else None
 
 
+@pytest.mark.slow
 def test_the_official_client_makes_uploads_activates_and_deletes(start: Start) -> None:
     served = start()
     with served.client() as client, served.batch() as batch:
@@ -194,6 +195,7 @@ def test_the_official_client_makes_uploads_activates_and_deletes(start: Start) -
         assert code(gone.value) == "ApplicationNotFound"
 
 
+@pytest.mark.slow
 def test_lists_come_in_pages_that_the_client_follows(start: Start) -> None:
     with start().client() as client:
         names = [f"app{number}" for number in range(7)]
@@ -206,6 +208,7 @@ def test_lists_come_in_pages_that_the_client_follows(start: Start) -> None:
         assert [package.name for package in found] == ["1-beta", "1.0", "2"]
 
 
+@pytest.mark.slow
 def test_what_was_answered_survives_kill_9(start: Start) -> None:
     served = start()
     with served.client() as client:
@@ -235,6 +238,7 @@ def test_what_was_answered_survives_kill_9(start: Start) -> None:
             )
 
 
+@pytest.mark.slow
 def test_strangers_and_what_is_not_here_are_refused_by_name(start: Start) -> None:
     served = start()
     stranger = AzureNamedKeyCredential(ACCOUNT, "bm90IHRoZSBrZXk=")
@@ -287,6 +291,7 @@ async def test_what_is_too_deep_or_too_long_is_refused(
     await wire.close()
 
 
+@pytest.mark.slow
 def test_a_pool_with_a_package_runs_it_and_a_missing_one_is_refused(start: Start) -> None:
     served = start()
     image = {
@@ -355,6 +360,7 @@ def outcome(batch: BatchClient, name: str, members: dict[str, Any]) -> tuple[str
     return models.BatchTaskExecutionResult(task.execution_info.result).value, said
 
 
+@pytest.mark.slow
 def test_over_tls_a_token_for_resource_manager_opens_it_and_one_for_batch_does_not(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,7 @@ async def runner(tmp_path: Path, storage: Storage) -> AsyncIterator[ProcessRunne
     await one.close()
 
 
+@pytest.mark.slow
 async def test_the_log_of_attempts_is_uploaded_to_a_container(
     runner: ProcessRunner, box: Box
 ) -> None:

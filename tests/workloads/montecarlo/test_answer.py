@@ -56,6 +56,7 @@ def rows(count: int = 7) -> list[merge.Row]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampling", ["antithetic", "plain"])
 def test_1_7_and_64_slices_give_the_same_bytes(
     run: Run, portfolio: Path, tmp_path: Path, sampling: str
@@ -68,6 +69,7 @@ def test_1_7_and_64_slices_give_the_same_bytes(
     assert len(answers) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampling", ["antithetic", "plain"])
 def test_the_workloads_own_portfolio_is_priced_right(
     run: Run, portfolio: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], sampling: str
@@ -141,6 +143,7 @@ def test_slices_of_different_runs_are_not_mixed(other: merge.Run) -> None:
         merge.merge(mixed)
 
 
+@pytest.mark.slow
 def test_a_file_cut_off_anywhere_is_refused(
     run: Run, portfolio: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -165,6 +168,7 @@ def test_nothing_collected_is_one_clear_message(
     assert not output.exists()
 
 
+@pytest.mark.slow
 def test_a_portfolio_that_changed_since_is_refused(
     run: Run, portfolio: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -329,6 +333,7 @@ def test_results_that_cannot_be_compared_exit_2(
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_wrong_answer_exits_1_and_says_which(run: Run, portfolio: Path, tmp_path: Path) -> None:
     simulate(run, tmp_path / "out", slices=1, paths=10_000, sampling="plain")
     results = merged(tmp_path / "out", portfolio)

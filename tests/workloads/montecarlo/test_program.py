@@ -10,20 +10,20 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # the program is compiled first
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 BLOCK_PATHS = 2**21  # antithetic paths to a block
 SEVERAL_BLOCKS = 3 * BLOCK_PATHS + 2346  # and a last one that is not full
 
 
-@pytest.mark.slow
 def test_the_parts_do_what_the_unit_test_expects(make: Callable[..., Path]) -> None:
     done = subprocess.run([make("unit_test")], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     assert int(done.stdout.split()[0]) > 1000
 
 
-@pytest.mark.slow
 def test_sums_have_the_same_bits_at_any_optimisation_and_width(
     make: Callable[..., Path], run: Run, portfolio: Path
 ) -> None:
