@@ -29,7 +29,7 @@ from infra.pool_changes import Effect
 from infra.prices import PriceTable, cached_prices, refresh_prices
 from infra.rules.live import EVERY_RULE, live_findings
 from infra.sources import PROJECT_ROOT, read_secret_names, read_stack_file, stack_names
-from infra.summary import PoolSummary, Summary, summarise
+from infra.summary import LiveSummary, PoolSummary, Summary, summarise
 
 app = typer.Typer(
     name="infra",
@@ -93,7 +93,7 @@ def check(
 
 @app.command(
     epilog="Examples: python -m infra plan -s dev   python -m infra plan --formulas   "
-    "python -m infra plan -s dev --refresh-prices"
+    "python -m infra plan -s dev --refresh-prices   python -m infra plan -s dev --live"
 )
 def plan(
     stack: StackOption = None,
@@ -107,8 +107,16 @@ def plan(
             "--refresh-prices", help="Ask for today's prices in the region, and keep them."
         ),
     ] = False,
+    live: Annotated[
+        bool,
+        typer.Option("--live", help="Ask Azure too: the account's quota, and nodes of today."),
+    ] = False,
 ) -> None:
-    """Tell what a stack comes to: nodes, vCPUs, addresses, price per hour."""
+    """Tell what a stack comes to: nodes, vCPUs, addresses, price per hour.
+
+    With --live the quota that the stack's account has and what it uses now are told beside
+    it; what Azure could not be asked is told by name.
+    """
     summaries = []
     for planned in _plan(stack):
         estate = planned.deployable()
@@ -116,7 +124,8 @@ def plan(
             prices: PriceTable | None = refresh_prices(estate, today=estate.today)
         else:
             prices = cached_prices(estate, today=estate.today)
-        summaries.append(summarise(estate, prices=prices))
+        facts = ask_azure(estate, images=False, nodes=True) if live else None
+        summaries.append(summarise(estate, prices=prices, live=facts))
     if as_json:
         _print_json({"stacks": [summary.to_json() for summary in summaries]})
         return
@@ -249,8 +258,8 @@ def _unasked_json(facts: LiveFacts | None) -> dict[str, Any]:
     return {} if facts is None else {"unasked": [asdict(one) for one in facts.unasked]}
 
 
-def _print_unasked(facts: LiveFacts | None) -> None:
-    for one in facts.unasked if facts else ():
+def _print_unasked(told: LiveFacts | LiveSummary | None) -> None:
+    for one in told.unasked if told else ():
         typer.echo(f"not asked: {one.question}: {one.reason}")
         typer.echo(f"  {one.remedy}")
 
@@ -308,6 +317,7 @@ def _print_summary(console: Console, summary: Summary, *, formulas: bool) -> Non
     console.print(table)
     for line in _notes(summary):
         console.print(Text(line))
+    _print_unasked(summary.live)
     if formulas:
         for pool in summary.pools:
             if pool.formula is not None:
@@ -336,16 +346,30 @@ def _notes(summary: Summary) -> Iterable[str]:
             f"subnet {subnet.name} {subnet.prefix}: {subnet.max_nodes} nodes at most, "
             f"{subnet.usable_addresses} addresses"
         )
-    for series in summary.series:
-        yield f"quota {series.series}: {series.max_vcpus} vCPUs at most, {_quota(series.quota)}"
-    if summary.max_spot_vcpus:
-        quota = _quota(summary.spot_vcpu_quota)
-        yield f"quota spot: {summary.max_spot_vcpus} vCPUs at most, {quota}"
+    if summary.live is not None and summary.live.account is not None:
+        yield from _live_notes(summary.live)
+    else:
+        for series in summary.series:
+            quota = _quota(series.quota)
+            yield f"quota {series.series}: {series.max_vcpus} vCPUs at most, {quota}"
+        if summary.max_spot_vcpus:
+            quota = _quota(summary.spot_vcpu_quota)
+            yield f"quota spot: {summary.max_spot_vcpus} vCPUs at most, {quota}"
     yield (
         f"Nodes alone, {summary.price_currency} as of {summary.prices_as_of}, from "
         f"{summary.prices_source};"
     )
     yield ("≤ counts spot on demand where it has no price. Newer prices: --refresh-prices")
+
+
+def _live_notes(live: LiveSummary) -> Iterable[str]:
+    yield f"account {live.account}, as Azure says:"
+    for one in live.quotas:
+        now = "" if one.now is None else f", {one.now} now"
+        quota = "quota not known" if one.quota is None else f"quota {one.quota}"
+        short = "" if one.suffices else ", too little"
+        what = one.name if one.unit == one.name else f"{one.name} {one.unit}"
+        yield f"quota {what}: {one.most} at most{now}, {quota}{short}"
 
 
 def _range(least: int, most: int) -> str:

@@ -1,9 +1,9 @@
 """What Azure says of a stack's region and account: asked with `--live`, judged by rules.
 
-Three questions, each apart, because each may fail apart: which sizes Batch supports in the
-region and how many Batch accounts the subscription may have there; what quota the stack's own
-account has; which images its nodes may run. A question that gets no answer is reported by
-name with its remedy and stops nothing: offline findings stand without it.
+Each question is apart, because each may fail apart: which sizes Batch supports in the region
+and how many Batch accounts the subscription may have there; what quota the stack's own account
+has; which images its nodes may run; which nodes there are now. A question that gets no answer
+is reported by name with its remedy and stops nothing: offline findings stand without it.
 
 The account is found by the tags that the program gives it, so no state is needed; before
 the first deployment there is none, and its quota and images cannot be asked. Everything is
@@ -26,6 +26,7 @@ from infra.asking import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, RETRIES, asked, toke
 from infra.endpoints import PUBLIC_MANAGER, endpoint_url
 from infra.errors import AskError
 from infra.estate import Estate
+from infra.existing_network import group_of
 from infra.unfinished import READER_ROLE, BatchService, batch_client
 
 if TYPE_CHECKING:
@@ -87,6 +88,15 @@ class LiveImage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LiveNodes:
+    """The nodes of one pool that there are now."""
+
+    vm_size: str
+    dedicated: int
+    spot: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LiveFacts:
     """What Azure answered; None where it was not asked, or did not answer.
 
@@ -95,6 +105,7 @@ class LiveFacts:
         sizes: By name in lower case.
         free_accounts: How many more Batch accounts the subscription may have there.
         account: Name of the stack's Batch account; None where there is none yet.
+        nodes: Of each pool of that account.
         unasked: What could not be asked, and why.
     """
 
@@ -104,6 +115,7 @@ class LiveFacts:
     account: str | None = None
     quota: LiveQuota | None = None
     images: tuple[LiveImage, ...] | None = None
+    nodes: tuple[LiveNodes, ...] | None = None
     unasked: tuple[Unasked, ...] = ()
 
 
@@ -116,13 +128,20 @@ class Unasked:
     remedy: str
 
 
-def ask_azure(estate: Estate) -> LiveFacts:
-    """Asks Azure about an estate; raises nothing that Azure or the network may cause."""
+def ask_azure(estate: Estate, *, images: bool = True, nodes: bool = False) -> LiveFacts:
+    """Asks Azure about an estate; raises nothing that Azure or the network may cause.
+
+    Args:
+        estate: The stack as it is planned.
+        images: Whether to ask which images the stack's account runs.
+        nodes: Whether to ask which nodes it has now.
+    """
     asking = _Asking()
     location = estate.config.location
     manager = asking.about("whom to ask", _manager)
     if manager is None:
         return LiveFacts(location=location, unasked=tuple(asking.unasked))
+    found_nodes = found_images = None
     with manager:
         sizes = asking.about(f"sizes of {location}", partial(_sizes, manager, location))
         accounts = asking.about(
@@ -131,27 +150,31 @@ def ask_azure(estate: Estate) -> LiveFacts:
         most = asking.about(
             f"account quota of {location}", partial(_account_quota, manager, location)
         )
-    account = _own(estate, accounts or [])
-    images = None
-    if account is None:
-        if accounts is not None:
-            asking.unasked.append(
-                Unasked(
-                    question="quota and images",
-                    reason=f"stack {estate.stack} has no Batch account yet, and both are the "
-                    "account's own",
-                    remedy="Deploy the stack and ask again, before its pools get work.",
-                )
+        account = _own(estate, accounts or [])
+        if account is not None and nodes:
+            found_nodes = asking.about(
+                f"nodes of {account.name}", partial(_nodes, manager, account)
             )
-    else:
-        images = asking.about(f"images of {account.name}", partial(_images, account))
+    if account is None and accounts is not None:
+        wanted = {"quota": True, "images": images, "nodes": nodes}
+        asking.unasked.append(
+            Unasked(
+                question=" and ".join(what for what, is_wanted in wanted.items() if is_wanted),
+                reason=f"stack {estate.stack} has no Batch account yet, and they are the "
+                "account's own",
+                remedy="Deploy the stack and ask again, before its pools get work.",
+            )
+        )
+    if account is not None and images:
+        found_images = asking.about(f"images of {account.name}", partial(_images, account))
     return LiveFacts(
         location=location,
         sizes=sizes,
         free_accounts=None if most is None or accounts is None else most - len(accounts),
         account=account.name if account else None,
         quota=_quota(account) if account else None,
-        images=images,
+        images=found_images,
+        nodes=found_nodes,
         unasked=tuple(asking.unasked),
     )
 
@@ -258,6 +281,22 @@ def _quota(account: BatchAccount) -> LiveQuota | None:
         ),
         spot_vcpus=properties.low_priority_core_quota,
         pools=properties.pool_quota,
+    )
+
+
+def _nodes(manager: BatchManagementClient, account: BatchAccount) -> tuple[LiveNodes, ...]:
+    with asked("Resource Manager", role="Reader of the subscription"):
+        pools = list(
+            manager.pool.list_by_batch_account(group_of(account.id or ""), account.name or "")
+        )
+    return tuple(
+        LiveNodes(
+            vm_size=one.properties.vm_size or "",
+            dedicated=one.properties.current_dedicated_nodes or 0,
+            spot=one.properties.current_low_priority_nodes or 0,
+        )
+        for one in pools
+        if one.properties is not None
     )
 
 

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from infra.estate import Estate
+from infra.live import LiveFacts, Unasked
+from infra.live_use import QuotaUse, quota_use
 from infra.pools import PoolPlan
 from infra.prices import TABLE_SOURCE, PriceTable, with_prices
 from infra.rules.quota import spot_vcpus, vcpus_by_series
@@ -68,8 +70,20 @@ class SubnetSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LiveSummary:
+    """What Azure says of the stack's account; None for an account that is not there yet."""
+
+    account: str | None
+    quotas: tuple[QuotaUse, ...]
+    unasked: tuple[Unasked, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """An estate in numbers; prices as those of pools, None where one of them is."""
+    """An estate in numbers; prices as those of pools, None where one of them is.
+
+    `live` is None where Azure was not asked.
+    """
 
     stack: str
     location: str
@@ -84,14 +98,23 @@ class Summary:
     price_currency: str
     prices_as_of: str
     prices_source: str
+    live: LiveSummary | None
 
     def to_json(self) -> dict[str, Any]:
         """The summary as JSON has it."""
         return asdict(self)
 
 
-def summarise(estate: Estate, *, prices: PriceTable | None = None) -> Summary:
-    """The estate in numbers, at the project's prices or at those of a table."""
+def summarise(
+    estate: Estate, *, prices: PriceTable | None = None, live: LiveFacts | None = None
+) -> Summary:
+    """The estate in numbers, at the project's prices or at those of a table.
+
+    Args:
+        estate: The plan.
+        prices: A table to take prices from; the project's when absent.
+        live: What Azure answered, to be told beside the plan.
+    """
     if prices is not None:
         estate = with_prices(estate, prices)
     pools = tuple(_summarise_pool(pool, estate) for pool in estate.pools)
@@ -121,6 +144,11 @@ def summarise(estate: Estate, *, prices: PriceTable | None = None) -> Summary:
         price_currency=prices.currency if prices else PRICE_CURRENCY,
         prices_as_of=(prices.as_of if prices else PRICES_AS_OF).isoformat(),
         prices_source=prices.source if prices else TABLE_SOURCE,
+        live=(
+            LiveSummary(account=live.account, quotas=quota_use(estate, live), unasked=live.unasked)
+            if live
+            else None
+        ),
     )
 
 

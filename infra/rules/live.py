@@ -6,14 +6,13 @@ asked is reported as such, and is no finding. Ids begin with LIV and are silence
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from infra.estate import Estate
 from infra.findings import Finding, Severity, near_misses
-from infra.live import LiveFacts, LiveSize
-from infra.pools import PoolPlan
+from infra.live import LiveFacts
+from infra.live_use import find_size, wanted_by_family, wanted_spot_vcpus
 from infra.rules import RULES
 from infra.rules.rule import Problem, Rule
 
@@ -49,17 +48,13 @@ def live_findings(estate: Estate, facts: LiveFacts) -> list[Finding]:
     ]
 
 
-def _size(pool: PoolPlan, facts: LiveFacts) -> LiveSize | None:
-    return (facts.sizes or {}).get(pool.vm_size.casefold())
-
-
 def _size_is_offered(estate: Estate, facts: LiveFacts) -> Iterator[Problem]:
     """Batch supports each pool's size in the region."""
     if facts.sizes is None:
         return
     names = [size.name for size in facts.sizes.values()]
     for pool in estate.pools:
-        if _size(pool, facts) is None:
+        if find_size(pool.vm_size, facts) is None:
             yield Problem(
                 f"pools.{pool.name}.vm_size",
                 f"Batch does not support {pool.vm_size} in {facts.location}, so the pool could "
@@ -71,7 +66,7 @@ def _size_is_offered(estate: Estate, facts: LiveFacts) -> Iterator[Problem]:
 def _size_stays(estate: Estate, facts: LiveFacts) -> Iterator[Problem]:
     """Batch has set no day for the end of a pool's size."""
     for pool in estate.pools:
-        size = _size(pool, facts)
+        size = find_size(pool.vm_size, facts)
         if size is not None and size.ends is not None:
             yield Problem(
                 f"pools.{pool.name}.vm_size",
@@ -84,32 +79,22 @@ def _dedicated_quota_is_there(estate: Estate, facts: LiveFacts) -> Iterator[Prob
     """The account's vCPU quota is enough for the most dedicated nodes of all pools."""
     if facts.quota is None:
         return
-    wanted: dict[str, int] = defaultdict(int)
-    pools: dict[str, list[str]] = defaultdict(list)
-    for pool in estate.pools:
-        size = _size(pool, facts)
-        vcpus = size.vcpus if size and size.vcpus else pool.size.vcpus if pool.size else None
-        if vcpus is None or not pool.scale.max_dedicated_nodes:
-            continue
-        family = size.family if size else ""
-        wanted[family] += vcpus * pool.scale.max_dedicated_nodes
-        pools[family].append(pool.name)
+    wanted = wanted_by_family(estate, facts)
     by_family = facts.quota.vcpus_by_family
     if by_family is None:
-        total = sum(wanted.values())
+        total = sum(one.vcpus for one in wanted.values())
         if facts.quota.dedicated_vcpus is not None and total > facts.quota.dedicated_vcpus:
             yield Problem(
                 "batch.vcpu_quota_by_series",
                 _too_little("all pools", total, facts.quota.dedicated_vcpus, facts.account),
             )
         return
-    for family, vcpus in sorted(wanted.items()):
+    for family, one in wanted.items():
         quota = by_family.get(family.casefold(), 0)
-        if family and vcpus > quota:
-            names = ", ".join(pools[family])
+        if family and one.vcpus > quota:
             yield Problem(
                 f"batch.vcpu_quota_by_series.{family}",
-                _too_little(f"pools {names}", vcpus, quota, facts.account),
+                _too_little(f"pools {', '.join(one.pools)}", one.vcpus, quota, facts.account),
             )
 
 
@@ -118,11 +103,7 @@ def _spot_quota_is_there(estate: Estate, facts: LiveFacts) -> Iterator[Problem]:
     quota = facts.quota.spot_vcpus if facts.quota else None
     if quota is None:
         return
-    total = 0
-    for pool in estate.pools:
-        size = _size(pool, facts)
-        vcpus = size.vcpus if size and size.vcpus else pool.size.vcpus if pool.size else 0
-        total += vcpus * pool.scale.max_spot_nodes
+    total = wanted_spot_vcpus(estate, facts)
     if total > quota:
         yield Problem(
             "batch.spot_vcpu_quota", _too_little("spot nodes", total, quota, facts.account)

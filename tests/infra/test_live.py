@@ -27,6 +27,11 @@ SKUS = f"{LOCATION}/virtualMachineSkus"
 QUOTAS = f"{LOCATION}/quotas"
 ACCOUNTS = f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Batch/batchAccounts"
 IMAGES = "/supportedimages"
+OWN_ACCOUNT = (
+    f"/subscriptions/{SUBSCRIPTION}/resourceGroups/hpc-dev1/providers/Microsoft.Batch"
+    "/batchAccounts/hpcdev1"
+)
+OWN_POOLS = f"{OWN_ACCOUNT}/pools"
 POOLS: dict[str, Any] = {
     "cpu": {"scale": {"max_dedicated_nodes": 4, "max_spot_nodes": 10}},
     "mpi": {"preset": "rdma", "scale": {"max_dedicated_nodes": 2}},
@@ -80,7 +85,7 @@ class Azure:
                     "tags": {"stack": "prod"},
                 },
                 {
-                    "id": f"{ACCOUNTS}/hpcdev1",
+                    "id": OWN_ACCOUNT,
                     "name": "hpcdev1",
                     "location": "eastus",
                     "tags": {"project": "hpc", "stack": "dev"},
@@ -346,6 +351,88 @@ def test_check_prints_and_counts_what_azure_says(
     (stack,) = json.loads(capsys.readouterr().out)["stacks"]
     assert [one["question"] for one in stack["unasked"]] == ["images of hpcdev1"]
     assert {"LIV001"} <= {one["code"] for one in stack["findings"]}
+
+
+def pool(vm_size: str, dedicated: int, spot: int) -> dict[str, Any]:
+    return {
+        "name": f"{vm_size}-1a2b3c4d",
+        "properties": {
+            "vmSize": vm_size,
+            "currentDedicatedNodes": dedicated,
+            "currentLowPriorityNodes": spot,
+        },
+    }
+
+
+def the_plan(capsys: pytest.CaptureFixture[str], *options: str) -> str:
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["plan", "--stack", "dev", "--live", *options])
+    return capsys.readouterr().out
+
+
+T4 = sku("Standard_NC4as_T4_v3", "standardNCASv3_T4Family", 4)
+
+
+def test_the_plan_tells_quota_and_use_beside_what_may_come(
+    azure: Azure, capsys: pytest.CaptureFixture[str]
+) -> None:
+    azure.answers[SKUS] = {"value": [D4, HBV3, T4]}
+    azure.answers[OWN_POOLS] = [
+        {"value": [pool("STANDARD_D4S_V5", 1, 3)]},
+        {"value": [pool("Standard_HB120rs_v3", 2, 0)]},
+    ]
+    lines = the_plan(capsys).splitlines()
+    assert "account hpcdev1, as Azure says:" in lines
+    assert "quota standardDSv5Family vCPUs: 8 at most, 4 now, quota 100" in lines
+    # Four nodes of 120 in the repository's stack, and a quota of two.
+    assert "quota standardHBrsv3Family vCPUs: 480 at most, 240 now, quota 240, too little" in lines
+    assert "quota spot vCPUs: 40 at most, 12 now, quota 40" in lines
+    assert "quota pools: 3 at most, 2 now, quota 100" in lines
+    assert all(len(line) <= 80 for line in lines)
+    # Images are for `check`; nobody is asked for what is not told.
+    assert IMAGES not in azure.asked
+    (stack,) = json.loads(the_plan(capsys, "--json"))["stacks"]
+    assert stack["live"]["account"] == "hpcdev1"
+    assert stack["live"]["quotas"][0] == {
+        "name": "standardDSv5Family",
+        "unit": "vCPUs",
+        "most": 8,
+        "now": 4,
+        "quota": 100,
+    }
+
+
+def test_a_quota_for_all_families_is_told_as_one(
+    azure: Azure, capsys: pytest.CaptureFixture[str]
+) -> None:
+    azure.answers[SKUS] = {"value": [D4, HBV3, T4]}
+    azure.account(dedicatedCoreQuotaPerVMFamilyEnforced=False, dedicatedCoreQuota=700)
+    azure.answers[OWN_POOLS] = {"value": [pool("Standard_D4s_v5", 2, 0)]}
+    assert "quota all families vCPUs: 488 at most, 8 now, quota 700\n" in the_plan(capsys)
+
+
+def test_the_plan_says_what_azure_could_not_be_asked(
+    azure: Azure, capsys: pytest.CaptureFixture[str]
+) -> None:
+    azure.answers[OWN_POOLS] = 403
+    out = the_plan(capsys)
+    assert "quota spot vCPUs: 40 at most, quota 40\n" in out
+    assert "not asked: nodes of hpcdev1: " in out
+    assert "AuthorizationFailed" in out
+    azure.answers[ACCOUNTS]["value"].pop()
+    out = the_plan(capsys)
+    # What the stack's file says of quota stands then.
+    assert "quota Dsv5: 8 vCPUs at most, quota not given" in out
+    assert "not asked: quota and nodes: stack dev has no Batch account yet" in out
+
+
+def test_use_of_a_size_that_azure_does_not_tell_is_not_guessed(
+    azure: Azure, capsys: pytest.CaptureFixture[str]
+) -> None:
+    azure.answers[OWN_POOLS] = {"value": [pool("Standard_X1", 2, 0)]}
+    out = the_plan(capsys)
+    assert "quota standardDSv5Family vCPUs: 8 at most, quota 100\n" in out
+    assert "quota pools: 3 at most, 1 now, quota 100\n" in out
 
 
 def test_a_live_rule_is_silenced_like_any_other(azure: Azure) -> None:
