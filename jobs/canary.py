@@ -1,30 +1,73 @@
 """A trial of the first tasks, before the others are submitted (`--first N`).
 
+With stages it goes through the whole file as far as it can: the first tasks of each stage that
+waits for none, and of every other stage the first ones that wait for nothing but these.
+
 The job stays open in between, its submission unfinished, so that `resume` goes on from
 there: after a trial that failed as well as after one that nobody watched to its end.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+
+from jobs.checking import Checked
 from jobs.consent import Consent
 from jobs.durations import spoken
 from jobs.errors import InputError, TaskFailureError, UnfinishedError
 from jobs.finishing import Finishing, LimitReachedError, end_job, ended_on_interrupt
 from jobs.following import follow, go_on, interruptible
 from jobs.logs import last_words
+from jobs.looks import TaskEnd
 from jobs.meter import Meter
 from jobs.plan import JobPlan
-from jobs.prices import money
+from jobs.prices import money, shares
 from jobs.report import spread
 from jobs.results import ResultTree
 from jobs.session import Session
+from jobs.stages import shown_task
+from jobs.task_names import TaskNames
 from jobs.terminal import Terminal, counted
 from jobs.watch import Watcher
 
 
+def trial_of(checked: Checked, first: int) -> tuple[int, ...]:
+    """How many tasks of each stage a trial of `first` tasks has.
+
+    Of every stage it is the first ones, because whatever a stage waits for, its first
+    tasks wait for the first of others.
+    """
+    tried: dict[str, int] = {}
+    for stage in checked.stages:
+        name = stage.view.name
+        tried[name] = 0
+        for at in range(min(first, stage.rows.count)):
+            if not all(
+                last < tried[waits.stage.name]
+                for waits in stage.dependencies
+                for _, last in waits.positions(at)
+            ):
+                break
+            tried[name] = at + 1
+    return tuple(tried.values())
+
+
+def trial_text(checked: Checked, trial: Sequence[int]) -> str:
+    """Which tasks a trial has, and of which stages it has none."""
+    names = [stage.view.name for stage in checked.stages]
+    if names == [""]:
+        return f"trying the first {counted(trial[0], 'task')}"
+    tried = [f"{name} {number}" for name, number in zip(names, trial, strict=True) if number]
+    left = [name for name, number in zip(names, trial, strict=True) if not number]
+    without = (
+        f"; not {', '.join(left)}, whose first task waits for more than these" if left else ""
+    )
+    return f"trying the first tasks of each stage: {', '.join(tried)}{without}"
+
+
 def try_first(
     job: JobPlan,
-    tried: int,
+    trial: Sequence[int],
     session: Session,
     tree: ResultTree,
     terminal: Terminal,
@@ -37,7 +80,7 @@ def try_first(
 
     Args:
         job: What is submitted.
-        tried: How many of its tasks were.
+        trial: How many tasks of each stage were.
         session: Where.
         tree: Its results.
         terminal: Where somebody may be asked.
@@ -49,7 +92,7 @@ def try_first(
         TaskFailureError: One of them failed; the job waits to be resumed or canceled.
         UnfinishedError: Somebody does not agree to go on, or there is nobody to ask.
     """
-    checked = job.checked
+    checked, tried = job.checked, sum(trial)
     come_back = f"\n  go on: {go_on('resume', tree)}\n  end it: {go_on('cancel', tree)}"
     with interruptible(f"job {job.job_id} goes on with its first tasks.{come_back}"):
         watcher = Watcher(
@@ -69,16 +112,18 @@ def try_first(
         first = look.first_failure
         said = "" if first is None else last_words(session.service, job.job_id, first.id)
         example = (
-            "" if first is None else f", such as {first.id}" + (f': "{said}"' if said else "")
+            ""
+            if first is None
+            else f", such as {shown_task(first.id, checked.stage_counts)}"
+            + (f': "{said}"' if said else "")
         )
         raise TaskFailureError(
             f"{look.failed} of the first {tried} tasks failed{example}. The other {left:,} were "
             f"not submitted.{come_back}"
         )
     ran = spread([end.run_s for end in watcher.ends.values()])
-    cost = None if look.cost is None else look.cost / tried * left
-    worth = "" if cost is None else f", about {money(cost, checked.pool.price_currency)}"
     terminal.note(f"the first {tried} tasks succeeded, in {spoken(ran.median)} each (median)")
+    worth = _worth(checked, trial, watcher.ends.values())
     question = f"Submit the other {counted(left, 'task')}{worth}?"
     try:
         agreed = terminal.agreed(question, yes=consent.yes, no_input=consent.no_input)
@@ -86,3 +131,18 @@ def try_first(
         raise UnfinishedError(f"{error}; nothing more was submitted{come_back}") from error
     if not agreed:
         raise UnfinishedError(f"nothing more was submitted{come_back}")
+
+
+def _worth(checked: Checked, trial: Sequence[int], ends: Collection[TaskEnd]) -> str:
+    """What the tasks that are left may cost, as words; empty where that is not known."""
+    rates = shares(ends, checked.pool)
+    names = TaskNames(counts=checked.stage_counts)
+    total = 0.0
+    for stage, tried in zip(checked.stages, trial, strict=True):
+        if tried:
+            costs = [rates.of(end) for end in ends if names.stage(end.id) == stage.view.name]
+            if None in costs or not costs:
+                return ""
+            total += sum(filter(None, costs)) / len(costs) * (stage.rows.count - tried)
+    least = "about" if all(trial) else "more than"
+    return f", {least} {money(total, checked.pool.price_currency)}"

@@ -109,7 +109,8 @@ FirstOption = Annotated[
         "--first",
         min=1,
         metavar="N",
-        help="Submit N tasks, wait for them, then ask; --yes goes on if all succeeded.",
+        help="Submit N tasks (of each stage as far as they can run), wait for them, then ask; "
+        "--yes goes on if all succeeded.",
     ),
 ]
 ReportOption = Annotated[

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
@@ -68,7 +68,7 @@ def submit(
     service: BatchService,
     *,
     resume: bool = False,
-    first: int | None = None,
+    trial: Sequence[int] | None = None,
     progress: Progress | None = None,
 ) -> Submitted:
     """Creates the job, adds its tasks, and lets it end when they are done.
@@ -77,7 +77,7 @@ def submit(
         plan: What to send.
         service: Where to.
         resume: Whether the job may exist already: then only missing tasks are added.
-        first: Only so many tasks, of the first stage, are added; the job stays open, and its
+        trial: Only so many first tasks of each stage are added; the job stays open, and its
             submission unfinished, until it is resumed.
         progress: Called with the number of tasks that are in, as it grows.
 
@@ -96,9 +96,9 @@ def submit(
     counter.add(len(present))
     stopped = False
     try:
-        if first is not None:
-            stage = next(iter(plan.stages()))
-            _add_all(islice(_missing(stage, present), first), service, path, counter)
+        if trial is not None:
+            for stage, number in zip(plan.stages(), trial, strict=True):
+                _add_all(_missing(islice(stage, number), present), service, path, counter)
             return Submitted(added=counter.total - len(present), present=len(present))
         for stage in plan.stages():
             _add_all(_missing(stage, present), service, path, counter)

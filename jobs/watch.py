@@ -145,7 +145,9 @@ class Watcher:
             and not counts["running"]
             and self._job["state"] not in _OVER
             and self._job.get("usesTaskDependencies")
-            and metadata_of(self._job).get(META_SUBMISSION) == SUBMITTED
+            and (
+                self.total is not None or metadata_of(self._job).get(META_SUBMISSION) == SUBMITTED
+            )
         ):
             self._blocked = blocked_tasks(self.service, self.job_id)
         return 0 if self._job["state"] in _OVER else self._blocked or 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from pathlib import Path
 from jobs.answer import answer, answer_steps
 from jobs.binding import check_binding
 from jobs.build import build_programs
-from jobs.canary import try_first
+from jobs.canary import trial_of, trial_text, try_first
 from jobs.checking import Checked, check
 from jobs.collect import Collected, collect, incomplete
 from jobs.command_lines import COORDINATION
@@ -80,7 +80,7 @@ class RunOptions:
         out: Where result trees are.
         job_id: The job's id; made up if None.
         detach: Whether to leave once everything is submitted.
-        first: So many tasks are tried before the others are submitted; None: no trial.
+        first: So many tasks of a stage are tried before the others are submitted; None: no trial.
         timeout_s: How long to wait for the tasks.
         resume: Whether the job may exist already.
         finishing: What is to happen while the job is watched, and at its end.
@@ -116,11 +116,13 @@ def run_workload(options: RunOptions, terminal: Terminal) -> int:
     tree = options.again or tree_of(job.job_id, options.out)
     if options.resume:
         require_same(job, tree)
-    if options.first is not None and options.first < job.count:
-        tried = send(job, session, tree, options, terminal)
+    trial = () if options.first is None else trial_of(checked, options.first)
+    if trial and sum(trial) < job.count:
+        terminal.note(trial_text(checked, trial))
+        send(job, session, tree, options, terminal, trial=trial)
         try_first(
             job,
-            tried.added + tried.present,
+            trial,
             session,
             tree,
             terminal,
@@ -271,7 +273,13 @@ def stage_files(
 
 
 def send(
-    job: JobPlan, session: Session, tree: ResultTree, options: RunOptions, terminal: Terminal
+    job: JobPlan,
+    session: Session,
+    tree: ResultTree,
+    options: RunOptions,
+    terminal: Terminal,
+    *,
+    trial: Sequence[int] | None = None,
 ) -> Submitted:
     """Submits, with a manifest written before the first request, so that it can be resumed."""
     notes = {path: _content(path) for path in (tree.manifest_file, parts_file(tree))}
@@ -279,7 +287,7 @@ def send(
     again = f"finish the submission: {go_on('resume', tree)}"
     try:
         with interruptible(f"job {job.job_id} is partly submitted; {again}"):
-            submitted = submit(job, session.service, resume=options.resume, first=options.first)
+            submitted = submit(job, session.service, resume=options.resume, trial=trial)
     except UnavailableError as error:
         error.args = (f"{error}\njob {job.job_id} may be partly submitted; {again}",)
         raise

@@ -1,0 +1,100 @@
+"""A trial of the first tasks: which they are, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from jobs.canary import trial_of, trial_text
+from jobs.checking import Checked, check
+from jobs.loading import LoadedWorkload
+from jobs.plan import plan
+from jobs.service import BatchService
+from jobs.stack import Stack
+from jobs.submit import submit
+from jobs.watch import Watcher
+
+MakeWorkload = Callable[..., LoadedWorkload]
+FILE = """\
+name: n
+pool: cpu
+stages:
+  mesh: {command: m, tasks: 8}
+  sim: {command: s, after: {mesh: each}, tasks: 8}
+  pairs: {command: p, after: {sim: {groups: 2}}, tasks: 4}
+  named: {command: a, after: {mesh: {tasks: "0-1"}}, tasks: 8}
+  chain: {command: c, after: {chain: previous}, tasks: 8}
+  both: {command: b, after: {mesh: each, pairs: {tasks: "0-1"}}, tasks: 8}
+  merge: {command: e, after: [sim]}
+"""
+
+
+@pytest.fixture
+def checked(workload: MakeWorkload, stack: Stack) -> Checked:
+    return check(workload(FILE), stack)
+
+
+@pytest.mark.parametrize(
+    ("first", "trial"),
+    [
+        (1, (1, 1, 0, 0, 1, 0, 0)),
+        (2, (2, 2, 1, 2, 2, 0, 0)),
+        (4, (4, 4, 2, 4, 4, 4, 0)),
+        (8, (8, 8, 4, 8, 8, 8, 1)),
+        (99, (8, 8, 4, 8, 8, 8, 1)),
+    ],
+)
+def test_a_trial_goes_as_far_as_its_tasks_can_run(
+    checked: Checked, first: int, trial: tuple[int, ...]
+) -> None:
+    assert trial_of(checked, first) == trial
+
+
+@pytest.mark.parametrize("first", range(1, 11))
+def test_no_task_of_a_trial_waits_for_one_that_is_not_in_it(checked: Checked, first: int) -> None:
+    stages = checked.stages
+    trial = trial_of(checked, first)
+    tried = {stage.view.name: number for stage, number in zip(stages, trial, strict=True)}
+    for stage in stages:
+        for at in range(tried[stage.view.name]):
+            for waits in stage.dependencies:
+                for span in waits.positions(at):
+                    assert span[1] < tried[waits.stage.name]
+
+
+def test_what_is_tried_and_what_is_not_is_said(
+    checked: Checked, workload: MakeWorkload, stack: Stack
+) -> None:
+    assert trial_text(checked, trial_of(checked, 1)) == (
+        "trying the first tasks of each stage: mesh 1, sim 1, chain 1; not pairs, named, both, "
+        "merge, whose first task waits for more than these"
+    )
+    plain = check(workload("name: n\npool: cpu\ncommand: a\ntasks: 9\n"), stack)
+    assert trial_text(plain, trial_of(plain, 2)) == "trying the first 2 tasks"
+
+
+def test_only_the_tasks_of_the_trial_are_submitted_and_the_others_follow(
+    checked: Checked, service: BatchService, batch: Any
+) -> None:
+    job = plan(checked, {}, job_id="job")
+    submit(job, service, trial=trial_of(checked, 2))
+    assert sorted(batch.tasks["job"]) == [
+        "100000000", "100000001", "110000000", "110000001", "120000000",
+        "130000000", "130000001", "140000000", "140000001",
+    ]  # fmt: skip
+    done = submit(job, service, resume=True)
+    assert (done.added, done.present) == (job.count - 9, 9)
+    assert set(batch.added.values()) == {1}
+
+
+def test_a_trial_whose_first_task_fails_waits_for_nothing_that_cannot_run(
+    checked: Checked, service: BatchService, batch: Any
+) -> None:
+    submit(plan(checked, {}, job_id="job"), service, trial=(1, 1, 0, 0, 0, 0, 0))
+    batch.complete("job", "100000000", exit_code=3)
+    watcher = Watcher(service=service, job_id="job", total=2)
+    assert not watcher.look().over
+    look = watcher.look()
+    assert (look.over, look.blocked, look.failed) == (True, 1, 1)
