@@ -147,10 +147,11 @@ def _telemetry(
 def _alerts(
     name: str, watched: Watched, monitoring: Monitoring, opts: pulumi.ResourceOptions
 ) -> None:
-    from infra.components.alerts import Alerts, AlertsArgs, account_alerts  # noqa: PLC0415
-    from infra.log_alerts import log_alerts, single_series_quota  # noqa: PLC0415 - see above
+    from infra.account_alerts import account_alerts  # noqa: PLC0415 - see above
+    from infra.components.alerts import Alerts, AlertsArgs  # noqa: PLC0415 - see above
+    from infra.log_alerts import log_alerts  # noqa: PLC0415 - see above
 
-    estate, pools = watched.estate, watched.estate.pools
+    estate = watched.estate
     Alerts(
         f"{name}-alerts",
         AlertsArgs(
@@ -158,12 +159,7 @@ def _alerts(
             batch_account_id=watched.account.account_id,
             workspace_id=monitoring.workspace_id,
             emails=estate.config.monitoring.alert_emails,
-            alerts=account_alerts(
-                always_on_nodes=sum(pool.scale.min_nodes for pool in pools),
-                has_spot_nodes=any(pool.scale.max_spot_nodes for pool in pools),
-                vcpu_quota=single_series_quota(estate),
-                spot_vcpu_quota=estate.config.batch.spot_vcpu_quota,
-            ),
+            alerts=account_alerts(estate),
             log_alerts=log_alerts(estate),
         ),
         opts,

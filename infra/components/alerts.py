@@ -1,11 +1,7 @@
 """Mail when something is wrong with nodes, tasks or quota, before somebody looks.
 
-Metric alerts on the Batch account, because node-state metrics are platform metrics that
-no log carries. They speak of all pools together: these metrics have no dimensions.
-Counts of nodes are averaged, never summed, as Azure samples them every minute; events
-are counted. What pools and series do by themselves is told by alerts on the logs, which
-`infra.log_alerts` has.
-https://learn.microsoft.com/azure/batch/monitor-batch-reference
+What is worth a mail is said elsewhere, pure: by metrics of the Batch account in
+`infra.account_alerts`, by queries over the logs in `infra.log_alerts`.
 """
 
 from __future__ import annotations
@@ -32,106 +28,15 @@ from pulumi_azure_native.monitor import (
     ScheduledQueryRuleCriteriaArgs,
 )
 
+from infra.account_alerts import AccountAlert
 from infra.components.place import Place
-from infra.log_alerts import NOTABLE_QUOTA_PERCENT, LogAlert
+from infra.log_alerts import LogAlert
 
 _CRITERIA = "Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria"
 _DYNAMIC_CRITERIA = "Microsoft.Azure.Monitor.MultipleResourceMultipleMetricCriteria"
 _NAMESPACE = "Microsoft.Batch/batchAccounts"
 _SHORT_NAME = "hpc nodes"
 _LOG_FREQUENCY = "PT15M"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountAlert:
-    """One condition on a metric of the Batch account.
-
-    Attributes:
-        metric: The Batch account's metric.
-        above: Mail goes out while the metric is above this; None for what Azure learns
-            to be usual of it.
-        aggregation: `Average` for counts that are sampled, `Count` for events.
-        window: ISO 8601 duration that the average is taken over.
-        severity: From 0, critical, to 4, verbose.
-    """
-
-    metric: str
-    above: float | None
-    aggregation: str = "Average"
-    window: str
-    severity: int
-    description: str
-
-
-def account_alerts(
-    *,
-    always_on_nodes: int,
-    has_spot_nodes: bool,
-    vcpu_quota: int | None,
-    spot_vcpu_quota: int | None,
-) -> dict[str, AccountAlert]:
-    """The conditions worth a mail, by logical name.
-
-    Args:
-        always_on_nodes: Nodes that the pools keep without work; idling is theirs to do.
-        has_spot_nodes: Whether any pool may have nodes that can be evicted.
-        vcpu_quota: Dedicated vCPU quota where one series has all dedicated nodes, else None:
-            the metric knows no series.
-        spot_vcpu_quota: Spot vCPU quota, None where it is not given.
-    """
-    alerts = {
-        "unusable": AccountAlert(
-            metric="UnusableNodeCount",
-            above=0,
-            window="PT15M",
-            severity=2,
-            description="Nodes are unusable: they cost money and take no task.",
-        ),
-        "start-task": AccountAlert(
-            metric="StartTaskFailedNodeCount",
-            above=0,
-            window="PT15M",
-            severity=2,
-            description="A start task fails: nodes cost money and take no task.",
-        ),
-        "idle": AccountAlert(
-            metric="IdleNodeCount",
-            above=always_on_nodes,
-            window="PT1H",
-            severity=3,
-            description="Nodes idle for an hour beyond those that pools keep on purpose.",
-        ),
-        "failed-tasks": AccountAlert(
-            metric="TaskFailEvent",
-            above=None,
-            aggregation="Count",
-            window="PT15M",
-            severity=3,
-            description="More tasks fail than is usual of this account.",
-        ),
-    }
-    if has_spot_nodes:
-        alerts["preempted"] = AccountAlert(
-            metric="PreemptedNodeCount",
-            above=0,
-            window="PT1H",
-            severity=3,
-            description="Spot nodes were evicted and there is no capacity to bring them back.",
-        )
-    for name, metric, quota in (
-        ("quota", "CoreCount", vcpu_quota),
-        ("spot-quota", "LowPriorityCoreCount", spot_vcpu_quota),
-    ):
-        if quota:
-            alerts[name] = AccountAlert(
-                metric=metric,
-                above=quota * NOTABLE_QUOTA_PERCENT / 100,
-                window="PT15M",
-                severity=3,
-                description=f"Nodes use more than {NOTABLE_QUOTA_PERCENT} % of {quota} vCPUs of "
-                "quota.",
-            )
-    return alerts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
