@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from jobs.job_ids import folder_of
 from jobs.results import Manifest, ResultTree
 from jobs.service import BatchService, segment
 from jobs.terminal import counted, size_text
+from jobs.threads import in_threads
 
 _DELETES_AT_ONCE = 32
 _OVER = frozenset({"completed", "deleting"})
@@ -127,9 +127,8 @@ def remove(left: Leftovers, service: BatchService, containers: dict[str, Contain
     """
     for found in left.blobs:
         delete = containers[found.container].delete
-        with ThreadPoolExecutor(_DELETES_AT_ONCE, thread_name_prefix="clean") as pool:
-            for _ in pool.map(delete, found.names):
-                pass
+        for _ in in_threads(delete, found.names, at_once=_DELETES_AT_ONCE, name="clean"):
+            pass
     for job_id, _ in left.jobs:
         try:
             service.call("DELETE", f"/jobs/{segment(job_id)}", f"deleting job {job_id}")

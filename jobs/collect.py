@@ -8,7 +8,6 @@ backslash is not seen here: blob storage makes a `/` of it when a node uploads t
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from jobs.errors import InputError, JobsError, TaskFailureError, UnavailableErro
 from jobs.job_ids import folder_of
 from jobs.results import ResultTree, read_json, write_json
 from jobs.selection import position
+from jobs.threads import in_threads
 
 DOWNLOADS_AT_ONCE = 96
 _MAX_NAME_BYTES = 255
@@ -173,12 +173,7 @@ def _fetched(container: Container, wanted: list[tuple[Blob, Path]]) -> Iterator[
             )
         return blob, size
 
-    with ThreadPoolExecutor(DOWNLOADS_AT_ONCE, thread_name_prefix="collect") as pool:
-        try:
-            yield from pool.map(fetch, wanted)
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+    return in_threads(fetch, wanted, at_once=DOWNLOADS_AT_ONCE, name="collect")
 
 
 def _has(path: Path, size: int) -> bool:
