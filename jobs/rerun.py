@@ -6,8 +6,8 @@ takes no more. They keep their positions, so that of each task the latest attemp
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 
 from jobs.errors import InputError
 from jobs.job_ids import again_id
@@ -27,12 +27,10 @@ class Ends:
     Attributes:
         latest: Of each task, its latest attempt, if that is over.
         earlier: The attempts before.
-        stages: Tasks of each stage, as the first job had them, if there were several.
     """
 
     latest: tuple[TaskEnd, ...]
     earlier: tuple[TaskEnd, ...]
-    stages: Mapping[str, int] = field(default_factory=dict)
 
 
 def superseded(attempts: Iterable[Attempt]) -> frozenset[int]:
@@ -67,14 +65,12 @@ def all_ends(manifest: Manifest, current: Collection[TaskEnd], service: BatchSer
     """
     latest = list(current)
     earlier: list[TaskEnd] = []
-    stages: Mapping[str, int] = {}
     for job_id, gone in earlier_jobs(manifest):
         watcher = Watcher(service=service, job_id=job_id)
         watcher.look()
-        stages = stages or watcher.stage_totals
         for end in watcher.ends.values():
             (earlier if position(end.id) in gone else latest).append(end)
-    return Ends(latest=tuple(latest), earlier=tuple(earlier), stages=stages)
+    return Ends(latest=tuple(latest), earlier=tuple(earlier))
 
 
 def chosen(
