@@ -151,10 +151,6 @@ class AccountDriver:
         finally:
             self._after()
 
-    def check_formula(self, formula: str) -> None:
-        """Refuses an autoscale formula with a syntax error."""
-        formulas.check(formula)
-
     def task_directory(self, task: Task) -> Path:
         """Of a task on its node."""
         launch = self._launch_of(task)

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -29,6 +29,7 @@ from emulator.applications.wire import ManagementPlane
 from emulator.arm.backend import BackendError
 from emulator.clock import Clock
 from emulator.driver import AccountDriver
+from emulator.engine import pool_specs
 from emulator.engine import pools as pool_transitions
 from emulator.engine.faults import set_quotas
 from emulator.engine.records import DamagedRecordsError, Kind, Row
@@ -47,9 +48,6 @@ from emulator.service.app import DataPlane
 from emulator.service.errors import CATALOGUE
 from emulator.service.values import instant
 from emulator.store import Store
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 logger = logging.getLogger(__name__)
 
@@ -340,7 +338,7 @@ class Server:
             checked = bodies.pool({**members, "id": pool_id}, "")
             pool = driver.world.pools.get(pool_id.lower())
             if pool is None:
-                pool_handlers.create(driver, checked, identity)
+                driver.run(pool_specs.create, pool_id, checked, identity)
             else:
                 driver.run(pool_transitions.get_live, pool_id)
                 if identity != pool.identity:

@@ -12,16 +12,11 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from emulator.engine import formulas, pools, scaling
+from emulator.engine import pool_specs, pools
 from emulator.engine.core import Core
 from emulator.engine.refusal import Refused, invalid
-from emulator.engine.world import Job, Pool, Schedule
-from emulator.spans import parse_span
+from emulator.engine.world import Job, Schedule
 
-_SCALING = (
-    "targetDedicatedNodes", "targetLowPriorityNodes", "resizeTimeout", "enableAutoScale",
-    "autoScaleFormula", "autoScaleEvaluationInterval",
-)  # fmt: skip
 _QUOTA = ("AutoPoolCreationFailedWithQuotaReached", "The pool quota for the account is reached.")
 _FORMULA = (
     "InvalidAutoScaleFormulaInAutoPool",
@@ -77,30 +72,12 @@ def provide(
     prefix = asked.get("autoPoolIdPrefix")
     pool_id = f"{prefix}_{name}" if prefix else name
     try:
-        _make(core, pool_id, asked["pool"])
+        pool_specs.create(core, pool_id, asked["pool"])
     except Refused as refused:
         return pool_id, _error(refused)
     if schedule is not None and shares:
         schedule.pool_id = pool_id
     return pool_id, None
-
-
-def _make(core: Core, pool_id: str, spec: Mapping[str, Any]) -> Pool:
-    formula = spec.get("autoScaleFormula")
-    if formula is not None:
-        formulas.check(formula)
-    core.check_packages(spec)
-    pool = pools.add(
-        core,
-        pool_id,
-        {name: value for name, value in spec.items() if name not in _SCALING},
-        targets=(spec.get("targetDedicatedNodes", 0), spec.get("targetLowPriorityNodes", 0)),
-        resize_timeout=parse_span(spec["resizeTimeout"]),
-    )
-    if formula is not None:
-        interval = parse_span(spec["autoScaleEvaluationInterval"])
-        scaling.enable(core, pool, formula, interval, asked=False)
-    return pool
 
 
 def _error(refused: Refused) -> dict[str, Any]:

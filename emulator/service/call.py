@@ -50,10 +50,6 @@ class Host(Protocol):
         """The account's applications."""
         ...
 
-    def check_formula(self, formula: str) -> None:
-        """Refuses an autoscale formula with a syntax error."""
-        ...
-
     def task_directory(self, task: Task) -> Path:
         """Of a task on its node."""
         ...

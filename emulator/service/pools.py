@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from emulator.clock import seconds
-from emulator.engine import pools, scaling
+from emulator.engine import formulas, pool_specs, pools, scaling
 from emulator.engine import statistics as figures
 from emulator.engine.core import Core
 from emulator.engine.refusal import Refused
@@ -15,14 +15,7 @@ from emulator.service.call import Call, Host, Reply, sorted_keys
 from emulator.service.errors import query_refused
 from emulator.service.images import SUPPORTED_IMAGES
 from emulator.service.values import instant, parse_instant
-from emulator.spans import parse_span
 
-_DEFAULT_RESIZE_TIMEOUT = "PT15M"
-_DEFAULT_INTERVAL = "PT15M"
-_SCALING = (
-    "resizeTimeout", "targetDedicatedNodes", "targetLowPriorityNodes", "enableAutoScale",
-    "autoScaleFormula", "autoScaleEvaluationInterval",
-)  # fmt: skip
 _USAGE_MEMBERS = ("poolId", "startTime", "endTime", "vmSize", "totalCoreHours")
 
 
@@ -38,34 +31,10 @@ def changed(pool: Pool, status: int = 200) -> Reply:
     return Reply(status=status, modified=pool.modified, service_id=True)
 
 
-def create(host: Host, body: dict[str, Any], identity: dict[str, Any] | None = None) -> Pool:
-    """Adds a pool of a checked body."""
-    fixed = {name: value for name, value in body.items() if name not in {"id", *_SCALING}}
-    formula = body.get("autoScaleFormula")
-    if formula is not None:
-        host.check_formula(formula)
-    applications.check_references(host, body)
-
-    def add(core: Core) -> Pool:
-        pool = pools.add(
-            core,
-            body["id"],
-            fixed,
-            targets=(body.get("targetDedicatedNodes", 0), body.get("targetLowPriorityNodes", 0)),
-            resize_timeout=parse_span(body.get("resizeTimeout", _DEFAULT_RESIZE_TIMEOUT)),
-            identity=identity,
-        )
-        if formula is not None:
-            interval = parse_span(body.get("autoScaleEvaluationInterval", _DEFAULT_INTERVAL))
-            scaling.enable(core, pool, formula, interval, asked=False)
-        return pool
-
-    return host.run(add)
-
-
 def add_pool(call: Call) -> Reply:
     """POST /pools."""
-    pool = create(call.host, call.body(bodies.pool))
+    body = call.body(bodies.pool)
+    pool = call.host.run(pool_specs.create, body["id"], body)
     url = f"{call.base}/pools/{pool.id}"
     return Reply(status=201, modified=pool.modified, service_id=url, location=url)
 
@@ -127,7 +96,7 @@ def resize_pool(call: Call) -> Reply:
         pool,
         (body.get("targetDedicatedNodes"), body.get("targetLowPriorityNodes")),
         body["nodeDeallocationOption"],
-        parse_span(body["resizeTimeout"]),
+        pool_specs.resize_timeout(body),
     )
     return changed(pool, 202)
 
@@ -153,10 +122,8 @@ def enable_autoscale(call: Call) -> Reply:
     formula, interval = body.get("autoScaleFormula"), body.get("autoScaleEvaluationInterval")
     pool = live(call)
     if formula is not None:
-        call.host.check_formula(formula)
-    if interval is None and not pool.autoscale:
-        interval = _DEFAULT_INTERVAL
-    ticks = None if interval is None else parse_span(interval)
+        formulas.check(formula)
+    ticks = None if interval is None and pool.autoscale else pool_specs.interval(body)
     call.host.run(scaling.enable, pool, formula, ticks)
     return changed(pool)
 
@@ -266,7 +233,7 @@ def bring_to(host: Host, pool: Pool, body: dict[str, Any]) -> None:
     Raises:
         Refused: One of the changes is refused.
     """
-    fixed = {name: value for name, value in body.items() if name not in {"id", *_SCALING}}
+    fixed = pool_specs.without_size(body)
     live_members = ("startTask", "metadata", "applicationPackageReferences", "displayName")
     for name in sorted(fixed.keys() | pool.body.keys()):
         if name not in live_members and fixed.get(name) != pool.body.get(name):
@@ -292,10 +259,10 @@ def bring_to(host: Host, pool: Pool, body: dict[str, Any]) -> None:
 
 def _bring_formula(host: Host, pool: Pool, body: dict[str, Any]) -> None:
     formula = body["autoScaleFormula"]
-    interval = parse_span(body.get("autoScaleEvaluationInterval", _DEFAULT_INTERVAL))
+    interval = pool_specs.interval(body)
     if pool.autoscale and (pool.formula, pool.interval) == (formula, interval):
         return
-    host.check_formula(formula)
+    formulas.check(formula)
 
     def enable(core: Core) -> None:
         core.touch(pool)
@@ -305,11 +272,11 @@ def _bring_formula(host: Host, pool: Pool, body: dict[str, Any]) -> None:
 
 
 def _bring_targets(host: Host, pool: Pool, body: dict[str, Any]) -> None:
-    targets = body.get("targetDedicatedNodes", 0), body.get("targetLowPriorityNodes", 0)
+    targets = pool_specs.targets(body)
 
     def resize(core: Core) -> None:
         scaling.disable(core, pool)
-        pool.resize_timeout = parse_span(body.get("resizeTimeout", _DEFAULT_RESIZE_TIMEOUT))
+        pool.resize_timeout = pool_specs.resize_timeout(body)
         if targets != (pool.target_dedicated, pool.target_spot):
             core.touch(pool)
             pools.retarget(core, pool, targets, "requeue")
