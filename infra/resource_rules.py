@@ -11,23 +11,20 @@ resource does not, such as the most nodes that a formula should ask for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
 from autoscale import Limits, check
 from infra.findings import Severity
+from infra.open_doors import nat_pool_is_open, open_rules
 from infra.rules.formulas import formula_text
 from infra.rules.retirements import image_is_retiring, retirements_of
 from infra.secrets_in_clear import secrets_in
-from infra.security_rules import is_everybody
 
 Properties = Mapping[str, Any]
 
-_EVERYBODY = frozenset({"*", "any", "internet", "<nw>/0"})
 _SECURE_TLS = frozenset({"TLS1_2", "TLS1_3"})
 _TAGS = ("project", "stack")
 _STORAGE = "azure-native:storage:StorageAccount"
@@ -116,26 +113,26 @@ def _entra_only(properties: Properties, today: date) -> Iterator[str]:
 
 
 def _nothing_from_the_internet(properties: Properties, today: date) -> Iterator[str]:
-    """No rule lets everybody in."""
+    """No rules let everybody in, alone or together."""
     del today
-    for rule in properties.get("securityRules") or (properties,):
-        if rule.get("direction") != "Inbound" or rule.get("access") != "Allow":
-            continue
-        one = rule.get("sourceAddressPrefix")
-        sources = [*(rule.get("sourceAddressPrefixes") or ()), *([one] if one else ())]
-        names = {str(source).casefold() for source in sources}
-        if names & _EVERYBODY or is_everybody(_networks(names)):
+    for found in open_rules(properties.get("securityRules") or (properties,)):
+        names = " and ".join(f"'{rule.get('name', '?')}'" for rule in found)
+        noun, verb = ("rule", "lets") if len(found) == 1 else ("rules", "together let")
+        yield f"{noun} {names} {verb} {_INTERNET}"
+    network = properties.get("networkConfiguration") or {}
+    endpoints = network.get("endpointConfiguration") or {}
+    for port in endpoints.get("inboundNatPools") or ():
+        if nat_pool_is_open(port.get("networkSecurityGroupRules") or ()):
             yield (
-                f"rule '{rule.get('name', '?')}' lets the internet in, and nodes have the "
-                "identity that reads and writes your data; name the addresses that need it"
+                f"port '{port.get('name', '?')}' lets {_INTERNET}, and let the last rule deny the "
+                "rest"
             )
 
 
-def _networks(sources: Iterable[str]) -> Iterator[IPv4Network | IPv6Network]:
-    """Those of a rule's sources that are addresses, as service tags and outputs are not."""
-    for source in sources:
-        with suppress(ValueError):
-            yield ip_network(source, strict=False)
+_INTERNET = (
+    "the internet in, and nodes have the identity that reads and writes your data; name the "
+    "addresses that need it"
+)
 
 
 def _simplified_communication(properties: Properties, today: date) -> Iterator[str]:
@@ -242,7 +239,7 @@ RESOURCE_RULES = (
         "error",
         _nothing_from_the_internet,
         "https://learn.microsoft.com/azure/batch/pool-endpoint-configuration",
-        [_GROUP, "azure-native:network:SecurityRule"],
+        [_GROUP, "azure-native:network:SecurityRule", _POOL],
     ),
     _rule(
         "res006-simplified-communication",

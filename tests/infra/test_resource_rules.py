@@ -64,6 +64,25 @@ def inbound(**source: Any) -> dict[str, Any]:
     return {"name": "ssh", "direction": "Inbound", "access": "Allow", **source}
 
 
+def halves(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """A group with two rules: each lets in what one holder may have, both more than that."""
+    return {
+        "securityRules": [
+            {**inbound(sourceAddressPrefix="8.0.0.0/8"), **one},
+            {**inbound(sourceAddressPrefix="9.0.0.0/8"), **other},
+        ]
+    }
+
+
+DENY = {"access": "Deny", "sourceAddressPrefix": "*"}
+
+
+def reached(*rules: Mapping[str, Any]) -> dict[str, Any]:
+    """A pool whose nodes are reached from outside."""
+    port = {"name": "ssh", "networkSecurityGroupRules": list(rules)}
+    return {"networkConfiguration": {"endpointConfiguration": {"inboundNatPools": [port]}}}
+
+
 def with_start(**changes: Any) -> dict[str, Any]:
     return {"startTask": {**SOUND[POOL]["startTask"], **changes}}
 
@@ -85,6 +104,26 @@ BREAKS: list[tuple[str, str, Mapping[str, Any]]] = [
         "res005",
         GROUP,
         {"securityRules": [inbound(sourceAddressPrefixes=["0.0.0.0/1", "128.0.0.0/1"])]},
+    ),
+    ("res005", GROUP, halves({"destinationPortRange": "22"}, {"destinationPortRange": "22"})),
+    ("res005", GROUP, halves({}, {"destinationPortRanges": ["80", "8000-9000"]})),
+    (
+        "res005",
+        GROUP,
+        halves({"destinationPortRange": "20-25"}, {"destinationPortRange": "25-30"}),
+    ),
+    ("res005", GROUP, halves({"protocol": "Tcp"}, {"protocol": "*"})),
+    ("res005", POOL, reached({"access": "Deny", "sourceAddressPrefix": "10.0.0.0/8"})),
+    ("res005", POOL, reached()),
+    ("res005", POOL, reached({"access": "Allow", "sourceAddressPrefix": "Internet"}, DENY)),
+    (
+        "res005",
+        POOL,
+        reached(
+            {"access": "Allow", "sourceAddressPrefix": "0.0.0.0/1"},
+            {"access": "Allow", "sourceAddressPrefix": "128.0.0.0/1"},
+            DENY,
+        ),
     ),
     ("res005", RULE, inbound(sourceAddressPrefix="2000::/3")),
     ("res005", RULE, inbound(sourceAddressPrefix="*")),
@@ -128,6 +167,11 @@ NEAR: list[tuple[str, Mapping[str, Any]]] = [
     (GROUP, {"securityRules": [inbound(sourceAddressPrefix="203.0.113.7/32")]}),
     (GROUP, {"securityRules": [{**inbound(sourceAddressPrefix="*"), "access": "Deny"}]}),
     (GROUP, {"securityRules": [{**inbound(sourceAddressPrefix="*"), "direction": "Outbound"}]}),
+    (GROUP, halves({"destinationPortRange": "22"}, {"destinationPortRange": "23"})),
+    (GROUP, halves({"destinationPortRange": "20-24"}, {"destinationPortRange": "25-30"})),
+    (GROUP, halves({"protocol": "Tcp"}, {"protocol": "Udp"})),
+    (GROUP, halves({}, {"access": "Deny"})),
+    (POOL, reached({"access": "Allow", "sourceAddressPrefix": "203.0.113.7/32"}, DENY)),
     (RULE, {}),
     (
         RULE,
