@@ -67,9 +67,15 @@ def task_root(nodes: Path, launch: TaskLaunch) -> Path:
     root = node_root(nodes, launch.node)
     if launch.kind == "start":
         return root / "startup"
-    schedule, _, number = launch.job_id.partition(":")
-    job = f"{_checked(schedule)}/{_checked(number or 'job-1')}"
-    return root / f"workitems/{job}/{_checked(launch.task_id)}"
+    for name in (*launch.job_id.split(":", 1), launch.task_id):
+        _checked(name)
+    return root / task_directory(launch.job_id, launch.task_id)
+
+
+def task_directory(job_id: str, task_id: str) -> str:
+    """A task's directory, relative to its node's root: what the service tells of it, too."""
+    schedule, _, number = job_id.partition(":")
+    return f"workitems/{schedule}/{number or 'job-1'}/{task_id}"
 
 
 def _checked(name: str) -> str:

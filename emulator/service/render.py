@@ -21,6 +21,7 @@ from emulator.engine.world import (
     Subtask,
     Task,
 )
+from emulator.nodes.directories import task_directory
 from emulator.service.values import agent_instant, etag, instant
 from emulator.spans import span
 
@@ -191,16 +192,6 @@ def execution_info(task: Task) -> dict[str, Any]:
     return {name: value for name, value in info.items() if value is not None}
 
 
-def task_directory(task: Task) -> str:
-    """Of a task on its node, relative to the node's root."""
-    return f"{_job_directory(task.job)}/{task.id}"
-
-
-def _job_directory(job: Job) -> str:
-    schedule, _, number = job.id.partition(":")
-    return f"workitems/{schedule}/{number or 'job-1'}"
-
-
 def subtask(base: str, task: Task, subtask: Subtask) -> dict[str, Any]:
     """An instance of a multi-instance task beside its primary."""
     members = {
@@ -225,7 +216,7 @@ def _node_info(base: str, task: Task, pool_id: str, node_id: str) -> dict[str, A
     if not node_id:
         return {}
     url = f"{base}/pools/{pool_id}/nodes/{node_id}"
-    directory = task_directory(task)
+    directory = task_directory(task.job.id, task.id)
     return {
         "affinityId": f"TVM:{node_id}",
         "nodeUrl": url,
@@ -341,7 +332,7 @@ def preparation_status(base: str, job: Job, node: Node) -> dict[str, Any]:
 
 
 def _step(url: str, job: Job, name: str, step: Preparation) -> dict[str, Any]:
-    directory = f"{_job_directory(job)}/{job.body[name]['id']}"
+    directory = task_directory(job.id, job.body[name]["id"])
     info = {
         "startTime": agent_instant(step.start),
         "endTime": None if step.end is None else agent_instant(step.end),
