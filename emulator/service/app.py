@@ -24,6 +24,7 @@ from emulator.service.auth import Address, VerifyToken, authenticate
 from emulator.service.call import Call, FileBody, Host, Reply
 from emulator.service.errors import Failure, failure_of
 from emulator.service.values import error_instant, etag, http_date
+from emulator.service.versions import NEWEST
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +35,6 @@ JSON_TYPE = "application/json;odata=minimalmetadata"
 _ERROR_CONTEXT = "Microsoft.Azure.Batch.Protocol.Entities.Container.errors/@Element"
 _CHUNK = 262_144
 _READING = ("GET", "HEAD")
-_KNOWN_VERSIONS = "2025-06-01"
-"""The newest one that is emulated; a newer one is served, with a warning header."""
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -262,10 +261,8 @@ def _check_version(request: _Request) -> None:
     version = next((v for n, v in request.pairs if n.lower() == "api-version"), None)
     if version is None:
         raise Refused("MissingRequiredQueryParameter", {"QueryParameterName": "api-version"})
-    if version[:10] > _KNOWN_VERSIONS:
-        request.warning = (
-            f'299 emulator "api-version {_KNOWN_VERSIONS} is emulated, not the one asked for"'
-        )
+    if version[:10] > NEWEST:  # it is served all the same
+        request.warning = f'299 emulator "api-version {NEWEST} is emulated, not the one asked for"'
 
 
 async def _read_body(receive: Receive) -> bytes:
