@@ -36,8 +36,8 @@ def expand(
     return entity
 
 
-def _times(url: str, since: int, now: int) -> dict[str, Any]:
-    return {"url": url, "startTime": instant(since), "lastUpdateTime": instant(now)}
+def _times(since: int, now: int) -> dict[str, Any]:
+    return {"startTime": instant(since), "lastUpdateTime": instant(now)}
 
 
 def _used(totals: Totals) -> dict[str, Any]:
@@ -69,7 +69,8 @@ def task(base: str, task: Task) -> Figures:
     def figures(now: int) -> dict[str, Any]:
         totals = statistics.of_task(task, now)
         return {
-            **_times(url, task.created, now),
+            "url": url,
+            **_times(task.created, now),
             **_used(totals),
             "waitTime": span(totals.wait),
         }
@@ -80,7 +81,8 @@ def task(base: str, task: Task) -> Figures:
 def job(base: str, job: Job) -> Figures:
     """Of a job: the sums of its tasks."""
     return lambda now: {
-        **_times(f"{base}/jobs/{job.id}", job.created, now),
+        "url": f"{base}/jobs/{job.id}",
+        **_times(job.created, now),
         **_of_many(statistics.of_job(job, now)),
     }
 
@@ -88,7 +90,8 @@ def job(base: str, job: Job) -> Figures:
 def schedule(call: Call, schedule: Schedule) -> Figures:
     """Of a job schedule: the sums of its jobs."""
     return lambda now: {
-        **_times(f"{call.base}/jobschedules/{schedule.id}", schedule.created, now),
+        "url": f"{call.base}/jobschedules/{schedule.id}",
+        **_times(schedule.created, now),
         **_of_many(statistics.of_schedule(call.host.world, schedule, now)),
     }
 
@@ -98,11 +101,11 @@ def pool(base: str, pool: Pool) -> Figures:
 
     def figures(now: int) -> dict[str, Any]:
         found = statistics.of_pool(pool, now)
-        times = _times("", pool.created, now)
-        del times["url"]
+        times = _times(pool.created, now)
         used = found.tasks
         return {
-            **_times(f"{base}/pools/{pool.id}", pool.created, now),
+            "url": f"{base}/pools/{pool.id}",
+            **times,
             "usageStats": {**times, "dedicatedCoreTime": span(found.dedicated_core_time)},
             "resourceStats": {
                 "startTime": times["startTime"],
