@@ -33,13 +33,6 @@ def test_a_command_of_the_page_runs(command: str, capsys: pytest.CaptureFixture[
     assert capsys.readouterr().out
 
 
-def test_links_lead_somewhere() -> None:
-    links = [link for link in re.findall(r"\]\(([^)#]+)\)", TEXT) if "://" not in link]
-    assert links
-    for link in links:
-        assert (PAGE.parent / link).exists(), link
-
-
 def test_the_table_of_presets_is_the_presets() -> None:
     rows = re.findall(r"^\| `(\w+)` \| `(\w+)` \|", TEXT, re.MULTILINE)
     assert dict(rows) == {name: preset.vm_size for name, preset in PRESETS.items()}

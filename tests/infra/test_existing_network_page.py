@@ -45,8 +45,3 @@ def test_a_command_of_the_page_runs(command: str, capsys: pytest.CaptureFixture[
     with pytest.raises(SystemExit, match="0"):
         cli.main(shlex.split(command)[3:])
     assert capsys.readouterr().out
-
-
-def test_links_lead_somewhere() -> None:
-    for link in re.findall(r"\]\(([^)#]+)\)", TEXT):
-        assert (PAGE.parent / link).exists(), link

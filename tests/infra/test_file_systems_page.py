@@ -25,8 +25,3 @@ def test_the_table_of_types_is_the_types() -> None:
     assert dict(rows) == {
         kind: ", ".join(str(port) for port in facts.ports) for kind, facts in TYPES.items()
     }
-
-
-def test_links_lead_somewhere() -> None:
-    for link in re.findall(r"\]\(([^)#]+)\)", TEXT):
-        assert (PAGE.parent / link).exists(), link
