@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import IPv4Network
 
 from infra.estate import Estate
 from infra.rules.rule import Problem, Rule
@@ -95,13 +94,10 @@ def _backend_ports_are_free(estate: Estate) -> Iterator[Problem]:
 
 
 def _the_world_stays_out(estate: Estate) -> Iterator[Problem]:
-    """No port is open to the whole internet, by one name or by several together."""
+    """No port is open to the whole internet."""
     for pool in estate.pools:
-        together: dict[tuple[str, int], list[IPv4Network]] = {}
         for name, port in sorted(pool.equipment.inbound.items()):
-            sources = together.setdefault((port.protocol, port.port), [])
-            sources += port.allow_from
-            if is_everybody(sources):
+            if is_everybody(port.allow_from):
                 yield Problem(
                     f"{pool.path}.inbound.{name}.allow_from",
                     "that is everybody, or more than anybody's own addresses, and nodes have the "

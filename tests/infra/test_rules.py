@@ -116,15 +116,6 @@ def port(**more: Any) -> dict[str, Any]:
     }
 
 
-def two_names(one: int, other: int) -> dict[str, Any]:
-    """Two ways in, for what one holder may have each."""
-    free = {"first_frontend_port": 20000, "last_frontend_port": 20099}
-    return {
-        "a": port(port=one, allow_from=["8.0.0.0/8"]),
-        "b": port(port=other, allow_from=["9.0.0.0/8"], **free),
-    }
-
-
 def upgraded(**policy: Any) -> dict[str, Any]:
     return pool(upgrade_policy={"mode": "automatic", **policy})
 
@@ -420,11 +411,6 @@ CASES = [
         pool(inbound={"ssh": port(port=29876)}),
         # Since 2024-07-01 Batch maps these two no more by itself, so they are free to let in.
         pool(inbound={"ssh": port(port=22)}),
-    ),
-    Case(
-        "INB005",
-        pool(inbound=two_names(8080, 8080)),
-        pool(inbound=two_names(8080, 8081)),
     ),
     Case(
         "INB006",
