@@ -278,7 +278,8 @@ def _known(server: Server) -> set[Path]:
 
 
 async def _start(server: Server, runner: ProcessRunner) -> None:
-    """Lets time pass; what a killed emulator had not removed of its nodes is removed now."""
+    """Lets time pass; what a killed emulator left of its nodes is ended and removed."""
+    await runner.end_orphans()
     found = runner.node_directories()
     await server.start()
     if left := found - _known(server):

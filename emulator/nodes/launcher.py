@@ -12,7 +12,7 @@ import json
 import logging
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -112,9 +112,15 @@ class _Launch:
 
 
 class Launcher:
-    """Owns the agent; starts it with the first program, and again if it was killed."""
+    """Owns the agent; starts it with the first program, and again if it was killed.
 
-    def __init__(self) -> None:
+    Args:
+        end_orphans: Called, in a thread, when the agent has ended: ends what goes on of its
+            programs, before anybody hears that they are lost.
+    """
+
+    def __init__(self, end_orphans: Callable[[], None] = lambda: None) -> None:
+        self._end_orphans = end_orphans
         self._count = 0
         self._launches: dict[int, _Launch] = {}
         self._agent: asyncio.subprocess.Process | None = None
@@ -219,7 +225,10 @@ class Launcher:
         finally:  # also where the agent spoke nonsense: nobody waits for what is lost
             writer.close()
             await agent.wait()
-            self._lose_all()
+            try:
+                await asyncio.to_thread(self._end_orphans)
+            finally:
+                self._lose_all()
 
     def _lose_all(self) -> None:
         if self._launches:

@@ -20,6 +20,7 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ from emulator.nodes.interface import (
     TaskOutcome,
 )
 from emulator.nodes.launcher import AgentLostError, Exit, Launcher, Running
+from emulator.nodes.orphans import end_orphans
 from emulator.nodes.packages import PackageStore
 from emulator.nodes.packages import environment as package_environment
 from emulator.processes import Program, SpawnError, make_directories
@@ -91,7 +93,7 @@ class ProcessRunner:
         self._nodes = nodes.resolve()
         self._blobs = Blobs(storage)
         self._packages = PackageStore(self._blobs)
-        self._launcher = Launcher()
+        self._launcher = Launcher(partial(end_orphans, self._nodes))
         self._grace_s = grace_s
         self._running: dict[tuple[str, str], set[Running]] = {}
         self._attempts: set[asyncio.Task[Any]] = set()
@@ -123,6 +125,10 @@ class ProcessRunner:
         running = self._running.pop((node.pool_id, node.node_id), set())
         await asyncio.gather(*(one.end(self._grace_s) for one in running))
         await self.sweep([self.node_directory(node)])
+
+    async def end_orphans(self) -> None:
+        """Ends what goes on of tasks of an emulator that was killed; before any is run."""
+        await asyncio.to_thread(end_orphans, self._nodes)
 
     def node_directories(self) -> set[Path]:
         """Of all nodes that have one, also of those that nobody knows any more."""

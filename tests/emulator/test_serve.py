@@ -267,11 +267,15 @@ def test_a_task_whose_keepers_all_died_at_once_has_ended_before_it_runs_again(
     served = start(*FAST, "--no-blob").ready()
     with served.batch() as batch:
         make_pool(batch)
-        command = "/bin/sh -c 'sleep 1002; true'"
+        command = "/bin/sh -c 'sleep 1002; sleep 1002'"
         batch.create_task("job", models.BatchTaskCreateOptions(id="t", command_line=command))
-        until(lambda: state(batch, "t") == "running")
+
+    def task_of(processes: list[psutil.Process]) -> set[psutil.Process]:
+        return {one for one in processes if "sleep 1002" in " ".join(one.cmdline())}
+
+    until(lambda: len(task_of(tree(served))) > 1)
     processes = tree(served)
-    task = {one for one in processes if "sleep 1002" in " ".join(one.cmdline())}
+    task = task_of(processes)
     keepers = [one for one in processes if one not in task]
     for keeper in keepers:
         keeper.suspend()
