@@ -7,6 +7,7 @@ from typing import Any
 from emulator.engine.pools import check_shape
 from emulator.engine.refusal import invalid
 from emulator.service.bodies.parts import (
+    answered,
     any_span,
     command,
     container,
@@ -149,89 +150,67 @@ _task_failure = Member(
     "onTaskFailure", choice("noaction", "performexitoptionsjobaction"), "noaction"
 )
 _all_complete = Member("onAllTasksComplete", choice("noaction", "terminatejob"), "noaction")
-_job_changeable = (
+_limits = (
     Member("priority", integer(-1000, 1000), 0),
     Member("maxParallelTasks", integer(-1), -1),
-    Member("allowTaskPreemption", boolean, False),  # noqa: FBT003 - a default of the wire
-    Member("constraints", _job_constraints, {}),
+)
+_gives_way = Member("allowTaskPreemption", boolean, False)  # noqa: FBT003 - a default of the wire
+_depends = Member("usesTaskDependencies", boolean, False)  # noqa: FBT003 - a default of the wire
+_constraints = Member("constraints", _job_constraints, {})
+_network = Member("networkConfiguration", anything)
+_content = (
+    _constraints,
+    Member("jobManagerTask", _manager),
+    Member("jobPreparationTask", _preparation),
+    Member("jobReleaseTask", _release),
+    Member("commonEnvironmentSettings", environment),
+    Member("poolInfo", _pool_info, REQUIRED),
+    Member("metadata", metadata),
 )
 job = record(
     "JobAddParameter",
     Member("id", identifier, REQUIRED),
     Member("displayName", display_name),
-    Member("priority", integer(-1000, 1000), 0),
-    Member("maxParallelTasks", integer(-1), -1),
-    Member("usesTaskDependencies", boolean, False),  # noqa: FBT003 - a default of the wire
-    Member("allowTaskPreemption", boolean, False),  # noqa: FBT003 - a default of the wire
-    Member("constraints", _job_constraints, {}),
-    Member("jobManagerTask", _manager),
-    Member("jobPreparationTask", _preparation),
-    Member("jobReleaseTask", _release),
-    Member("commonEnvironmentSettings", environment),
-    Member("poolInfo", _pool_info, REQUIRED),
-    Member("metadata", metadata),
+    *_limits,
+    _depends,
+    _gives_way,
+    *_content,
     _all_complete,
     _task_failure,
-    Member("networkConfiguration", anything),
+    _network,
     rule=_manager_retries,
 )
 job_specification = record(
     "JobSpecification",
     Member("displayName", display_name),
-    Member("priority", integer(-1000, 1000), 0),
-    Member("maxParallelTasks", integer(-1), -1),
-    Member("allowTaskPreemption", boolean, False),  # noqa: FBT003 - a default of the wire
-    Member("usesTaskDependencies", boolean, False),  # noqa: FBT003 - a default of the wire
+    *_limits,
+    _gives_way,
+    _depends,
     _all_complete,
     _task_failure,
-    Member("networkConfiguration", anything),
-    Member("constraints", _job_constraints, {}),
-    Member("jobManagerTask", _manager),
-    Member("jobPreparationTask", _preparation),
-    Member("jobReleaseTask", _release),
-    Member("commonEnvironmentSettings", environment),
-    Member("poolInfo", _pool_info, REQUIRED),
-    Member("metadata", metadata),
+    _network,
+    *_content,
     rule=_manager_retries,
 )
-_job_put_extra = (
+_changeable = (*_limits, _gives_way, _constraints)
+job_put = record(
+    "JobUpdateParameter",
+    *_changeable,
     Member("poolInfo", _pool_info, REQUIRED),
     Member("metadata", metadata),
     _all_complete,
-    # What GET answers beside those, and clients send back: it cannot be changed.
-    *(
-        Member(name, anything, hidden=True)
-        for name in (
-            "id",
-            "displayName",
-            "usesTaskDependencies",
-            "url",
-            "eTag",
-            "lastModified",
-            "creationTime",
-            "state",
-            "stateTransitionTime",
-            "previousState",
-            "previousStateTransitionTime",
-            "jobManagerTask",
-            "jobPreparationTask",
-            "jobReleaseTask",
-            "commonEnvironmentSettings",
-            "onTaskFailure",
-            "networkConfiguration",
-            "executionInfo",
-            "stats",
-        )
+    *answered(
+        "usesTaskDependencies", "jobManagerTask", "jobPreparationTask", "jobReleaseTask",
+        "commonEnvironmentSettings", "onTaskFailure", "networkConfiguration",
     ),
-)
-job_put = record("JobUpdateParameter", *_job_changeable, *_job_put_extra)
+)  # fmt: skip
 job_patch = partial(
     "JobPatchParameter",
-    *_job_changeable,
+    *_changeable,
     Member("poolInfo", _pool_info),
     Member("metadata", metadata),
     _all_complete,
-    Member("networkConfiguration", anything),
+    _network,
 )
 job_disable = record(
     "JobDisableParameter",

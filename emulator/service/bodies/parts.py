@@ -30,8 +30,19 @@ any_span = duration()
 retries = integer(-1)
 
 
-# Members that tasks of every kind have
+_ANSWERED = (
+    "id", "displayName", "url", "eTag", "lastModified", "creationTime", "state",
+    "stateTransitionTime", "previousState", "previousStateTransitionTime", "executionInfo",
+    "stats",
+)  # fmt: skip
 
+
+def answered(*more: str) -> tuple[Member, ...]:
+    """What GET answers of jobs and schedules, and more: a PUT takes it back and changes none."""
+    return tuple(Member(name, anything, hidden=True) for name in (*_ANSWERED, *more))
+
+
+# Members that tasks of every kind have
 
 packages = listing(
     record(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from emulator.clock import MAX_TICKS, seconds
 from emulator.service.bodies.jobs import job_specification
-from emulator.service.bodies.parts import display_name, identifier, metadata
+from emulator.service.bodies.parts import answered, display_name, identifier, metadata
 from emulator.service.schema import REQUIRED, Member, duration, moment, partial, record
 
 _MINUTE = seconds(60)
@@ -34,13 +34,5 @@ schedule_put = record(
     Member("schedule", _timing, {}),
     Member("jobSpecification", job_specification, REQUIRED),
     Member("metadata", metadata),
-    # What GET answers beside those, and clients send back: it cannot be changed.
-    *(
-        Member(name, lambda value, _name: value, hidden=True)
-        for name in (
-            "id", "displayName", "url", "eTag", "lastModified", "creationTime", "state",
-            "stateTransitionTime", "previousState", "previousStateTransitionTime",
-            "executionInfo", "stats",
-        )
-    ),
-)  # fmt: skip
+    *answered(),
+)
