@@ -138,7 +138,10 @@ class Tasks(Model):
     outputs: tuple[Annotated[Output, short_for("pattern", str)], ...] = Field(
         default=(), description="Files that the tasks leave; collected with stdout and stderr."
     )
-    resources: Resources = Field(default=Resources(), description="What a task needs.")
+    # To check a default would be to build its model whenever a command starts.
+    resources: Resources = Field(
+        default=Resources.model_construct(), description="What a task needs."
+    )
     multi_instance: MultiInstance | None = Field(
         default=None, description="For tasks that run on several nodes at once (MPI)."
     )
@@ -155,7 +158,7 @@ class Tasks(Model):
         BeforeValidator(tasks_short_form, json_schema_input_type=int | Factory | list[Factory]),
         Field(min_length=1, max_length=8),
     ] = Field(
-        default=(Factory(repeat=1),),
+        default=(Factory.model_construct(repeat=1),),
         description="Where tasks come from: a number of them, a factory, or a list of "
         "factories: then every combination of theirs, the last varying fastest.",
     )
