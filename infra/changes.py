@@ -41,6 +41,7 @@ ACCOUNT = "azure-native:batch:BatchAccount"
 UNKNOWN = "(known after deployment)"
 SECRET = "[secret]"  # noqa: S105 - what is shown instead of a secret
 _NAME = "poolName"
+_LIST_KEYS = "azure-native:storage:listStorageAccountKeys"
 # What Pulumi marks a secret with, on the wire and in state.
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
 _SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - a mark
@@ -180,8 +181,7 @@ def read_state(stack: str, *, file: Path | None, root: Path) -> DeployedState:
 
 def pool_changes(estate: Estate, state: DeployedState) -> list[PoolChange]:
     """What deploying the estate does to each pool, in order of logical name."""
-    secrets = {pool.name: pool.equipment.secret_names() for pool in estate.pools}
-    wanted = _wanted_pools(estate, state, frozenset().union(*secrets.values()))
+    wanted = _wanted_pools(estate, state)
     deployed = state.pools()
     changes = []
     for name in sorted({*wanted, *deployed}):
@@ -193,7 +193,7 @@ def pool_changes(estate: Estate, state: DeployedState) -> list[PoolChange]:
         if name not in wanted:
             changes.append(PoolChange(pool=name, pool_id=pool_id, action="delete"))
             continue
-        fields = tuple(_differences(before, wanted[name], has_secrets=bool(secrets.get(name))))
+        fields = tuple(_differences(before, wanted[name]))
         changes.append(
             PoolChange(pool=name, pool_id=pool_id, action=_action(fields), fields=fields)
         )
@@ -239,9 +239,7 @@ def _bare(sealed: Mapping[str, Any]) -> Any:
     return _plain(sealed["value"]) if "value" in sealed else SECRET
 
 
-def _differences(
-    before: Mapping[str, Any], after: Mapping[str, Any], *, has_secrets: bool
-) -> list[FieldChange]:
+def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[FieldChange]:
     pairs = {
         field: (_veiled(before.get(field)), _veiled(after.get(field))) for field in sorted(EFFECTS)
     }
@@ -255,7 +253,13 @@ def _differences(
     rest = [change for change in found if change.field != _NAME]
     # The name follows from the others; alone it tells that the program names differently,
     # unless it follows from a secret, which nobody has here.
-    return rest if rest or has_secrets else found
+    return rest if rest or _has_secrets(after) else found
+
+
+def _has_secrets(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(key in _SECRET_FIELDS or _has_secrets(item) for key, item in value.items())
+    return isinstance(value, list) and any(_has_secrets(item) for item in value)
 
 
 def _veiled(value: Any) -> Any:
@@ -291,8 +295,9 @@ class _Deployed(Mocks):
         return entry.get("id"), {**args.inputs, **_plain(entry.get("outputs", {}))}
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]]]:
-        """The identity that deployed the state, which is all that the program asks for."""
-        del args
+        """Who deployed the state, and keys that nobody has here: all that the program asks for."""
+        if args.token == _LIST_KEYS:
+            return {"keys": [{"keyName": "key1", "permissions": "Full", "value": SECRET}]}, []
         for entry in self._state.resources.values():
             parts = str(entry.get("id", "")).split("/")
             if parts[1:2] == ["subscriptions"]:
@@ -310,11 +315,10 @@ class _NoHooks:
         """Takes a hook of a resource's failures."""
 
 
-def _wanted_pools(
-    estate: Estate, state: DeployedState, secrets: frozenset[str]
-) -> dict[str, Mapping[str, Any]]:
+def _wanted_pools(estate: Estate, state: DeployedState) -> dict[str, Mapping[str, Any]]:
     """The inputs of each pool that the program declares, by logical name."""
     deployed = _Deployed(state)
+    secrets = {name for pool in estate.pools for name in pool.equipment.secret_names()}
     set_all_config({f"{SECRETS_NAMESPACE}:{name}": SECRET for name in secrets})
 
     def program() -> None:

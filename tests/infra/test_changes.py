@@ -22,6 +22,7 @@ from infra.errors import StackFileError
 from infra.platform import Platform
 from infra.pool_changes import EFFECTS, REPLACED_ON_CHANGES, Effect
 from infra.sources import PROJECT_ROOT
+from scan.stacks import OPTIONAL, stack_config
 
 if TYPE_CHECKING:
     from tests.infra.conftest import Engine
@@ -146,6 +147,13 @@ def told(config: dict[str, Any], state: DeployedState) -> dict[str, PoolChange]:
 def test_each_pool_is_told_what_happens_to_it(case: str, deployed: DeployedState) -> None:
     config, expected = CHANGES[case]
     assert {name: change.action for name, change in told(config, deployed).items()} == expected
+
+
+def test_a_stack_with_every_part_stays_as_it_is() -> None:
+    config = stack_config(OPTIONAL)
+    state = DeployedState.parse(state_of(provision(config)), source="test")
+    actions = {change.action for change in told(config, state).values()}
+    assert actions == {"same"}
 
 
 def test_a_field_is_told_with_how_azure_applies_it(deployed: DeployedState) -> None:
