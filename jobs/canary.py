@@ -108,6 +108,11 @@ def try_first(
                 end_job(session.service, job.job_id, error.reason)
                 raise
     left = job.count - tried
+    if look.unprepared:
+        told = next((reason for reason in look.reasons if "preparation" in reason), "")
+        raise TaskFailureError(
+            f"no task can run: {told}. The other {left:,} were not submitted.{come_back}"
+        )
     if look.failed:
         first = look.first_failure
         said = "" if first is None else last_words(session.service, job.job_id, first.id)

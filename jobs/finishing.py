@@ -61,6 +61,10 @@ class LimitReachedError(TaskFailureError):
         super().__init__(message)
 
 
+class UnpreparedError(LimitReachedError):
+    """The job's preparation failed on every node that its pool has."""
+
+
 def checked_command(text: str | None) -> str | None:
     """The command of `--on-finish`, if a shell can read it; it is not run.
 

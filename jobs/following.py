@@ -5,16 +5,26 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from jobs.checking import Checked
 from jobs.errors import InterruptError, shown
-from jobs.finishing import Finishing, limited
+from jobs.finishing import (
+    NOTHING_ASKED,
+    Finishing,
+    LimitReachedError,
+    UnpreparedError,
+    end_job,
+    limited,
+)
 from jobs.history import History
 from jobs.logs import last_words
 from jobs.looks import Look
+from jobs.preparation import keep_logs
 from jobs.progress import Progress
 from jobs.results import DEFAULT_ROOT, ResultTree
-from jobs.terminal import Terminal
+from jobs.service import BatchService, segment
+from jobs.terminal import Terminal, counted
 from jobs.watch import Watcher, watch
 
 
@@ -49,6 +59,67 @@ def follow(
             )
         finally:
             history.write(tree)
+
+
+def follow_to_end(
+    watcher: Watcher,
+    checked: Checked,
+    tree: ResultTree,
+    terminal: Terminal,
+    timeout_s: float | None,
+    asked: Finishing,
+) -> tuple[Look, LimitReachedError | None]:
+    """Watches until nothing will change; ends the job where that would take for ever.
+
+    That is at a limit, when all that waits does so for tasks that failed, and when its
+    preparation failed wherever it could run.
+
+    Returns:
+        The last look, and what ended the job if it is to be told as the run's failure.
+    """
+    limit: LimitReachedError | None = None
+    service, job_id = watcher.service, watcher.job_id
+    try:
+        look = follow(watcher, checked, tree, terminal, timeout_s, asked)
+    except LimitReachedError as error:
+        limit = error
+        terminal.note(str(error))
+        end_job(service, job_id, error.reason)
+        unlimited = replace(asked, max_fails=None, max_cost=None)
+        look = follow(watcher, checked, tree, terminal, timeout_s, unlimited)
+    reason = ""
+    if look.blocked:
+        reason = "Blocked"
+        terminal.note(
+            f"{counted(look.blocked, 'task')} cannot run: what they wait for failed; "
+            "the job is ended"
+        )
+    elif look.unprepared:
+        limit = _unprepared(service, job_id, tree, look.unprepared)
+        reason = limit.reason
+    if reason:
+        end_job(service, job_id, reason)
+        look = follow(watcher, checked, tree, terminal, timeout_s, NOTHING_ASKED)
+    return look, limit
+
+
+def _unprepared(
+    service: BatchService, job_id: str, tree: ResultTree, nodes: int
+) -> UnpreparedError:
+    """What ends a job whose preparation failed wherever it could run; its log is kept."""
+    job = service.get(f"/jobs/{segment(job_id)}", f"reading job {job_id}")
+    said = keep_logs(service, job, tree.logs)
+    text = (
+        f"the preparation failed on all {nodes} nodes"
+        if nodes > 1
+        else "the preparation failed on the only node"
+    )
+    lines = [
+        f"{text} that the pool has, so that no task can run: the job was ended",
+        *(f"  preparation: {line}" for line in said),
+        f"its log: {shown(tree.logs / 'preparation')}",
+    ]
+    return UnpreparedError("\n  ".join(lines), reason="PreparationFailed")
 
 
 def go_on(verb: str, tree: ResultTree) -> str:

@@ -138,6 +138,8 @@ class Look:
         at: When this was, by the service's clock, seconds since the epoch; 0: unknown.
         blocked: Tasks that wait for one that failed, if no other waits; then it is over, but
             for ending the job.
+        unprepared: Nodes on which its preparation failed, if its pool has no others; then it
+            is over in the same way.
     """
 
     total: int
@@ -155,6 +157,7 @@ class Look:
     cost: float | None = None
     at: float = 0.0
     blocked: int = 0
+    unprepared: int = 0
 
     @property
     def ended(self) -> int:

@@ -2,20 +2,38 @@
 
 The service runs no task of the job on such a node and calls the node idle and the task
 active, with nothing at either of them to say why (waitForSuccess of BatchJobPreparationTask
-in azure-batch): only the job's own list of preparations knows.
+in azure-batch): only the job's own list of preparations knows. Where it failed on every
+node that the pool has, the job would wait for ever: that is found out here, too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from jobs.errors import ServiceError
+from jobs.errors import InputError, ServiceError
+from jobs.looks import PoolView
 from jobs.service import BatchService, segment
 
 _LOG_BYTES = 64 << 10
 _LINE = 80
+_LAST_LINES = 5
+_LOGS_KEPT = 3
+_SEEN = 2
+_READY = frozenset({"idle", "running"})
+_COMING = frozenset(
+    {
+        "creating",
+        "starting",
+        "waitingforstarttask",
+        "rebooting",
+        "reimaging",
+        "upgradingos",
+        "preempted",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +59,48 @@ class FailedPreparation:
         words = ": ".join(str(failure[key]) for key in ("code", "message") if failure.get(key))
         return words or "failed"
 
-    def printed(self, service: BatchService) -> list[str]:
-        """The lines of its stderr; none if the node is gone."""
-        log = f"{self.info.get('taskRootDirectory')}/stderr.txt"
+    def printed(self, service: BatchService, source: str = "stderr") -> list[str]:
+        """The lines of its stderr, or stdout; none if the node is gone."""
+        log = f"{self.info.get('taskRootDirectory')}/{source}.txt"
         return printed_on_node(service, self.pool_id, self.node_id, log)
+
+
+@dataclass(slots=True, kw_only=True)
+class Preparations:
+    """Follows how a job's preparation does on the nodes of its pool.
+
+    Attributes:
+        service: Where they are.
+        every_s: How long an answer counts.
+        told: On how many nodes it failed and why, in a line; empty if on none.
+    """
+
+    service: BatchService
+    every_s: float
+    told: str = ""
+    _at: float = float("-inf")
+    _seen: int = 0
+    _failed: int = 0
+
+    def look(self, job: Mapping[str, Any], pool: PoolView, now: float) -> int:
+        """On how many nodes it failed, if no other can run the job's tasks; else 0.
+
+        Said of what was so at two looks in a row: nodes and preparations are not asked for
+        in the same moment.
+        """
+        if now - self._at >= self.every_s:
+            self._at = now
+            try:
+                failed = failed_preparations(self.service, job)
+                everywhere = _everywhere(failed, pool, self.service)
+            except ServiceError as error:
+                # as with the pool: watching goes on without an explanation
+                failed, everywhere, self.told = [], False, str(error)
+            else:
+                self.told = summary(failed, self.service) if failed else ""
+            self._failed = len(failed)
+            self._seen = self._seen + 1 if everywhere else 0
+        return self._failed if self._seen >= _SEEN else 0
 
 
 def holds_tasks_back(job: Mapping[str, Any]) -> bool:
@@ -72,6 +128,47 @@ def failed_preparations(service: BatchService, job: Mapping[str, Any]) -> list[F
         if (info := item.get("jobPreparationTaskExecutionInfo") or {}).get("state") == "completed"
         and str(info.get("result", "")).lower() == "failure"
     ]
+
+
+def _everywhere(
+    failed: Sequence[FailedPreparation], pool: PoolView, service: BatchService
+) -> bool:
+    """Whether every node that can run tasks is one of these, and no others are to come."""
+    counts = {state.lower(): number for state, number in pool.nodes.items()}
+    ready = sum(counts.get(state, 0) for state in _READY)
+    wanted = pool.target > sum(counts.values()) and not pool.missing
+    steady = pool.allocation.lower() == "steady"
+    if wanted or not steady or not 0 < ready <= len(failed) or not _COMING.isdisjoint(counts):
+        return False
+    path = f"/pools/{segment(failed[0].pool_id)}/nodes"
+    nodes = service.pages(path, "listing nodes", **{"$select": "id,state"})
+    there = {node["id"] for node in nodes if str(node["state"]).lower() in _READY}
+    return bool(there) and there <= {one.node_id for one in failed}
+
+
+def keep_logs(service: BatchService, job: Mapping[str, Any], logs: Path) -> list[str]:
+    """Writes what a failed preparation printed to `logs`/preparation/NODE/, of a few nodes.
+
+    Returns:
+        The last lines of the first one's stderr.
+
+    Raises:
+        ServiceError: The job is gone, or the service refuses.
+        InputError: The result directory cannot be written.
+    """
+    last: list[str] = []
+    for one in failed_preparations(service, job)[:_LOGS_KEPT]:
+        for source in ("stdout", "stderr"):
+            lines = one.printed(service, source)
+            path = logs / "preparation" / one.node_id / f"{source}.txt"
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+            except OSError as error:
+                raise InputError(f"{path} cannot be written: {error.strerror}") from error
+            if source == "stderr":
+                last = last or lines[-_LAST_LINES:]
+    return last
 
 
 def summary(failed: Sequence[FailedPreparation], service: BatchService) -> str:

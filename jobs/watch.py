@@ -19,7 +19,7 @@ from jobs.looks import Look, PoolView, StageLook, TaskEnd, moment_of, pool_view,
 from jobs.managed import MANAGER_ID, ManagerLook, has_manager, look_at_manager, without_manager
 from jobs.meter import Meter
 from jobs.plan import META_STAGES, META_SUBMISSION, META_TASKS, SUBMITTED
-from jobs.preparation import failed_preparations, holds_tasks_back, summary
+from jobs.preparation import Preparations, holds_tasks_back
 from jobs.service import BatchService, segment
 from jobs.stages import read_stages, stage_of
 from jobs.submit import metadata_of
@@ -65,8 +65,7 @@ class Watcher:
     _job: dict[str, Any] = field(default_factory=dict)
     _pool: PoolView | None = None
     _pool_at: float = float("-inf")
-    _prepared: str = ""
-    _prepared_at: float = float("-inf")
+    _preparations: Preparations | None = None
     _since: datetime | None = None
     _manager: ManagerLook | None = None
     _first_failure: TaskEnd | None = None
@@ -110,19 +109,23 @@ class Watcher:
         failed = len(self.ends) - succeeded if over else counts["failed"]
         blocked = 0 if over else self._find_blocked(counts)
         over = over or blocked > 0
+        waits = counts["active"] > 0 and not moving and not over
+        unprepared = self._find_unprepared() if waits else 0
+        over = over or unprepared > 0
         at = self.service.date or time.time()
         self._read_meter(at, counts["running"], answer.get("taskSlotCounts", {}), over=over)
         return Look(
             total=total,
-            waiting=0 if over and not blocked else counts["active"],
+            waiting=0 if over and not (blocked or unprepared) else counts["active"],
             blocked=blocked,
+            unprepared=unprepared,
             running=0 if over else counts["running"],
             succeeded=succeeded,
             failed=failed,
             job_state=self._job["state"],
             pool=self._pool,
             first_failure=self._first_failure,
-            reasons=() if moving else tuple(self._reasons(waiting=counts["active"])),
+            reasons=() if moving else tuple(self._reasons(waits=waits)),
             over=over,
             retried=self._retried,
             stages=tuple(
@@ -228,25 +231,26 @@ class Watcher:
             return PoolView(nodes={}, target=0, allocation="", reasons=(str(error),))
         return pool_view(pool, counts.get("value", ()))
 
-    def _reasons(self, *, waiting: int) -> Iterator[str]:
+    def _find_unprepared(self) -> int:
+        """Nodes on which the job's preparation failed, if none is left to run its tasks."""
+        if self._pool is None or not self._held_back:
+            return 0
+        if self._preparations is None:
+            self._preparations = Preparations(service=self.service, every_s=POOL_EVERY_S)
+        return self._preparations.look(self._job, self._pool, self.now())
+
+    @property
+    def _held_back(self) -> bool:
+        """Whether its tasks wait for its preparation."""
+        return holds_tasks_back(self._job) and self._job["state"] not in _OVER
+
+    def _reasons(self, *, waits: bool) -> Iterator[str]:
         if self._job["state"] in {"disabled", "disabling"}:
             yield "the job is disabled: its tasks wait until it is enabled again"
         if self._pool is not None:
             yield from self._pool.reasons
-        if waiting and holds_tasks_back(self._job) and self._job["state"] not in _OVER:
-            if self.now() - self._prepared_at >= POOL_EVERY_S:
-                self._prepared_at = self.now()
-                self._prepared = self._look_at_preparation()
-            if self._prepared:
-                yield self._prepared
-
-    def _look_at_preparation(self) -> str:
-        try:
-            failed = failed_preparations(self.service, self._job)
-        except ServiceError as error:
-            # as with the pool: watching goes on without an explanation
-            return str(error)
-        return summary(failed, self.service) if failed else ""
+        if waits and self._held_back and self._preparations is not None:
+            yield from filter(None, [self._preparations.told])
 
 
 def watch(

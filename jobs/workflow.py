@@ -36,11 +36,10 @@ from jobs.finishing import (
     NOTHING_ASKED,
     Finishing,
     LimitReachedError,
-    end_job,
     ended_on_interrupt,
     tell,
 )
-from jobs.following import follow, go_on, interruptible
+from jobs.following import follow_to_end, go_on, interruptible
 from jobs.job_ids import schedule_of
 from jobs.loading import LoadedWorkload, load_workload
 from jobs.meter import Meter
@@ -377,25 +376,10 @@ def finish(
     )
     manifest = tree.read_manifest()
     asked = options.finishing
-    limit: LimitReachedError | None = None
     with interruptible(come_back):
         watcher = Watcher(service=session.service, job_id=job_id, meter=Meter(pool=checked.pool))
         with ended_on_interrupt(session.service, job_id, asked):
-            try:
-                look = follow(watcher, checked, tree, terminal, options.timeout_s, asked)
-            except LimitReachedError as error:
-                limit = error
-                terminal.note(str(error))
-                end_job(session.service, job_id, error.reason)
-                unlimited = replace(asked, max_fails=None, max_cost=None)
-                look = follow(watcher, checked, tree, terminal, options.timeout_s, unlimited)
-            if look.blocked:
-                terminal.note(
-                    f"{counted(look.blocked, 'task')} cannot run: what they wait for failed; "
-                    "the job is ended"
-                )
-                end_job(session.service, job_id, "Blocked")
-                look = follow(watcher, checked, tree, terminal, options.timeout_s, NOTHING_ASKED)
+            look, limit = follow_to_end(watcher, checked, tree, terminal, options.timeout_s, asked)
         with counting(terminal, "collected") as progress:
             collected = bring_home(manifest, session, tree, progress)
         note_collected(collected, tree, terminal)
@@ -480,9 +464,10 @@ def failed_tasks(
     """The error of a job with failed tasks, digested; `limit` is what ended the job."""
     bad = report.failed or report.unfinished
     first = [] if limit is None else [str(limit)]
+    how = "failed:" if report.failures else "never ran"
     lines = [
         *first,
-        f"{bad} of {counted(report.tasks, 'task')} failed:",
+        f"{bad} of {counted(report.tasks, 'task')} {how}",
         *failure_lines(report.failures),
     ]
     if report.failures:

@@ -14,7 +14,9 @@ from jobs.errors import NotFoundError
 from jobs.explain import explain_job, explain_task
 from jobs.loading import LoadedWorkload
 from jobs.logs import LogReader
+from jobs.looks import Look
 from jobs.plan import plan
+from jobs.preparation import keep_logs
 from jobs.results import ResultTree
 from jobs.service import BatchService
 from jobs.stack import Stack
@@ -68,7 +70,10 @@ def prepared(
             name = raw.split("/nodes/")[1].split("?", maxsplit=1)[0]
             return nodes.get(name, 404), {"id": name, "state": "idle", "code": "NodeNotFound"}
         if "/nodes?" in raw:
-            return 200, {"value": []}
+            return 200, {"value": [{"id": name, "state": "idle"} for name in nodes]}
+        if "/nodecounts" in raw:
+            dedicated = {"idle": len(nodes), "total": len(nodes)}
+            return 200, {"value": [{"poolId": "pool-cpu", "dedicated": dedicated}]}
         status, value = plain(method, raw, body)
         return int(status), value
 
@@ -106,6 +111,71 @@ def test_a_preparation_is_asked_for_as_seldom_as_the_pool(
     watcher = Watcher(service=service, job_id="job", now=lambda: 0.0)
     assert watcher.look().reasons == watcher.look().reasons
     assert sum("jobpreparation" in request for request in batch.requests) == 2  # list, one log
+
+
+def looks_of(service: BatchService, number: int) -> list[Look]:
+    clock = [0.0]
+    watcher = Watcher(service=service, job_id="job", now=lambda: clock[0])
+    seen = []
+    for _ in range(number):
+        seen.append(watcher.look())
+        clock[0] += POOL_EVERY_S
+    return seen
+
+
+def test_a_job_that_no_node_can_run_is_over_once_that_was_seen_twice(
+    prepared: Prepared, service: BatchService
+) -> None:
+    prepared[1][:] = [failed_on("n1", exitCode=9), failed_on("n2", exitCode=9)]
+    prepared[2].update(n1=200, n2=200)
+    first, second = looks_of(service, 2)
+    assert (first.over, first.unprepared) == (False, 0)
+    assert (second.over, second.unprepared, second.waiting) == (True, 2, 3)
+    assert "the preparation failed on 2 nodes" in second.reasons[0]
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [
+        {"targetDedicatedNodes": 3},
+        {"allocationState": "resizing"},
+        {"idle": "creating"},
+        {"more": "n3"},
+    ],
+    ids=["wanted", "resizing", "booting", "another"],
+)
+def test_a_job_waits_while_another_node_may_still_run_it(
+    prepared: Prepared,
+    service: BatchService,
+    batch: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    pool: dict[str, str],
+) -> None:
+    prepared[1][:] = [failed_on("n1", exitCode=9), failed_on("n2", exitCode=9)]
+    prepared[2].update(n1=200, n2=200)
+    if name := pool.pop("more", ""):
+        prepared[2][name] = 200
+    plain, state = batch.answer, pool.pop("idle", "")
+
+    def answer(method: str, raw: str, body: bytes) -> tuple[int, Any]:
+        status, value = plain(method, raw, body)
+        if raw.startswith("/pools/pool-cpu?"):
+            value |= pool
+        if "/nodecounts" in raw and state:
+            value["value"][0]["dedicated"][state] = 1
+        return int(status), value
+
+    monkeypatch.setattr(batch, "answer", answer)
+    assert not any(look.over for look in looks_of(service, 4))
+
+
+def test_what_the_preparation_printed_is_kept(
+    prepared: Prepared, service: BatchService, batch: Any, tmp_path: Path
+) -> None:
+    prepared[1][:] = [failed_on(f"n{n}", exitCode=9) for n in range(1, 6)]
+    assert keep_logs(service, batch.jobs["job"], tmp_path) == ['"nope"']
+    assert (tmp_path / "preparation" / "n1" / "stderr.txt").read_text() == '"nope"\n'
+    assert len(list((tmp_path / "preparation").iterdir())) == 3
 
 
 @pytest.mark.parametrize(

@@ -213,6 +213,27 @@ int main(int argc, char **argv) {
 COMPILER = Path(sys.executable).parent / "mpicc"
 
 
+def test_a_preparation_that_fails_everywhere_ends_the_run_with_its_log(
+    directory: Directory,
+) -> None:
+    directory.write(
+        """\
+        name: unprepared
+        pool: cpu
+        preparation: {script: 'echo "no data set" >&2; exit 9'}
+        command: echo {index}
+        tasks: 3
+        """
+    )
+    _, err = directory.jobs("job.yaml", "--timeout", "4m", code=1, module="jobs.run")
+    assert "the preparation failed on all 2 nodes that the pool has" in err
+    assert "preparation: no data set" in err
+    assert "3 of 3 tasks never ran" in err
+    logs = results_of(directory) / "logs" / "preparation"
+    assert {path.read_text() for path in logs.glob("*/stderr.txt")} == {"no data set\n"}
+    assert directory.json("status")["state"] == "completed"
+
+
 @pytest.mark.skipif(
     not COMPILER.exists() or shutil.which("cc") is None, reason="needs MPICH and a C compiler"
 )

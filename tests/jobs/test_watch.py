@@ -233,7 +233,7 @@ def test_on_a_terminal_the_view_fits_its_width() -> None:
     )  # fmt: skip
     assert "50/100" in text
     assert "run 16 idle 2 → target 27" in text
-    assert "✘ 0000004-abc exit 137 → jobs logs 4" in text
+    assert "✘ 4 exit 137 → jobs logs 4" in text
     assert "ETA" in text
     last = text.split("\x1b[2K")[-1]
     assert all(len(line) <= 80 for line in last.splitlines())
