@@ -59,6 +59,7 @@ class TypeFacts:
         purpose: What its storage account is called after; lower-case letters.
         is_share: Whether it is a share of provisioned size, else a container.
         is_nfs: Whether the network alone guards it.
+        needs_key: Whether nothing but its account's key opens it.
         endpoint_groups: Faces of the account that nodes need, with the zone of each.
         ports: TCP ports that nodes reach.
         mount_options: Of the mount, where the config gives none.
@@ -67,6 +68,7 @@ class TypeFacts:
     purpose: str
     is_share: bool = False
     is_nfs: bool = False
+    needs_key: bool = False
     endpoint_groups: Mapping[str, str]
     ports: tuple[int, ...]
     mount_options: str
@@ -102,6 +104,7 @@ TYPES: Mapping[FileSystemType, TypeFacts] = MappingProxyType(
         "files-smb": TypeFacts(
             purpose="smb",
             is_share=True,
+            needs_key=True,
             endpoint_groups={"file": FILE_ZONE},
             ports=(445,),
             mount_options="-o vers=3.0,dir_mode=0777,file_mode=0777,sec=ntlmssp",

@@ -87,7 +87,7 @@ class FileSystems(pulumi.ComponentResource):
         keys: dict[FileSystemType, pulumi.Output[str]] = {
             kind: _key(args.place, account)
             for kind, account in self.accounts.items()
-            if kind == "files-smb"
+            if TYPES[kind].needs_key
         }
         self.mounts = {
             logical_name: MountedFileSystem(
@@ -115,7 +115,7 @@ class FileSystems(pulumi.ComponentResource):
                 soft_delete_days=args.soft_delete_days,
                 # A hierarchical namespace has no versions.
                 versioning=False,
-                allow_shared_keys=kind == "files-smb",
+                allow_shared_keys=facts.needs_key,
                 protect=args.protect,
                 kind=_KINDS[kind],
                 containers={} if facts.is_share else {key: key for key in mine},

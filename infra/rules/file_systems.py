@@ -67,7 +67,7 @@ def _options_are_of_the_type(estate: Estate) -> Iterator[Problem]:
 def _keys_are_known_of(estate: Estate) -> Iterator[Problem]:
     """No file system is opened by an account key."""
     for name, config in estate.config.storage.file_systems.items():
-        if config.type == "files-smb":
+        if TYPES[config.type].needs_key:
             yield Problem(
                 f"storage.file_systems.{name}.type",
                 "Batch mounts SMB shares by the account's key alone, so this account has one "
