@@ -34,6 +34,9 @@ BLOCK_BYTES = 64 << 20
 """A file that is larger is put block by block."""
 SIGNATURE_LIFE = timedelta(hours=6)
 ATTEMPTS = 4
+_MISSING = 404
+_DENIED = frozenset({401, 403, 409})
+"""409 is what storage answers an anonymous reader where public access is off."""
 RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 API_VERSION = "2023-11-03"
 _TIMEOUT = httpx.Timeout(60.0, connect=10.0)
@@ -63,6 +66,12 @@ class BlobError(Exception):
         self.status = status
         self.timed_out = timed_out
         self.may_pass = may_pass
+
+    def code(self, *, missing: str, denied: str, other: str) -> str:
+        """The one of three codes of failures that tells what storage said."""
+        if self.status == _MISSING:
+            return missing
+        return denied if self.status in _DENIED else other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

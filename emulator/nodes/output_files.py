@@ -176,9 +176,11 @@ async def _upload(
         container = ContainerUrl.parse(opened)
         await blobs.put(match.path, container.blob(name), headers)
     except BlobError as error:
-        codes = {404: "FileUploadContainerNotFound", 401: "FileUploadAccessDenied"}
-        codes |= {403: codes[401], 409: codes[401]}
-        code = codes.get(error.status or 0, "FileUploadMiscError")
+        code = error.code(
+            missing="FileUploadContainerNotFound",
+            denied="FileUploadAccessDenied",
+            other="FileUploadMiscError",
+        )
         raise TaskFailureError(code, **details, Message=str(error)) from error
     except OSError as error:
         raise of_system_error(error, "FileUploadMiscError", **details) from error

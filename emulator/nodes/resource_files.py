@@ -50,13 +50,12 @@ async def _bring_container(
     try:
         found = await blobs.names(container, str(file.get("blobPrefix") or ""))
     except BlobError as error:
-        code = {404: "ResourceContainerNotFound", 401: "ResourceContainerAccessDenied"}
-        code |= {403: code[401], 409: code[401]}
-        raise TaskFailureError(
-            code.get(error.status or 0, misc),
-            ContainerUrl=container.base,
-            Message=str(error),
-        ) from error
+        code = error.code(
+            missing="ResourceContainerNotFound",
+            denied="ResourceContainerAccessDenied",
+            other=misc,
+        )
+        raise TaskFailureError(code, ContainerUrl=container.base, Message=str(error)) from error
     directory = str(file.get("filePath") or "")
     for blob in found:
         path = f"{directory.rstrip('/')}/{blob}" if directory else blob
@@ -93,13 +92,9 @@ async def _bring_one(blobs: Blobs, url: str, path: str, work: Path, mode: int) -
     try:
         await blobs.fetch(url, target, mode)
     except BlobError as error:
-        codes = {404: "BlobNotFound", 401: "BlobAccessDenied", 403: "BlobAccessDenied"}
-        # 409 is what storage answers an anonymous reader where public access is off.
-        codes |= {409: "BlobAccessDenied"}
         other = "BlobDownloadTimedOut" if error.timed_out else "BlobDownloadMiscError"
-        raise TaskFailureError(
-            codes.get(error.status or 0, other), **details, Message=str(error)
-        ) from error
+        code = error.code(missing="BlobNotFound", denied="BlobAccessDenied", other=other)
+        raise TaskFailureError(code, **details, Message=str(error)) from error
     except OSError as error:
         raise of_system_error(error, "ResourceFileWriteFailed", **details) from error
 
