@@ -228,7 +228,10 @@ async function showJob(account, id, group) {
     el("thead", {}, el("tr", {}, ...["Task", "State", "Exit code", "Node", "Since"]
       .map((name) => el("th", { scope: "col" }, name)))), el("tbody", {}, ...rows)))
     : el("p.note", {}, "None.");
-  const note = rows.length === 100 ? el("p.note", {}, "The 100 that changed last.") : null;
+  const counts = found.job.tasks;
+  const all = group === "all" ? GROUPS.slice(1).reduce((sum, name) => sum + counts[name], 0) : counts[group];
+  const note = rows.length < all
+    ? el("p.note", {}, `The ${rows.length} that changed last, of ${number(all)}.`) : null;
   return [`Job ${id}`, [tabs, table, note]];
 }
 

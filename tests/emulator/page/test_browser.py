@@ -83,6 +83,19 @@ async def test_one_goes_from_a_job_to_what_its_task_writes_while_it_runs(
     await expect(page.get_by_role("heading", name="Job j")).to_be_visible()
 
 
+async def test_of_many_tasks_the_newest_show_and_how_many_there_are(
+    world: World, page: Page
+) -> None:
+    await world.job("j")
+    await world.tasks("j", {f"t{number:03d}": "print hi" for number in range(100)})
+    await page.get_by_role("link", name="j", exact=True).click()
+    await expect(page.locator("#detail tbody tr")).to_have_count(100)
+    await expect(page.locator("#detail")).not_to_contain_text("that changed last")
+    await world.tasks("j", {"one-more": "print hi"})
+    await expect(page.locator("#detail")).to_contain_text("The 100 that changed last, of 101.")
+    await expect(page.locator("#detail tbody tr")).to_have_count(100)
+
+
 async def test_what_a_task_writes_stays_text(world: World, page: Page) -> None:
     hostile = "<img src=x onerror=\"document.title='owned'\"><script>1</script>"
     await world.pool("p", 1)
