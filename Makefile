@@ -29,7 +29,7 @@ test-fast: ## Run the tests that take no engine and no time
 	$(SETUP)
 	@$(PYTEST) -m "not slow and not engine and not clients and not scan"
 
-test-clients: ## Install other clients (az, azure-batch 14, JavaScript) and test with them
+test-clients: ## Install clients of other makes (az, JavaScript, Kusto's parser) and test with them
 	$(SETUP)
 	@$(BIN)/python -m tests.clients.install
 	@$(BIN)/python -m pytest --quiet -m clients tests/clients

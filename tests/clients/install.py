@@ -2,7 +2,8 @@
 
 Each lies in an environment of its own under `.local/clients/`, pinned with hashes, because
 they cannot live beside each other: azure-batch 14.2, the Azure CLI with its own azure-batch,
-the JavaScript SDK. A client whose pins have not changed is left as it is.
+the JavaScript SDK, Microsoft's parser of Kusto. One whose pins have not changed is left as
+it is.
 """
 
 from __future__ import annotations
@@ -31,6 +32,11 @@ def javascript_client() -> Path:
     return ROOT / "javascript"
 
 
+def kusto_parser() -> Path:
+    """Directory in which node finds the parser of Kusto."""
+    return ROOT / "kusto"
+
+
 def _install_python(name: str) -> None:
     target, pins = python_client(name), HERE / f"{name}.txt"
     _run([sys.executable, "-m", "venv", str(target)])
@@ -50,6 +56,7 @@ _CLIENTS: dict[str, tuple[Callable[[str], None], Path]] = {
     "azure-cli": (_install_python, HERE / "azure-cli.txt"),
     "azure-batch-14": (_install_python, HERE / "azure-batch-14.txt"),
     "javascript": (_install_javascript, HERE / "javascript" / "package-lock.json"),
+    "kusto": (_install_javascript, HERE / "kusto" / "package-lock.json"),
 }
 
 
