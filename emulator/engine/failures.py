@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, overload
 
+from emulator.nodes.failures import failure
 from emulator.nodes.interface import FailureInfo
 
 
-def wire_failure(failure: FailureInfo | None) -> dict[str, Any] | None:
+@overload
+def wire_failure(failed: FailureInfo) -> dict[str, Any]: ...
+
+
+@overload
+def wire_failure(failed: FailureInfo | None) -> dict[str, Any] | None: ...
+
+
+def wire_failure(failed: FailureInfo | None) -> dict[str, Any] | None:
     """A `failureInfo` as the wire has it."""
-    if failure is None:
+    if failed is None:
         return None
     wire: dict[str, Any] = {
-        "category": failure.category,
-        "code": failure.code,
-        "message": failure.message,
+        "category": failed.category,
+        "code": failed.code,
+        "message": failed.message,
     }
-    if failure.details:
-        wire["details"] = [{"name": name, "value": value} for name, value in failure.details]
+    if failed.details:
+        wire["details"] = [{"name": name, "value": value} for name, value in failed.details]
     return wire
+
+
+ENDED_BY_USER = wire_failure(failure("TaskEnded"))

@@ -12,8 +12,10 @@ from typing import Any
 
 from emulator.engine import nodes
 from emulator.engine.core import Core
+from emulator.engine.failures import wire_failure
 from emulator.engine.refusal import Refused
 from emulator.engine.world import Node, Pool, set_node_state
+from emulator.nodes.failures import failure
 
 _NO_CAPACITY = "The requested number of {} nodes could not be allocated: no capacity for {}"
 
@@ -69,12 +71,9 @@ def fail_start_task(core: Core, node: Node, exit_code: int) -> None:
         "startTime": node.booted,
         "endTime": core.now,
         "exitCode": exit_code,
-        "failureInfo": {
-            "category": "UserError",
-            "code": "FailureExitCode",
-            "message": "The task exited with an exit code representing a failure",
-            "details": [{"name": "Message", "value": f"The exit code was {exit_code}"}],
-        },
+        "failureInfo": wire_failure(
+            failure("FailureExitCode", Message=f"The exit code was {exit_code}")
+        ),
         "result": "failure",
         "retryCount": 0,
     }

@@ -11,7 +11,7 @@ from emulator.clock import MAX_TICKS, from_datetime
 from emulator.engine import effects, gangs, statistics
 from emulator.engine.attempts import new_attempt, release
 from emulator.engine.core import Core
-from emulator.engine.failures import wire_failure
+from emulator.engine.failures import ENDED_BY_USER, wire_failure
 from emulator.engine.refusal import Refused
 from emulator.engine.world import (
     Attempt,
@@ -30,11 +30,6 @@ from emulator.engine.world import (
 )
 from emulator.nodes.interface import TaskOutcome
 
-ENDED_BY_USER: dict[str, Any] = {
-    "category": "UserError",
-    "code": "TaskEnded",
-    "message": "Task Was Ended by User Request",
-}
 _CLOSED = {
     "completed": "JobCompleted",
     "terminating": "JobBeingTerminated",
