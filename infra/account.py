@@ -19,6 +19,11 @@ class BatchConfig(Model):
     public_network_access: bool = Field(
         default=True, description="Reached from outside the network, by Entra identities."
     )
+    nodes_submit_jobs: bool = Field(
+        default=False,
+        description="Nodes may add tasks to jobs, as workload files with a `schedule` need. It is "
+        "every task that may then: submit, change and end jobs of the account.",
+    )
     vcpu_quota_by_series: dict[str, Annotated[int, Field(ge=0)]] = Field(
         default_factory=dict,
         description="Dedicated vCPU quota of the account by series, such as `HBv3: 240`.",

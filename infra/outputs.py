@@ -61,6 +61,7 @@ def stack_outputs(estate: Estate, provisioned: Provisioned) -> dict[str, Any]:
         "management_endpoint": provisioned.management_endpoint,
         "batch_endpoint": provisioned.batch_endpoint,
         "authentication": estate.config.authentication,
+        "nodes_submit_jobs": estate.config.batch.nodes_submit_jobs,
         "storage_account_name": provisioned.storage_account_name,
         "blob_endpoint": provisioned.blob_endpoint,
         **{f"{kind}_container": name for kind, name in provisioned.containers.items()},

@@ -14,7 +14,13 @@ from pulumi_azure_native.resources import ResourceGroup
 
 from infra.aliases import without_versions
 from infra.components.batch_account import BatchAccount, BatchAccountArgs, VaultReference
-from infra.components.identity import Grant, Identity, IdentityArgs
+from infra.components.identity import (
+    BATCH_JOB_SUBMITTER,
+    Grant,
+    Identity,
+    IdentityArgs,
+    assign,
+)
 from infra.components.network import Network, NetworkArgs
 from infra.components.place import Place
 from infra.components.pool import Pool, PoolArgs
@@ -83,6 +89,14 @@ class Platform(pulumi.ComponentResource):
         account = self._batch_account(
             stores, nodes=nodes, own=self._identity("account", stores.account_grants)
         )
+        if estate.config.batch.nodes_submit_jobs:
+            # By itself: the account needs the identity, so that it is there before the account.
+            assign(
+                f"{name}-nodes-jobs",
+                Grant(role=BATCH_JOB_SUBMITTER, scope=account.account_id),
+                principal_id=nodes.principal_id,
+                opts=pulumi.ResourceOptions(parent=nodes),
+            )
         pipeline = self._pipeline(group, stores, account)
         hooks.ask(account=account.account_name, endpoint=account.endpoint)
         applications = self._applications(account)

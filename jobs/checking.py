@@ -19,7 +19,7 @@ from jobs.errors import Finding, WorkloadError
 from jobs.factories import ListBlobs, Rows, expand
 from jobs.inputs import InputFiles, NodeFile, clashes, input_files, node_file, program_files
 from jobs.loading import LoadedWorkload
-from jobs.pool_fit import Advice, pool_findings, pool_warnings
+from jobs.pool_fit import Advice, pool_findings, pool_warnings, schedule_findings
 from jobs.program_package import PLACEHOLDER, ProgramPackage, package_findings
 from jobs.spec import BUILD_NAMES, LOCAL_NAMES, RESERVED_NAMES
 from jobs.spec_tasks import NodeCommand
@@ -130,6 +130,7 @@ def check(
     views = _collected(lambda: stages_of(workload), findings) or ()
     if pool is not None:
         findings.extend(pool_findings(workload, views, pool))
+        findings.extend(schedule_findings(workload, stack, pool))
     for view in views:
         findings.extend(package_findings(workload, view, stack, pool))
     rows: dict[str, Rows] = {}

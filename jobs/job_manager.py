@@ -5,14 +5,17 @@ files that `jobs.task_files` wrote: `tasks/*.jsonl.gz`, a task a line. Files are
 after the other, so that a task is in after all that it waits for; within a file, several
 collections of 100 tasks at most are on their way at once.
 
-It signs with the token that Batch gives the task for its own job, and no other way.
+It is the nodes' identity that adds them: a token for Batch from the machine's metadata
+service. Where keys are used instead, which is the emulator on a laptop, it is the task's own
+token for its job, `AZ_BATCH_AUTHENTICATION_TOKEN`, which accounts in Azure no longer give.
 Whatever happens to a request, a task is counted only when the service said so: `success`,
 or `TaskExists`, for only this task writes to the job. So a manager task that was cut short
 and runs again adds what is missing and nothing twice.
 
-    python3 job_manager.py PLACEHOLDER
+    python3 job_manager.py PLACEHOLDER [IDENTITY]
 
-PLACEHOLDER is what the tasks have where the job's folder belongs.
+PLACEHOLDER is what the tasks have where the job's folder belongs, IDENTITY the resource id
+of the identity.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ import os
 import random
 import re
 import sys
+import threading
 import time
 import urllib.error
 import urllib.parse
@@ -46,6 +50,13 @@ ATTEMPTS = 12
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 60.0
 TIMEOUT_S = 120
+METADATA_URL = "http://169.254.169.254"
+METADATA_PATH = "/metadata/identity/oauth2/token"
+METADATA_VERSION = "2018-02-01"
+AUDIENCE = "https://batch.core.windows.net/"
+RENEWED_S = 300
+_UNREADY = frozenset({404, 410})
+"""What the metadata service says while it is not there yet."""
 _BUSY = frozenset({408, 429, 500, 502, 503, 504})
 _CLOSED = frozenset({"JobCompleted", "JobBeingTerminated", "JobBeingDeleted"})
 _HEAD, _TAIL = b'{"value":[', b"]}"
@@ -66,22 +77,19 @@ class RefusedError(ManagerError):
         super().__init__(f"{code}: {message}")
 
 
-class Job:
-    """The job, as its own task may reach it. Threads may share it."""
+class Client:
+    """Asks again where that may help. Threads may share it."""
 
-    def __init__(
-        self, url: str, job_id: str, token: str, pause: Callable[[float], None] = time.sleep
-    ) -> None:
-        """Takes the account's URL, the job's id and the task's token."""
-        self._path = f"{url.rstrip('/')}/jobs/{urllib.parse.quote(job_id, safe='')}"
-        self._token = token
+    def __init__(self, *, direct: bool, pause: Callable[[float], None]) -> None:
+        """`direct`: past any proxy."""
         self._pause = pause
-        own = urllib.parse.urlsplit(url).hostname in {"127.0.0.1", "localhost", "::1"}
-        proxies = urllib.request.ProxyHandler({} if own else None)
+        proxies = urllib.request.ProxyHandler({} if direct else None)
         self._open = urllib.request.build_opener(proxies).open
 
-    def call(self, method: str, what: str, body: bytes | None = None) -> Any:
-        """Sends a request until it is answered for good; the JSON of the answer.
+    def ask(
+        self, request: Callable[[], urllib.request.Request], busy: frozenset[int] = _BUSY
+    ) -> Any:
+        """Sends a request, made anew each time, until it is answered for good; its JSON.
 
         Raises:
             RefusedError: The service refuses.
@@ -90,10 +98,12 @@ class Job:
         for attempt in range(1, ATTEMPTS + 1):
             asked: str | None = None
             try:
-                return self._once(method, what, body)
+                with self._open(request(), timeout=TIMEOUT_S) as answer:
+                    content = answer.read()
+                return json.loads(content) if content else None
             except urllib.error.HTTPError as error:
                 refused = _said(error)
-                if error.code not in _BUSY:
+                if error.code not in busy:
                     raise refused from None
                 problem, asked = str(refused), error.headers.get("Retry-After")
             except (OSError, http.client.HTTPException, ValueError) as error:
@@ -101,17 +111,6 @@ class Job:
             if attempt < ATTEMPTS:
                 self.pause(attempt, asked)
         raise ManagerError(f"the service gave no answer in {ATTEMPTS} attempts: {problem}")
-
-    def _once(self, method: str, what: str, body: bytes | None) -> Any:
-        request = urllib.request.Request(  # noqa: S310 - the account's own URL, from Batch
-            f"{self._path}{what}?api-version={API_VERSION}", data=body, method=method
-        )
-        request.add_header("Authorization", f"Bearer {self._token}")
-        request.add_header("Accept", "application/json")
-        request.add_header("Content-Type", "application/json; odata=minimalmetadata")
-        with self._open(request, timeout=TIMEOUT_S) as answer:
-            content = answer.read()
-        return json.loads(content) if content else None
 
     def pause(self, attempt: int, asked: str | None = None) -> None:
         """Waits before another attempt: full jitter, and what the service asks for at least."""
@@ -122,6 +121,73 @@ class Job:
         except ValueError:
             least = 0.0
         self._pause(min(LONGEST_WAIT_S, least + draw * bound))
+
+
+class Tokens:
+    """The token of a request: the task's own, or the identity's, renewed before it ends."""
+
+    def __init__(self, given: str, identity: str, client: Client) -> None:
+        """Takes the task's own token, else empty, and the identity's resource id, else empty."""
+        self._given = given
+        self._identity = identity
+        self._client = client
+        self._token = ""
+        self._ends = 0.0
+        self._lock = threading.Lock()
+
+    def get(self) -> str:
+        """A token that is good for minutes yet.
+
+        Raises:
+            ManagerError: There is none to be had.
+        """
+        if self._given:
+            return self._given
+        with self._lock:
+            if time.time() > self._ends - RENEWED_S:
+                found = self._client.ask(self._request, _BUSY | _UNREADY)
+                self._token = str(found["access_token"])
+                self._ends = float(found["expires_on"])
+            return self._token
+
+    def _request(self) -> urllib.request.Request:
+        # azure-identity takes the host from this variable, too; in Azure it is not set.
+        host = os.environ.get("AZURE_POD_IDENTITY_AUTHORITY_HOST", METADATA_URL)
+        query = urllib.parse.urlencode(
+            {
+                "api-version": METADATA_VERSION,
+                "resource": AUDIENCE,
+                "msi_res_id": self._identity,
+            }
+        )
+        return urllib.request.Request(  # noqa: S310 - the machine's own metadata service
+            f"{host.rstrip('/')}{METADATA_PATH}?{query}", headers={"Metadata": "true"}
+        )
+
+
+class Job:
+    """The job that the task is in. Threads may share it."""
+
+    def __init__(self, url: str, job_id: str, token: Callable[[], str], client: Client) -> None:
+        """Takes the account's URL, the job's id, and what gives a token for it."""
+        self._path = f"{url.rstrip('/')}/jobs/{urllib.parse.quote(job_id, safe='')}"
+        self._token = token
+        self._client = client
+        self.pause = client.pause
+
+    def call(self, method: str, what: str, body: bytes | None = None) -> Any:
+        """As `Client.ask`, of the job."""
+
+        def request() -> urllib.request.Request:
+            made = urllib.request.Request(  # noqa: S310 - the account's own URL, from Batch
+                f"{self._path}{what}?api-version={API_VERSION}", data=body, method=method
+            )
+            made.add_header("Authorization", f"Bearer {self._token()}")
+            made.add_header("Accept", "application/json")
+            made.add_header("Content-Type", "application/json; odata=minimalmetadata")
+            return made
+
+        return self._client.ask(request)
 
 
 def add(job: Job, tasks: list[bytes]) -> int:
@@ -206,18 +272,18 @@ def say_complete(job: Job) -> None:
 def main(arguments: list[str], pause: Callable[[float], None] = time.sleep) -> int:
     """Adds all tasks; the exit code."""
     try:
-        (placeholder,) = arguments
-        job_id, url, token = (
-            os.environ[f"AZ_BATCH_{name}"]
-            for name in ("JOB_ID", "ACCOUNT_URL", "AUTHENTICATION_TOKEN")
-        )
+        placeholder, identity = (*arguments, "")[:2]
+        job_id, url = (os.environ[f"AZ_BATCH_{name}"] for name in ("JOB_ID", "ACCOUNT_URL"))
+        given = "" if identity else os.environ["AZ_BATCH_AUTHENTICATION_TOKEN"]
     except (KeyError, ValueError) as error:
         print(f"this is for a job manager task alone: {error!r}", file=sys.stderr)
         return 2
     if _JOB_ID.fullmatch(job_id) is None:
         print(f"{job_id!r} is no job's id", file=sys.stderr)
         return 2
-    job = Job(url, job_id, token, pause)
+    tokens = Tokens(given, identity, Client(direct=True, pause=pause))
+    own = urllib.parse.urlsplit(url).hostname in {"127.0.0.1", "localhost", "::1"}
+    job = Job(url, job_id, tokens.get, Client(direct=own, pause=pause))
     folder = job_id.replace(":", ".").encode()
     added = 0
     try:
@@ -264,6 +330,8 @@ def _said(error: urllib.error.HTTPError) -> RefusedError:
     """The service's own error."""
     try:
         content = json.loads(error.read())
+        if "error_description" in content:  # the metadata service's form
+            return RefusedError(str(content["error"]), str(content["error_description"]))
         text = str((content.get("message") or {}).get("value", "")).splitlines()
         return RefusedError(str(content["code"]), text[0] if text else "")
     except (OSError, http.client.HTTPException, ValueError, KeyError, AttributeError):

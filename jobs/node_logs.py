@@ -58,11 +58,7 @@ def collect_node_logs(
         ServiceError: Batch refuses.
         InputError: The result directory cannot be written.
     """
-    try:
-        starts = on_several_nodes(service, job_id, stages)
-    except NotFoundError:
-        # the job is deleted, and what nodes kept of its tasks with it
-        starts = {}
+    starts = _several(service, job_id, stages)
     if not starts:
         return Collected(files=0, fetched=0, bytes_fetched=0, refused=())
     known: dict[str, Any] = known_files(tree)
@@ -95,6 +91,14 @@ def collect_node_logs(
     finally:
         write_json(tree.collected_file, known)
     return Collected(files=files, fetched=fetched, bytes_fetched=size, refused=(), gone=gone)
+
+
+def _several(service: BatchService, job_id: str, stages: Mapping[str, int]) -> Mapping[str, int]:
+    """As `on_several_nodes`; of a job that is deleted nothing: what nodes kept is gone, too."""
+    try:
+        return on_several_nodes(service, job_id, stages)
+    except NotFoundError:
+        return {}
 
 
 def _ended(job_id: str, service: BatchService, starts: Iterable[str]) -> Iterator[dict[str, Any]]:

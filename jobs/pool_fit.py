@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from jobs.errors import Finding
 from jobs.loading import LoadedWorkload
 from jobs.spec_tasks import MultiInstance
-from jobs.stack import Pool
+from jobs.stack import Pool, Stack
 from jobs.stages import StageView
 
 LONGEST_RELEASE_S = 15 * 60
@@ -46,12 +46,6 @@ def pool_findings(
         )
     if pool.max_nodes < 1:
         yield workload.finding(f"pool {name!r} can have no node (max_nodes is 0)", "pool")
-    if workload.spec.schedule is not None and pool.os == "windows":
-        yield workload.finding(
-            "the tasks of a scheduled job are added by python3 on a node, and the pool runs "
-            "Windows: choose a Linux pool, or submit by a pipeline's schedule",
-            "schedule",
-        )
     seen: set[Finding] = set()
     for stage in stages:
         for finding in _stage_findings(workload, stage, pool):
@@ -68,6 +62,25 @@ def pool_findings(
         node = getattr(workload.spec, key)
         if node is not None and node.script is not None and pool.os == "windows":
             yield workload.finding(_NO_SHELL, key, "script")
+
+
+def schedule_findings(workload: LoadedWorkload, stack: Stack, pool: Pool) -> Iterator[Finding]:
+    """What keeps nodes from adding the tasks of a scheduled job."""
+    if workload.spec.schedule is None:
+        return
+    if pool.os == "windows":
+        yield workload.finding(
+            "the tasks of a scheduled job are added by python3 on a node, and the pool runs "
+            "Windows: choose a Linux pool, or submit by a pipeline's schedule",
+            "schedule",
+        )
+    if stack.authentication == "entra" and not stack.nodes_submit_jobs:
+        yield workload.finding(
+            f"the tasks of a scheduled job are added by a node, and those of stack {stack.stack} "
+            "may not: set hpc:batch: {nodes_submit_jobs: true} in the stack's configuration and "
+            "deploy it, or submit by a pipeline's schedule",
+            "schedule",
+        )
 
 
 def pool_warnings(counts: Sequence[tuple[StageView, int]], pool: Pool) -> Iterator[Advice]:

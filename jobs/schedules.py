@@ -3,7 +3,8 @@
 Batch makes the jobs, at any time and when nobody is there; so everything that they need is
 in storage before the schedule is added, by content: programs, inputs, and the tasks
 themselves (`jobs.task_files`), which each job's manager task adds (`jobs.job_manager`).
-Nodes read all of it with the pool's identity: no signature that could run out.
+Nodes read all of it, and add tasks, with the pool's identity: no signature that could run
+out, and no key. (The emulator without TLS has keys, and tokens of tasks.)
 
 Adding the schedule is the last request and the only one that counts. Killed before it,
 nothing is there; repeated after it, the schedule is found to be the same by the digest in
@@ -13,6 +14,7 @@ its metadata.
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -96,12 +98,15 @@ def plan_schedule(job: JobPlan, task_files: Sequence[NodeFile]) -> SchedulePlan:
         "displayName": "adds the tasks of the job",
         "commandLine": f"python3 {script.node_path} {placeholder_of(job)}",
         "resourceFiles": [places.program(script)],
-        "authenticationTokenSettings": {"access": ["job"]},
         "constraints": {"maxTaskRetryCount": MANAGER_RETRIES, "retentionTime": _RETENTION},
         "killJobOnCompletion": False,
         "runExclusive": False,
         **_container_of(job),
     }
+    if job.checked.stack.authentication == "entra":
+        manager["commandLine"] += f" {shlex.quote(str(job.checked.pool.identity_id))}"
+    else:
+        manager["authenticationTokenSettings"] = {"access": ["job"]}
     members = {name: value for name, value in job.body.items() if name != "id"}
     members |= {"onAllTasksComplete": "terminatejob", "jobManagerTask": manager}
     # Without the task files: the plan's digest stands for them, however they are packed.

@@ -87,6 +87,7 @@ class Stack(_Outputs):
     management_endpoint: str
     batch_endpoint: str
     authentication: Literal["entra", "shared-key"]
+    nodes_submit_jobs: bool = False
     storage_account_name: str
     blob_endpoint: str
     programs_container: str

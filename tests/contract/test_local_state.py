@@ -58,7 +58,7 @@ def test_both_sides_mean_the_same_directory(
 
 def test_jobs_reads_the_outputs_where_the_emulator_puts_them(local: LocalDirectory) -> None:
     write_json(local.stack_outputs("local"), OUTPUTS)
-    read = load_stack(name="local").model_dump(mode="json", exclude_none=True)
+    read = load_stack(name="local").model_dump(mode="json", exclude_defaults=True)
     assert read == json.loads(json.dumps(OUTPUTS))
 
 

@@ -6,6 +6,7 @@ import gzip
 import json
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +191,21 @@ def test_the_manager_task_has_a_token_and_reads_with_the_pools_identity(
     assert "id" not in spec
     assert metadata_of(spec)["jobs.submission"] == "unfinished"
     assert made.body["schedule"] == {"recurrenceInterval": "P1D"}
+
+
+def test_in_azure_the_nodes_identity_adds_the_tasks(
+    schedule: Callable[..., SchedulePlan], stack: Stack
+) -> None:
+    made = schedule()
+    checked = made.job.checked
+    entra = stack.model_copy(update={"authentication": "entra"})
+    job = replace(made.job, checked=replace(checked, stack=entra))
+    manager = plan_schedule(job, ()).body["jobSpecification"]["jobManagerTask"]
+    assert "authenticationTokenSettings" not in manager, "accounts in Azure give none any more"
+    assert manager["commandLine"].split()[2:] == [
+        placeholder_of(job),
+        stack.pools["cpu"].identity_id,
+    ]
 
 
 def test_what_a_job_has_beside_tasks_a_scheduled_one_has_too(

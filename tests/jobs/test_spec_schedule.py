@@ -114,6 +114,17 @@ def test_nodes_without_an_identity_can_read_nothing_later(
         check(workload(HEAD + "schedule: 1d\n"), bare)
 
 
+def test_nodes_that_may_add_no_tasks_are_found_before_they_try(
+    workload: MakeWorkload, stack: Stack
+) -> None:
+    entra = stack.model_copy(update={"authentication": "entra"})
+    loaded = workload(HEAD + "schedule: 1d\n")
+    with pytest.raises(WorkloadError, match=r"hpc:batch: \{nodes_submit_jobs: true\}"):
+        check(loaded, entra)
+    check(loaded, entra.model_copy(update={"nodes_submit_jobs": True}))
+    check(workload(HEAD), entra)
+
+
 def test_an_end_that_has_passed_is_refused(workload: MakeWorkload, stack: Stack) -> None:
     checked = check(workload(HEAD + "schedule: {every: 1d, until: 2026-11-21T11:00Z}\n"), stack)
     with pytest.raises(WorkloadError, match=r"schedule\.until: has passed"):
