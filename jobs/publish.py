@@ -29,7 +29,7 @@ from azure.storage.blob import BlobClient
 
 from jobs.errors import InputError, NotFoundError
 from jobs.stack import Stack
-from jobs.translate import from_batch
+from jobs.translate import blob_errors_translated, from_batch
 from jobs.zipping import pack
 
 _DIGEST = "sha256"
@@ -88,12 +88,12 @@ def publish(
         there = _found(client, place, version)
         sent = there is None or not _is_active(there)
         if there is not None and _is_active(there):
-            with _translated(f"comparing {what}"):
+            with blob_errors_translated(f"comparing {what}"):
                 _require_same(there, archive, digest, what)
         else:
             with _translated(f"making {what}"):
                 made = client.application_package.create(*place, version)
-            with _translated(f"uploading {what}"):
+            with blob_errors_translated(f"uploading {what}"):
                 _upload(made, archive, size, digest, told)
             with _translated(f"activating {what}"):
                 client.application_package.activate(

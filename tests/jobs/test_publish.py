@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from azure.core.exceptions import ResourceNotFoundError, ServiceRequestError
+from azure.mgmt.batch.models import ApplicationPackage
+from azure.storage.blob import BlobClient
+
+from jobs.errors import UnavailableError
+from jobs.publish import publish
 
 Directory = Any  # the fixture of command_line.py, which importlib mode cannot name
 
@@ -91,3 +98,22 @@ def test_the_dry_run_shows_the_package(directory: Directory) -> None:
     out, _ = directory.jobs("run", "job.yaml", "--stack", "local", "--dry-run")
     assert "package  tool 1.0" in out
     assert "AZ_BATCH_APP_PACKAGE_tool_1_0" in out
+
+
+def test_storage_that_cannot_be_reached_is_not_taken_for_batch(
+    stack: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(*_: object) -> None:
+        raise ResourceNotFoundError("absent")
+
+    def unreachable(*_: object, **_options: object) -> None:
+        raise ServiceRequestError("[Errno 111] Connection refused")
+
+    made = ApplicationPackage({"properties": {"storageUrl": "https://apps.example/c/b?sig=s"}})
+    packages = SimpleNamespace(get=absent, create=lambda *_: made)
+    client: Any = SimpleNamespace(
+        application=SimpleNamespace(get=lambda *_: None), application_package=packages
+    )
+    monkeypatch.setattr(BlobClient, "upload_blob", unreachable)
+    with pytest.raises(UnavailableError, match=r"uploading tool 1: storage does not answer"):
+        publish(client, stack, "tool", "1", program(tmp_path / "tool", "x"))
