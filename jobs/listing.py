@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 
 from jobs.durations import parse_duration
@@ -110,7 +110,7 @@ def matching(
         row
         for row in rows
         if (earliest is None or moment_of(row.created) >= earliest)
-        and all(wanted in str(asdict(row)[name]).lower() for name, wanted in conditions)
+        and all(wanted in str(getattr(row, name)).lower() for name, wanted in conditions)
     ]
 
 
