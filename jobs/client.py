@@ -20,7 +20,13 @@ from jobs.collect import Collected
 from jobs.describe import planned
 from jobs.errors import InputError, JobsError
 from jobs.explain import Explanation, explain_job, explain_task
-from jobs.finishing import Finishing, LimitReachedError, end_job, limited
+from jobs.finishing import (
+    Finishing,
+    LimitReachedError,
+    end_job,
+    limited,
+    require_price,
+)
 from jobs.job_ids import chosen_id
 from jobs.job_schedules import JobSchedule, ScheduleRow, open_schedule, schedules_of
 from jobs.listing import JobRow, jobs_of, parse_since
@@ -259,14 +265,15 @@ class Job:
         """Waits for its end; at a limit, ends it.
 
         Raises:
-            InputError: A limit that is none.
+            InputError: A limit that is none, or one of the cost where no price is known.
             UnfinishedError: `timeout_s` passed before; the job goes on.
             LimitReachedError: So many tasks failed, or it has cost so much: it was ended.
         """
         require_limits(timeout_s=timeout_s, max_fails=max_fails, max_cost=max_cost)
         pool = self.checked.pool
-        watcher = self._watcher(meter=Meter(pool=pool))
         asked = Finishing(max_fails=max_fails, max_cost=max_cost)
+        require_price(asked, pool)
+        watcher = self._watcher(meter=Meter(pool=pool))
         try:
             return watch(
                 watcher,

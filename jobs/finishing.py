@@ -22,6 +22,7 @@ from jobs.prices import money
 from jobs.report import Report
 from jobs.results import ResultTree
 from jobs.service import BatchService, segment
+from jobs.stack import Pool
 
 SHELL = "/bin/sh"
 ON_FINISH_TIMEOUT_S = 120.0
@@ -91,6 +92,24 @@ def checked_command(text: str | None) -> str | None:
         said = " ".join(read.stderr.split())
         raise InputError(f"--on-finish {text!r} cannot be read: {said}")
     return text
+
+
+def require_price(asked: Finishing, pool: Pool) -> None:
+    """Refuses a limit that nobody could hold.
+
+    Raises:
+        InputError: A cost is limited, and what a node of the pool costs is not known.
+    """
+    kinds = (
+        (pool.max_dedicated_nodes, pool.dedicated_price_per_hour),
+        (pool.max_spot_nodes, pool.spot_price_per_hour),
+    )
+    if asked.max_cost is not None and any(nodes and price is None for nodes, price in kinds):
+        raise InputError(
+            f"a limit of the cost (--max-cost, max_cost) cannot be held: no price of "
+            f"{pool.vm_size} is known in this region. Limit the job otherwise (--max-fails, "
+            "--timeout, resources.wall_clock)"
+        )
 
 
 def limited(

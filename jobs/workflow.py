@@ -37,6 +37,7 @@ from jobs.finishing import (
     Finishing,
     LimitReachedError,
     ended_on_interrupt,
+    require_price,
     tell,
 )
 from jobs.following import follow_to_end, go_on, interruptible
@@ -161,30 +162,12 @@ def prepared(options: RunOptions, terminal: Terminal) -> tuple[Session, JobPlan]
     checked = checked_workload(options)
     require_writable(options.out)
     agree(checked, options.consent, terminal)
-    _require_price(checked, options.finishing)
+    require_price(options.finishing, checked.pool)
     session = Session(stack=checked.stack)
     session.check_pool(checked.pool)
     check_binding(checked, session.service)
     require_published(checked.packages, checked.stack, session.service)
     return session, prepare(checked, session, options, terminal)
-
-
-def _require_price(checked: Checked, asked: Finishing) -> None:
-    """Refuses a limit that nobody could hold.
-
-    Raises:
-        InputError: `--max-cost` is given, and what a node of the pool costs is not known.
-    """
-    pool = checked.pool
-    kinds = (
-        (pool.max_dedicated_nodes, pool.dedicated_price_per_hour),
-        (pool.max_spot_nodes, pool.spot_price_per_hour),
-    )
-    if asked.max_cost is not None and any(nodes and price is None for nodes, price in kinds):
-        raise InputError(
-            f"--max-cost cannot be held: no price of {pool.vm_size} is known in this region. "
-            "Limit the job otherwise (--max-fails, --timeout, resources.wall_clock)"
-        )
 
 
 def require_same(job: JobPlan, tree: ResultTree) -> None:
@@ -376,6 +359,7 @@ def finish(
     )
     manifest = tree.read_manifest()
     asked = options.finishing
+    require_price(asked, checked.pool)
     with interruptible(come_back):
         watcher = Watcher(service=session.service, job_id=job_id, meter=Meter(pool=checked.pool))
         with ended_on_interrupt(session.service, job_id, asked):
