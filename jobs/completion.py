@@ -26,6 +26,7 @@ _hpc_jobs() {
         *) return 0 ;;
     esac
     (( COMP_CWORD < 3 )) && return 0
+    (( COMP_CWORD > 4 )) && [[ $verb == @GROUPS@ ]] && verb+="-${COMP_WORDS[4]}"
     case $verb in
 @CASES@
     esac
@@ -34,7 +35,8 @@ _hpc_jobs() {
         --job|-j) kind=job ;;
         --stack|-s) kind=stack ;;
         *) if [[ $cur != -* && ( $verb == @TAKERS@ ) ]]; then kind=job
-           elif [[ $cur != -* && ( $verb == @TASK_TAKERS@ ) ]]; then kind=task; fi ;;
+           elif [[ $cur != -* && ( $verb == @TASK_TAKERS@ ) ]]; then kind=task
+           elif [[ $cur != -* && ( $verb == @SCHEDULE_TAKERS@ ) ]]; then kind=schedule; fi ;;
     esac
     if [[ $kind == stack ]]; then
         local stack
@@ -58,6 +60,15 @@ _hpc_jobs() {
                 [[ $log == *[!A-Za-z0-9_-]* ]] || words+=" $log"
             done
         fi
+    elif [[ $kind == schedule ]]; then
+        local schedule
+        words=""
+        for schedule in "${JOBS_OUT:-results}"/.schedules/*/schedule.json; do
+            [[ -e $schedule ]] || continue
+            schedule=${schedule%/schedule.json}
+            schedule=${schedule##*/}
+            [[ $schedule == *[!A-Za-z0-9_-]* ]] || words+=" $schedule"
+        done
     elif [[ $kind == job ]]; then
         local tree
         words="last"
@@ -65,7 +76,7 @@ _hpc_jobs() {
             [[ -e $tree ]] || continue
             tree=${tree%/job.json}
             tree=${tree##*/}
-            [[ $tree == *[!A-Za-z0-9_-]* ]] || words+=" $tree"
+            [[ $tree == *[!A-Za-z0-9_.-]* ]] || words+=" $tree"
         done
     fi
     [[ -n $verb && $cur != -* && $words == --* ]] && return 0
@@ -83,17 +94,34 @@ def script(app: typer.Typer, shell: str) -> str:
     group = typer.main.get_command(app)
     assert isinstance(group, TyperGroup)  # noqa: S101 - the program has several verbs
     cases = [f'        "") words="{" ".join(group.commands)}" ;;']
+    groups = [name for name, verb in group.commands.items() if isinstance(verb, TyperGroup)]
+    verbs = dict(_flat(group.commands))
     cases.extend(
-        f'        {name}) words="{" ".join(_options(verb))}" ;;'
-        for name, verb in group.commands.items()
+        f'        {name}) words="{" ".join(_options(verb))}" ;;' for name, verb in verbs.items()
     )
     text = _SCRIPT.replace("@CASES@", "\n".join(cases))
-    for mark, names in (("@TAKERS@", ("job", "jobs")), ("@TASK_TAKERS@", ("tasks",))):
-        text = text.replace(mark, " || $verb == ".join(_takers(group.commands, names)))
+    for mark, names in (
+        ("@TAKERS@", ("job", "jobs")),
+        ("@TASK_TAKERS@", ("tasks",)),
+        ("@SCHEDULE_TAKERS@", ("schedule",)),
+    ):
+        text = text.replace(mark, " || $verb == ".join(_takers(verbs, names)))
+    text = text.replace("@GROUPS@", " || $verb == ".join(groups))
     return "autoload -U +X bashcompinit && bashcompinit\n" + text if shell == "zsh" else text
 
 
+def _flat(commands: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Verbs by name, those of a group as `GROUP-VERB`."""
+    for name, verb in commands.items():
+        yield name, verb
+        if isinstance(verb, TyperGroup):
+            yield from ((f"{name}-{inner}", below) for inner, below in verb.commands.items())
+
+
 def _options(verb: Any) -> Iterator[str]:
+    if isinstance(verb, TyperGroup):
+        yield from verb.commands
+        return
     for parameter in verb.params:
         if parameter.param_type_name == "option":
             yield from (name for name in parameter.opts if name.startswith("--"))

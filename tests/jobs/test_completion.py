@@ -12,7 +12,10 @@ from jobs.completion import script
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    for job in ("mc-1", "mc-2", "other", "no-job", "$(id) *"):
+    for schedule in ("nightly", "weekly", "$(id)"):
+        (tmp_path / "results" / ".schedules" / schedule).mkdir(parents=True)
+        (tmp_path / "results" / ".schedules" / schedule / "schedule.json").touch()
+    for job in ("mc-1", "mc-2", "nightly.job-1", "other", "no-job", "$(id) *"):
         (tmp_path / "results" / job).mkdir(parents=True)
         if job != "no-job":
             (tmp_path / "results" / job / "job.json").touch()
@@ -32,7 +35,7 @@ def directory(tmp_path: Path) -> Path:
     ("typed", "offered"),
     [
         ("python -m jobs wa", {"wait", "watch"}),
-        ("python -m jobs wait ", {"last", "mc-1", "mc-2", "other"}),
+        ("python -m jobs wait ", {"last", "mc-1", "mc-2", "nightly.job-1", "other"}),
         ("python -m jobs cancel mc", {"mc-1", "mc-2"}),
         ("python -m jobs status o", {"other"}),
         ("python -m jobs logs 0 --job mc", {"mc-1", "mc-2"}),
@@ -41,6 +44,14 @@ def directory(tmp_path: Path) -> Path:
         ("python -m jobs explain f", {"failed"}),
         ("python -m jobs list --stack ", {"dev", "prod"}),
         ("python -m jobs rerun --exit", {"--exit-code"}),
+        ("python -m jobs wait night", {"nightly.job-1"}),
+        ("python -m jobs sched", {"schedule"}),
+        ("python -m jobs schedule p", {"pause"}),
+        ("python -m jobs schedule show ", {"nightly", "weekly"}),
+        ("python -m jobs schedule pause w", {"weekly"}),
+        ("python -m jobs schedule delete weekly --dr", {"--dry-run"}),
+        ("python -m jobs schedule list --stack p", {"prod"}),
+        ("python -m jobs schedule list ", set()),
         ("python -m jobs.run job.yaml --det", {"--detach"}),
         ("python -m jobs run job", set()),
         ("python -m json.tool x", set()),
