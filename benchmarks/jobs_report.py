@@ -120,7 +120,7 @@ def report_on(tasks: int) -> dict[str, float]:
     """Seconds and sizes of a page and a table."""
     from jobs.looks import TaskEnd  # noqa: PLC0415 - sys.path is set above
     from jobs.prices import shares  # noqa: PLC0415
-    from jobs.report import make_report, no_stage  # noqa: PLC0415
+    from jobs.report import make_report  # noqa: PLC0415
     from jobs.reportpage import Facts, render  # noqa: PLC0415
     from jobs.rerun import Ends  # noqa: PLC0415
     from jobs.task_table import TaskRows, write_csv  # noqa: PLC0415
@@ -151,10 +151,7 @@ def report_on(tasks: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "tasks.csv"
         began = time.process_time()
-        write_csv(
-            path,
-            TaskRows(ends=made, reasons=words, rates=shares(ends, pool), stage_of=no_stage),
-        )
+        write_csv(path, TaskRows(ends=made, reasons=words, rates=shares(ends, pool)))
         return {
             "page_s": page_s,
             "page_bytes": len(text.encode()),
