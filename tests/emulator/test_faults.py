@@ -26,21 +26,11 @@ from emulator.faults import Faults, Rule
 from emulator.http import listen
 from emulator.http import serving as http_serving
 from emulator.local import LocalDirectory, RunningEmulator
-from tests.emulator.service.test_wire import JOB, POOL
-from tests.emulator.service.wire import BASE, Wire
+from tests.emulator.service.wire import BASE, POOL, Wire
 from tests.emulator.simulation import ACCOUNT, KEY, manual_server, until
 
 NO_RETRIES: dict[str, Any] = {"retry_total": 0, "retry_backoff_factor": 0}
 ADMIN = f"/_emulator/accounts/{ACCOUNT}"
-
-
-@pytest.fixture
-async def wire(tmp_path: Path) -> AsyncIterator[Wire]:
-    found = await Wire.start(tmp_path)
-    await found.send("POST", "/pools", POOL)
-    await found.send("POST", "/jobs", JOB)
-    yield found
-    await found.close()
 
 
 async def fault(wire: Wire, **body: Any) -> int:

@@ -7,9 +7,10 @@ import base64
 import secrets
 import threading
 import uuid
-from collections.abc import Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -23,6 +24,8 @@ from azure.storage.blob import (
 
 from emulator.azurite import Azurite
 from emulator.nodes.blobs import LocalStorage
+from emulator.nodes.runner import ProcessRunner
+from tests.emulator.nodes.node import NODE
 
 ACCOUNT = "nodes"
 _T = TypeVar("_T")
@@ -113,3 +116,11 @@ def box(storage: Storage) -> Iterator[Box]:
     with ContainerClient.from_container_url(url, credential=storage.key) as client:
         client.create_container()
         yield Box(storage=storage, client=client)
+
+
+@pytest.fixture
+async def runner(tmp_path: Path, storage: Storage) -> AsyncIterator[ProcessRunner]:
+    one = ProcessRunner(tmp_path / "nodes", storage.local, grace_s=0.2)
+    await one.add_node(NODE)
+    yield one
+    await one.close()

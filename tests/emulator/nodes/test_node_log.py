@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from emulator.nodes import node_log
 from emulator.nodes.runner import ProcessRunner
-from tests.emulator.nodes.conftest import Box, Storage
-from tests.emulator.nodes.test_runner import NODE, launch
-
-
-@pytest.fixture
-async def runner(tmp_path: Path, storage: Storage) -> AsyncIterator[ProcessRunner]:
-    one = ProcessRunner(tmp_path / "nodes", storage.local, grace_s=0.2)
-    await one.add_node(NODE)
-    yield one
-    await one.close()
+from tests.emulator.nodes.conftest import Box
+from tests.emulator.nodes.node import NODE, launch
 
 
 @pytest.mark.slow

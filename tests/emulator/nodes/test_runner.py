@@ -8,7 +8,7 @@ import errno
 import os
 import resource
 import stat
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,36 +17,12 @@ import psutil
 import pytest
 
 from emulator.nodes import blobs
-from emulator.nodes.interface import NodeFacts, PackageFacts, TaskLaunch, TaskOutcome
+from emulator.nodes.interface import PackageFacts, TaskLaunch, TaskOutcome
 from emulator.nodes.runner import ProcessRunner
-from tests.emulator.nodes.conftest import Box, Storage
+from tests.emulator.nodes.conftest import Box
+from tests.emulator.nodes.node import IDENTITY, NODE, launch
 
-IDENTITY = (
-    "/subscriptions/s/resourceGroups/g/providers/"
-    "Microsoft.ManagedIdentity/userAssignedIdentities/me"
-)
-NODE = NodeFacts(
-    account="local",
-    batch_url="http://127.0.0.1:1",
-    pool_id="pool",
-    node_id="tvmps_" + 64 * "a" + "_d",
-    is_dedicated=True,
-    ip_address="10.0.0.4",
-    identity_ids=(IDENTITY,),
-)
 OUTPUT_CONDITIONS = ("TaskSuccess", "taskfailure", "TaskCompletion")
-
-
-@pytest.fixture
-async def runner(tmp_path: Path, storage: Storage) -> AsyncIterator[ProcessRunner]:
-    one = ProcessRunner(tmp_path / "nodes", storage.local, grace_s=0.2)
-    await one.add_node(NODE)
-    yield one
-    await one.close()
-
-
-def launch(command: str, **task: Any) -> TaskLaunch:
-    return TaskLaunch(node=NODE, job_id="job", task_id="t", task={"commandLine": command, **task})
 
 
 async def run(runner: ProcessRunner, command: str, **task: Any) -> TaskOutcome:

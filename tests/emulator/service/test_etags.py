@@ -10,8 +10,7 @@ from typing import Any, Literal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.emulator.service.test_wire import JOB, POOL
-from tests.emulator.service.wire import Wire
+from tests.emulator.service.wire import JOB, POOL, Wire
 
 Condition = Literal["", "present", "stale", "any", "not present", "not stale"]
 

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from emulator.service.errors import CATALOGUE
 from emulator.service.routes import ROUTES
 from tests.emulator.service.generated import body_model, requests
-from tests.emulator.service.test_wire import JOB, POOL
-from tests.emulator.service.wire import Wire
+from tests.emulator.service.wire import JOB, POOL, Wire
 
 Request = tuple[str, str, Any, dict[str, str], list[tuple[str, str]]]
 

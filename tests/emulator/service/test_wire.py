@@ -2,7 +2,7 @@ import asyncio
 import os
 import re
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,29 +16,11 @@ from emulator.service import files
 from emulator.service.auth import sign, string_to_sign
 from emulator.service.errors import CATALOGUE
 from emulator.service.routes import ROUTES
-from tests.emulator.service.wire import BASE, VERSION, Wire
+from tests.emulator.service.wire import BASE, JOB, POOL, VERSION, Wire
 from tests.emulator.simulation import ACCOUNT, KEY, until
 
-POOL: dict[str, Any] = {
-    "id": "p",
-    "vmSize": "Standard_D2s_v5",
-    "virtualMachineConfiguration": {
-        "imageReference": {"publisher": "canonical", "offer": "ubuntu-24_04-lts", "sku": "server"},
-        "nodeAgentSKUId": "batch.node.ubuntu 24.04",
-    },
-}
 TASK = {"id": "t", "commandLine": "run"}
-JOB = {"id": "j", "poolInfo": {"poolId": "p"}}
 JOB_SPEC = {"poolInfo": {"poolId": "p"}}
-
-
-@pytest.fixture
-async def wire(tmp_path: Path) -> AsyncIterator[Wire]:
-    found = await Wire.start(tmp_path)
-    await found.send("POST", "/pools", POOL)
-    await found.send("POST", "/jobs", JOB)
-    yield found
-    await found.close()
 
 
 async def add_tasks(wire: Wire, *ids: str) -> None:

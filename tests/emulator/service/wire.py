@@ -16,6 +16,15 @@ from tests.emulator.simulation import ACCOUNT, KEY, SimulatedRunner, manual_serv
 
 BASE = "http://localhost"
 VERSION = "2025-06-01"
+POOL: dict[str, Any] = {
+    "id": "p",
+    "vmSize": "Standard_D2s_v5",
+    "virtualMachineConfiguration": {
+        "imageReference": {"publisher": "canonical", "offer": "ubuntu-24_04-lts", "sku": "server"},
+        "nodeAgentSKUId": "batch.node.ubuntu 24.04",
+    },
+}
+JOB = {"id": "j", "poolInfo": {"poolId": "p"}}
 
 
 class Wire:
