@@ -239,14 +239,13 @@ class _Estimator:
         if name == "rand":
             return Estimate(low=0.0, high=1.0)
         if name in _FAIL_WHEN_EMPTY and parts:
-            vectors = [self.is_vector(argument) for argument in node.arguments]
-            if all(
-                part.may_be_empty and vector for part, vector in zip(parts, vectors, strict=True)
-            ):
+            may_be_empty = [
+                part.may_be_empty and self.is_vector(argument)
+                for part, argument in zip(parts, node.arguments, strict=True)
+            ]
+            if all(may_be_empty):
                 self.report("AS107", node.span, f"{name}() fails while there is no sample")
-            elif name == "min" and any(
-                part.may_be_empty and vector for part, vector in zip(parts, vectors, strict=True)
-            ):
+            elif name == "min" and any(may_be_empty):
                 self.report(
                     "AS130", node.span, "while there is no sample, this is the other value"
                 )
