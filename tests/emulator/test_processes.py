@@ -17,16 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.processes import descendants, make_directories, parents, parents_by_ps
+from tests.emulator.daemon import DAEMON
 
 KEEPER = (sys.executable, "-m", "emulator.processes")
 ROOT = Path(__file__).resolve().parents[2]
-DAEMON = """
-import os, sys
-if os.fork(): os._exit(0)
-os.setsid()
-if os.fork(): os._exit(0)
-os.execve("/bin/sh", ["sh", "-c", "echo $$ > " + sys.argv[1] + "; exec sleep 1000"], {})
-"""
 
 
 @pytest.fixture

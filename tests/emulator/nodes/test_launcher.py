@@ -17,15 +17,9 @@ import pytest
 
 from emulator.nodes.launcher import AgentLostError, Launcher
 from emulator.processes import Program, SpawnError
+from tests.emulator.daemon import DAEMON
 
 ENV = {"PATH": "/usr/bin:/bin"}
-DAEMON = """
-import os, sys, time
-if os.fork(): os._exit(0)
-os.setsid()
-if os.fork(): os._exit(0)
-os.execve("/bin/sh", ["sh", "-c", "echo $$ > " + sys.argv[1] + "; exec sleep 1000"], {})
-"""
 
 
 @pytest.fixture
