@@ -74,9 +74,12 @@ def stack_outputs(estate: Estate, provisioned: Provisioned) -> dict[str, Any]:
             for name, config in sorted(estate.config.applications.items())
         },
         "pools": {
-            pool.name: _pool_output(
-                pool, provisioned.pool_ids[pool.name], provisioned.nodes_identity_id
-            )
+            pool.name: {
+                **_pool_output(
+                    pool, provisioned.pool_ids[pool.name], provisioned.nodes_identity_id
+                ),
+                "registries": _registries(pool, estate.config.registry.server),
+            }
             for pool in estate.pools
         },
     }
@@ -103,3 +106,11 @@ def _pool_output(
         "price_currency": PRICE_CURRENCY,
         "prices_as_of": PRICES_AS_OF.isoformat(),
     }
+
+
+def _registries(plan: PoolPlan, own: str | None) -> list[str] | None:
+    """The registries that nodes of a pool sign in to; None if they run no containers."""
+    containers = plan.equipment.containers
+    if containers is None:
+        return None
+    return sorted({*containers.registries, *(() if own is None else (own,))})

@@ -1,7 +1,7 @@
 """What only the pool itself can say, asked once before anything is sent.
 
-The stack's outputs tell its size, slots and identity (`jobs.pool_fit`); whether its nodes
-run containers, and from which registries, is in the pool.
+The stack's outputs tell its size, slots, identity and registries (`jobs.pool_fit`); whether its
+nodes run containers is asked, too, where outputs are older than that.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 from jobs.checking import Checked
 from jobs.errors import Finding, WorkloadError
+from jobs.pool_fit import container_finding
 from jobs.service import BatchService, segment
 
 
@@ -40,8 +41,4 @@ def _container_findings(checked: Checked, pool: dict[str, Any]) -> Iterator[Find
         wanted = stage.view.spec.container
         if wanted is None or containers is not None:
             continue
-        yield checked.workload.finding(
-            f"the nodes of pool {checked.workload.spec.pool!r} run no containers: give it a "
-            "container_configuration in the stack's configuration, or leave `container` out",
-            *stage.view.place("container"),
-        )
+        yield container_finding(checked.workload, stage.view)

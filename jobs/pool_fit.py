@@ -13,7 +13,11 @@ from jobs.stages import StageView
 
 LONGEST_RELEASE_S = 15 * 60
 ROUNDS = "rounds"
-WARNING_CODES = (ROUNDS,)
+REGISTRY = "registry"
+WARNING_CODES = (ROUNDS, REGISTRY)
+_HUB = "docker.io"
+_PRIVATE = (".azurecr.io", ".azurecr.cn", ".azurecr.us")
+"""Registries of Azure: read by everybody only where that was switched on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +87,20 @@ def schedule_findings(workload: LoadedWorkload, stack: Stack, pool: Pool) -> Ite
         )
 
 
+def registry_of(image: str) -> str:
+    """The registry that an image is fetched from: its name's first part, if that is a host.
+
+    Source: https://github.com/distribution/reference (`splitDockerDomain`).
+    """
+    host, slash, _ = image.partition("/")
+    named = slash and ("." in host or ":" in host or host == "localhost" or host != host.lower())
+    return host.lower() if named else _HUB
+
+
 def pool_warnings(counts: Sequence[tuple[StageView, int]], pool: Pool) -> Iterator[Advice]:
-    """What will work, and slower than somebody may think."""
+    """What will work, and slower than somebody may think, or perhaps not."""
+    for stage, _ in counts:
+        yield from _registry_warnings(stage, pool)
     for stage, count in counts:
         several = stage.spec.multi_instance
         if several is not None:
@@ -121,6 +137,8 @@ def _stage_findings(workload: LoadedWorkload, stage: StageView, pool: Pool) -> I
             f"{pool.task_slots_per_node}: it would wait for ever",
             *stage.place("resources", "slots"),
         )
+    if stage.spec.container is not None and pool.tells_registries and pool.registries is None:
+        yield container_finding(workload, stage)
     if pool.os == "windows":
         if stage.spec.script is not None:
             yield workload.finding(_NO_SHELL, *stage.place("script"))
@@ -139,6 +157,42 @@ def _stage_findings(workload: LoadedWorkload, stage: StageView, pool: Pool) -> I
                 )
     if several is not None:
         yield from _several_nodes(workload, stage, several, pool)
+
+
+def container_finding(workload: LoadedWorkload, stage: StageView) -> Finding:
+    """That the nodes of the pool run no containers, which a stage needs."""
+    return workload.finding(
+        f"the nodes of pool {workload.spec.pool!r} run no containers: give it `containers` in "
+        "the stack's configuration, or leave `container` out",
+        *stage.place("container"),
+    )
+
+
+def _registry_warnings(stage: StageView, pool: Pool) -> Iterator[Advice]:
+    """Images that nodes fetch without a sign-in, where a private registry wants one."""
+    wanted = stage.spec.container
+    if wanted is None:
+        return
+    server, title = registry_of(wanted.image), stage.title or "the job"
+    if wanted.registry is not None:
+        if wanted.registry.lower() != server:
+            message = (
+                f"{title}: image {wanted.image!r} is of {server}, so that `registry: "
+                f"{wanted.registry}` says nothing about it: begin the image with its registry"
+            )
+            yield Advice(code=REGISTRY, message=message)
+    elif (
+        pool.tells_registries
+        and server.endswith(_PRIVATE)
+        and server not in map(str.lower, pool.registries or ())
+    ):
+        known = ", ".join(pool.registries or ()) or "none"
+        message = (
+            f"{title}: the nodes sign in to {known}, and image {wanted.image!r} is of {server}: "
+            f"unless everybody may read it, write `registry: {server}`, or add it to the pool's "
+            "containers.registries in the stack's configuration"
+        )
+        yield Advice(code=REGISTRY, message=message)
 
 
 def _several_nodes(

@@ -47,10 +47,16 @@ class Pool(_Outputs):
     max_spot_nodes: int
     inter_node_communication: bool
     identity_id: str | None
+    registries: tuple[str, ...] | None = None
     dedicated_price_per_hour: float | None
     spot_price_per_hour: float | None
     price_currency: str
     prices_as_of: str
+
+    @property
+    def tells_registries(self) -> bool:
+        """Whether the outputs say which registries nodes know; older ones do not."""
+        return "registries" in self.model_fields_set
 
 
 class Telemetry(_Outputs):

@@ -99,3 +99,31 @@ def test_both_sides_speak_one_version(exported: dict[str, Any]) -> None:
     for version in (READ_VERSION - 1, READ_VERSION + 1, "1", None):
         with pytest.raises(StackError):
             parse_stack({**exported, "schema_version": version}, where="exported")
+
+
+def test_the_registries_that_a_pool_tells_are_those_that_its_nodes_sign_in_to() -> None:
+    config = dict(read_stack_file("local"))
+    pools = json.loads(json.dumps(config["pools"]))
+    pools["cpu"] |= {
+        "containers": {"registries": ["theirs.azurecr.io"]},
+        "image": "ubuntu-hpc-24.04",
+    }
+    values = {**config, "pools": pools, "registry": {"name": "ourimages"}}
+
+    def program() -> None:
+        runpy.run_path(str(ROOT / "__main__.py"))
+
+    run = run_program(
+        program,
+        project="hpc",
+        stack="local",
+        config={
+            f"hpc:{key}": value if isinstance(value, str) else json.dumps(value)
+            for key, value in values.items()
+        },
+    )
+    stack = parse_stack(json.loads(json.dumps(dict(run.outputs))), where="test")
+    assert stack.pools["cpu"].registries == ("ourimages.azurecr.io", "theirs.azurecr.io")
+    assert stack.pools["rdma"].registries is None
+    assert stack.pools["rdma"].tells_registries
+    assert stack.registry_server == "ourimages.azurecr.io"

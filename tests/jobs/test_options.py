@@ -118,7 +118,7 @@ def test_a_job_where_tasks_are_meant_is_told_with_the_right_words(
         ((), 0, "25 rounds [rounds]"),
         (("--fail-on", "warning"), 2, "25 rounds [rounds]"),
         (("--fail-on", "warning", "--ignore", "rounds"), 0, "valid, fits the stack"),
-        (("--ignore", "nosuch"), 2, "the codes of warnings are rounds"),
+        (("--ignore", "nosuch"), 2, "the codes of warnings are rounds, registry"),
         (("--fail-on", "never"), 2, "'never' is not one of error, warning"),
     ],
 )
