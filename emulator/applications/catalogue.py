@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 from emulator.applications.blobs import PackageBlobs
@@ -71,23 +71,7 @@ class Application:
 
     def as_json(self) -> dict[str, Any]:
         """What a store keeps."""
-        return {
-            "name": self.name,
-            "created": self.created,
-            "display_name": self.display_name,
-            "allow_updates": self.allow_updates,
-            "default_version": self.default_version,
-            "packages": [
-                {
-                    "version": one.version,
-                    "created": one.created,
-                    "blob": one.blob,
-                    "upload": one.upload,
-                    "activated": one.activated,
-                }
-                for one in self.packages.values()
-            ],
-        }
+        return {**asdict(self), "packages": [asdict(one) for one in self.packages.values()]}
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> Application:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import stat
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from emulator.backend import StorageAccounts, read_keys
 from emulator.errors import LocalStateError, NotRunningError
 from emulator.local import ENV_LOCAL_DIR, LocalDirectory, write_json
+from tests.emulator.full_disk import no_room
 
 KEY = base64.b64encode(b"a key").decode()
 
@@ -51,6 +51,8 @@ def test_a_file_that_cannot_be_written_whole_stays_as_it_was(local: LocalDirecto
     write_json(local.run_file, {"pid": 1})
     with pytest.raises(TypeError):
         write_json(local.run_file, {"pid": object()})
+    with no_room(20), pytest.raises(OSError, match="File too large"):
+        write_json(local.run_file, {"pid": "x" * 100})
     assert json.loads(local.run_file.read_text()) == {"pid": 1}
     assert list(local.root.iterdir()) == [local.run_file]
 
@@ -81,6 +83,5 @@ def test_names_of_accounts_that_are_no_names_are_refused(
 ) -> None:
     names = local.root / "storage-accounts.json"
     write_json(names, {"accounts": accounts})
-    refused: Callable[[], object] = lambda: StorageAccounts(local, names)  # noqa: E731
     with pytest.raises(LocalStateError, match=r"storage-accounts\.json is damaged"):
-        refused()
+        StorageAccounts(local, names)
