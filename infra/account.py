@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
@@ -18,6 +19,11 @@ class BatchConfig(Model):
 
     public_network_access: bool = Field(
         default=True, description="Reached from outside the network, by Entra identities."
+    )
+    allow_from: tuple[IPv4Network, ...] = Field(
+        default=(),
+        description="Public addresses that alone reach it from outside, such as "
+        "`203.0.113.0/24`; any when empty. Nodes report to it from anywhere.",
     )
     nodes_submit_jobs: bool = Field(
         default=False,

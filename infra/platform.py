@@ -175,6 +175,7 @@ class Platform(pulumi.ComponentResource):
                 node_identity_id=nodes.identity_id,
                 packages_account_id=stores.packages.account_id,
                 public_network_access=config.batch.public_network_access,
+                allow_from=config.batch.allow_from,
                 allow_shared_keys=config.allows_shared_keys,
                 nodes_vault=(
                     VaultReference(vault_id=vault.vault_id, url=vault.url)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import IPv4Network
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
@@ -41,6 +42,11 @@ class StorageConfig(Model):
     )
     public_network_access: bool = Field(
         default=True, description="Reached from outside the network, by Entra identities."
+    )
+    allow_from: tuple[IPv4Network, ...] = Field(
+        default=(),
+        description="Public addresses that alone reach the data account from outside, such as "
+        "`203.0.113.0/24`, beside the pools' subnets; any when empty.",
     )
     soft_delete_days: int = Field(
         default=7, ge=1, le=365, description="Deleted blobs and containers can be restored."

@@ -111,11 +111,11 @@ def declare_stores(
         name: What names of components begin with.
         estate: The stack.
         place: Where they go.
-        network: Whose subnets reach file systems.
+        network: Whose subnets reach file systems, and data where addresses are selected.
         opts: The components' parent.
     """
     return Stores(
-        data=_data(name, estate, place, opts),
+        data=_data(name, estate, place, network, opts),
         packages=_packages(name, estate, place, opts),
         file_systems=_file_systems(name, estate, place, network, opts),
         registry=_registry(name, estate, place, opts),
@@ -123,8 +123,12 @@ def declare_stores(
     )
 
 
-def _data(name: str, estate: Estate, place: Place, opts: pulumi.ResourceOptions) -> Storage:
+def _data(
+    name: str, estate: Estate, place: Place, network: Network, opts: pulumi.ResourceOptions
+) -> Storage:
     config, storage = estate.config, estate.config.storage
+    # Nodes come by their subnets then, unless by private endpoints.
+    pools = [] if config.network.private_endpoints else [pool.name for pool in estate.pools]
     return Storage(
         f"{name}-data",
         StorageArgs(
@@ -132,6 +136,8 @@ def _data(name: str, estate: Estate, place: Place, opts: pulumi.ResourceOptions)
             account=account_name(estate.stack, "data"),
             replication=storage.replication,
             public_network_access=storage.public_network_access,
+            subnet_ids=network.subnets_of(pools) if storage.allow_from else None,
+            allow_from=storage.allow_from,
             soft_delete_days=storage.soft_delete_days,
             versioning=storage.versioning,
             allow_shared_keys=config.allows_shared_keys,

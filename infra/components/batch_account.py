@@ -8,7 +8,9 @@ away again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 
 import pulumi
 from pulumi_azure_native.batch import (
@@ -18,9 +20,14 @@ from pulumi_azure_native.batch import (
     BatchAccountIdentityArgs,
     ComputeNodeIdentityReferenceArgs,
     EncryptionPropertiesArgs,
+    EndpointAccessDefaultAction,
+    EndpointAccessProfileArgs,
+    IPRuleAction,
+    IPRuleArgs,
     KeySource,
     KeyVaultPropertiesArgs,
     KeyVaultReferenceArgs,
+    NetworkProfileArgs,
     PoolAllocationMode,
     PublicNetworkAccessType,
     ResourceIdentityType,
@@ -49,6 +56,8 @@ class BatchAccountArgs:
         identity_id: Identity with which the account manages application packages.
         node_identity_id: Identity with which nodes download them.
         packages_account_id: Storage account of application packages.
+        allow_from: Addresses that alone reach the data plane from outside; any when empty.
+            Nodes may come from anywhere: theirs are not known before they are there.
         allow_shared_keys: For the emulator alone.
         nodes_vault: Key vault of nodes that are made in the stack's own subscription, or
             None where Batch makes them in its own.
@@ -62,6 +71,7 @@ class BatchAccountArgs:
     node_identity_id: pulumi.Input[str]
     packages_account_id: pulumi.Input[str]
     public_network_access: bool
+    allow_from: Sequence[IPv4Network] = ()
     allow_shared_keys: bool
     nodes_vault: VaultReference | None = None
     encryption_key_url: pulumi.Input[str] | None = None
@@ -123,6 +133,7 @@ class BatchAccount(pulumi.ComponentResource):
                 if args.public_network_access
                 else PublicNetworkAccessType.DISABLED
             ),
+            network_profile=_selected(args.allow_from) if args.allow_from else None,
             opts=pulumi.ResourceOptions(
                 parent=self,
                 protect=args.protect,
@@ -136,6 +147,18 @@ class BatchAccount(pulumi.ComponentResource):
         self.account_name = account.name
         self.endpoint = account.account_endpoint.apply(endpoint_url)
         self.register_outputs({"account_name": self.account_name, "endpoint": self.endpoint})
+
+
+def _selected(addresses: Sequence[IPv4Network]) -> NetworkProfileArgs:
+    return NetworkProfileArgs(
+        account_access=EndpointAccessProfileArgs(
+            default_action=EndpointAccessDefaultAction.DENY,
+            ip_rules=[IPRuleArgs(action=IPRuleAction.ALLOW, value=str(one)) for one in addresses],
+        ),
+        node_management_access=EndpointAccessProfileArgs(
+            default_action=EndpointAccessDefaultAction.ALLOW
+        ),
+    )
 
 
 def _encryption(key_url: pulumi.Input[str] | None) -> EncryptionPropertiesArgs | None:

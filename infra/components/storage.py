@@ -10,16 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network
 
 import pulumi
 from pulumi_azure_native.storage import (
     AccessTier,
+    Action,
     BlobContainer,
     BlobServiceProperties,
     DefaultAction,
     DeleteRetentionPolicyArgs,
     FileServiceProperties,
     FileShare,
+    IPRuleArgs,
     ManagementPolicy,
     ManagementPolicySchemaArgs,
     NetworkRuleSetArgs,
@@ -58,6 +61,7 @@ class AccountKind:
 
 
 BLOBS = AccountKind()
+_LONGEST_PREFIX = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +82,7 @@ class StorageArgs:
             engine appends 8 hexadecimal digits.
         subnet_ids: Subnets that alone reach the account, or None to leave that to
             `public_network_access`.
+        allow_from: Addresses that reach it, too.
         containers: Container names, by what they hold.
         shares: File shares, by name.
         root_squash: Containers in which root on an NFS client is nobody special.
@@ -96,6 +101,7 @@ class StorageArgs:
     protect: bool
     kind: AccountKind = BLOBS
     subnet_ids: Sequence[pulumi.Input[str]] | None = None
+    allow_from: Sequence[IPv4Network] = ()
     containers: Mapping[str, str] = field(default_factory=dict)
     shares: Mapping[str, Share] = field(default_factory=dict)
     root_squash: frozenset[str] = frozenset()
@@ -232,9 +238,29 @@ class Storage(pulumi.ComponentResource):
                     if args.subnet_ids
                     else None
                 ),
+                ip_rules=(
+                    [
+                        IPRuleArgs(action=Action.ALLOW, i_p_address_or_range=one)
+                        for one in firewall_addresses(args.allow_from)
+                    ]
+                    if args.allow_from
+                    else None
+                ),
             ),
             opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
         )
+
+
+def firewall_addresses(networks: Sequence[IPv4Network]) -> list[str]:
+    """Networks as the firewall takes them: the smallest ones address by address.
+
+    Source: https://learn.microsoft.com/azure/storage/common/storage-network-security
+    """
+    found: list[str] = []
+    for network in networks:
+        small = network.prefixlen > _LONGEST_PREFIX
+        found += map(str, network) if small else [str(network)]
+    return found
 
 
 def _root_squash(share: Share) -> str | None:

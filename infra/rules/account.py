@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from ipaddress import IPv4Network
 
 from infra.estate import Estate
 from infra.rules.rule import Problem, Rule
+from infra.security_rules import is_everybody
 
 _LOCAL_STACK = re.compile(r"^local(-[a-z0-9-]+)?$")
 
@@ -97,6 +99,68 @@ def _service_principal_is_used(estate: Estate) -> Iterator[Problem]:
         )
 
 
+def _selected(estate: Estate) -> Iterator[tuple[str, bool, tuple[IPv4Network, ...], int]]:
+    """Addresses that are let in: their path, whether anybody is, who, and how many may be."""
+    batch, storage = estate.config.batch, estate.config.storage
+    yield "batch", batch.public_network_access, batch.allow_from, _MOST_BATCH_RULES
+    yield "storage", storage.public_network_access, storage.allow_from, _MOST_STORAGE_RULES
+
+
+def _selected_addresses_are_public(estate: Estate) -> Iterator[Problem]:
+    """Addresses that reach an account from outside are public, few and not everybody's."""
+    for section, _, addresses, most in _selected(estate):
+        path = f"{section}.allow_from"
+        for one in addresses:
+            if any(one.subnet_of(private) for private in _PRIVATE):
+                yield Problem(
+                    path,
+                    f"{one} is an address inside a network and never seen by the account, so "
+                    "nobody would be let in by it; write the public address that you leave by",
+                )
+        if is_everybody(addresses):
+            yield Problem(
+                path,
+                "that is everybody, or more than anybody's own addresses; name those that need "
+                "it, or leave the key out to let in all, who need a role in any case",
+            )
+        if len(addresses) > most:
+            yield Problem(
+                path,
+                f"{len(addresses)} ranges are more than the {most} that the account takes; join "
+                "them to larger ones",
+            )
+
+
+def _closed_accounts_select_nobody(estate: Estate) -> Iterator[Problem]:
+    """Addresses are selected of an account that is reached from outside."""
+    for section, is_open, addresses, _ in _selected(estate):
+        if addresses and not is_open:
+            yield Problem(
+                f"{section}.allow_from",
+                "public access is off, so no address is let in from outside; leave this key out, "
+                "or write public_network_access: true",
+            )
+
+
+def _the_pipeline_is_let_in(estate: Estate) -> Iterator[Problem]:
+    """The pipeline's agents are among the selected addresses."""
+    for section, is_open, addresses, _ in _selected(estate):
+        if addresses and is_open and estate.config.pipeline.has_identity:
+            yield Problem(
+                f"{section}.allow_from",
+                "agents that Microsoft or GitHub host have no fixed addresses and would be kept "
+                "out; run the pipeline on agents of your own that leave by one of these, then "
+                "silence this rule",
+            )
+
+
+_MOST_BATCH_RULES = 200
+_MOST_STORAGE_RULES = 400
+_PRIVATE = (
+    *map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")),
+    *map(IPv4Network, ("100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16")),
+)
+_PUBLIC_ACCESS = "https://learn.microsoft.com/azure/batch/public-network-access"
 _USER_SUBSCRIPTION = (
     "https://learn.microsoft.com/azure/batch/batch-account-create-portal"
     "#configure-user-subscription-mode"
@@ -144,5 +208,23 @@ RULES = (
         severity="warning",
         source=_USER_SUBSCRIPTION,
         judge=_service_principal_is_used,
+    ),
+    Rule(
+        code="ACC008",
+        severity="error",
+        source=_PUBLIC_ACCESS,
+        judge=_selected_addresses_are_public,
+    ),
+    Rule(
+        code="ACC009",
+        severity="error",
+        source=_PUBLIC_ACCESS,
+        judge=_closed_accounts_select_nobody,
+    ),
+    Rule(
+        code="ACC010",
+        severity="warning",
+        source="https://learn.microsoft.com/azure/devops/pipelines/agents/hosted",
+        judge=_the_pipeline_is_let_in,
     ),
 )

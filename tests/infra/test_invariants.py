@@ -228,6 +228,21 @@ def closed_accounts_have_endpoints(run: ProgramRun) -> None:
             assert one.id in reached, one.name
 
 
+def who_is_selected_is_let_in_alone(run: ProgramRun) -> None:
+    for account in run.arm.of("batch:BatchAccount"):
+        if "networkProfile" in account.inputs:
+            access = account.inputs["networkProfile"]["accountAccess"]
+            assert access["defaultAction"] == "Deny"
+            assert access["ipRules"]
+    for one in accounts(run):
+        rules = one.inputs["networkRuleSet"]
+        if rules.get("ipRules") or rules.get("virtualNetworkRules"):
+            assert rules["defaultAction"] == "Deny", one.name
+        for rule in rules.get("ipRules") or ():
+            # The firewall takes no network of one or two addresses.
+            assert not rule["iPAddressOrRange"].endswith(("/31", "/32"))
+
+
 def roles_are_on_single_resources_under_stable_names(run: ProgramRun) -> None:
     found = run.arm.of("authorization:RoleAssignment")
     assert len({one.inputs["roleAssignmentName"] for one in found}) == len(found)
@@ -280,6 +295,7 @@ INVARIANTS = [
     a_gateway_leaves_from_a_prefix_of_its_own,
     every_endpoint_has_its_name_in_a_zone,
     closed_accounts_have_endpoints,
+    who_is_selected_is_let_in_alone,
     roles_are_on_single_resources_under_stable_names,
     node_communication_is_said_and_simplified,
     a_pool_scales_in_one_way,
@@ -295,6 +311,7 @@ def test_of_every_example_stack(
 
 
 kinds = st.sampled_from(list(TYPES))
+selected = st.sampled_from([[], [], ["203.0.113.0/24", "198.51.100.8/31"]])
 scales = st.one_of(
     st.fixed_dictionaries(
         {
@@ -346,9 +363,10 @@ def configs(draw: st.DrawFn) -> dict[str, Any]:
             "versioning": draw(st.booleans()),
             "replication": draw(st.sampled_from(["LRS", "ZRS", "GRS"])),
             "public_network_access": draw(st.booleans()),
+            "allow_from": draw(selected),
             "file_systems": {name: {"type": kind} for name, kind in file_systems.items()},
         },
-        "batch": {"public_network_access": draw(st.booleans())},
+        "batch": {"public_network_access": draw(st.booleans()), "allow_from": draw(selected)},
         "pipeline": {
             "may": draw(st.lists(st.sampled_from(["run", "publish", "deploy"]), unique=True))
         },

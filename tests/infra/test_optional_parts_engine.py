@@ -29,7 +29,9 @@ CONFIG: dict[str, Any] = {
         "workbook": True,
         "alert_emails": ["ops@lab.example"],
     },
+    "storage": {"allow_from": ["203.0.113.0/24", "198.51.100.8/31"]},
     "batch": {
+        "allow_from": ["203.0.113.0/24"],
         "customer_managed_key": True,
         "pool_allocation": "user-subscription",
         "service_principal_id": "7f1d6a52-9a3e-4d53-8a0e-3a2c4a7f1d10",

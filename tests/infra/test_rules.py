@@ -216,6 +216,37 @@ CASES = [
         {"batch": BATCH_ITSELF},
     ),
     Case(
+        "ACC008",
+        {"batch": {"allow_from": ["10.1.0.0/16"]}},
+        {"batch": {"allow_from": ["203.0.113.0/24"]}},
+    ),
+    Case(
+        "ACC008",
+        {"storage": {"allow_from": ["0.0.0.0/0"]}},
+        {"storage": {"allow_from": ["8.0.0.0/8"]}},
+    ),
+    Case(
+        "ACC008",
+        {"batch": {"allow_from": [f"203.0.{n}.0/24" for n in range(201)]}},
+        {"storage": {"allow_from": [f"203.0.{n}.0/24" for n in range(201)]}},
+    ),
+    Case(
+        "ACC009",
+        {
+            "batch": {"public_network_access": False, "allow_from": ["203.0.113.0/24"]},
+            "network": {"private_endpoints": True},
+        },
+        {
+            "batch": {"public_network_access": True, "allow_from": ["203.0.113.0/24"]},
+            "network": {"private_endpoints": True},
+        },
+    ),
+    Case(
+        "ACC010",
+        trusting(GITHUB, batch={"allow_from": ["203.0.113.0/24"]}),
+        {"batch": {"allow_from": ["203.0.113.0/24"]}},
+    ),
+    Case(
         "APP001",
         {"applications": {"solver": {}}, **pool(application_packages=[{"application": "solvr"}])}
         | SILENT_APP004,
