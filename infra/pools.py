@@ -171,11 +171,15 @@ class PoolPlan:
         )
 
     @property
+    def min_spot_nodes(self) -> int:
+        """Spot nodes that are always there, as far as Azure has them."""
+        return self.scale.min_nodes - self.min_dedicated_nodes
+
+    @property
     def idle_price_per_hour(self) -> float | None:
         """USD per hour for the nodes that are always there, or None as `price_per_hour`."""
         return self.price_per_hour(
-            dedicated_nodes=self.min_dedicated_nodes,
-            spot_nodes=self.scale.min_nodes - self.min_dedicated_nodes,
+            dedicated_nodes=self.min_dedicated_nodes, spot_nodes=self.min_spot_nodes
         )
 
     def price_per_hour(self, *, dedicated_nodes: int, spot_nodes: int) -> float | None:

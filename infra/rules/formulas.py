@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from autoscale import Finding, Limits, check
@@ -33,6 +34,12 @@ def formula_text(finding: Finding, *, of: str = "") -> str:
     )
 
 
+@lru_cache
+def _findings(formula: str, limits: Limits) -> tuple[Finding, ...]:
+    """What is found in a formula; two rules ask, each for severities of its own."""
+    return tuple(check(formula, limits=limits))
+
+
 def _checked(estate: Estate, severities: frozenset[str]) -> Iterator[Problem]:
     for pool in estate.pools:
         if pool.scale.formula is None:
@@ -41,9 +48,10 @@ def _checked(estate: Estate, severities: frozenset[str]) -> Iterator[Problem]:
             max_dedicated_nodes=pool.scale.max_dedicated_nodes,
             max_low_priority_nodes=pool.scale.max_spot_nodes,
             min_dedicated_nodes=pool.min_dedicated_nodes,
+            min_low_priority_nodes=pool.min_spot_nodes,
             task_slots_per_node=pool.task_slots_per_node,
         )
-        for finding in check(pool.scale.formula, limits=limits):
+        for finding in _findings(pool.scale.formula, limits):
             if finding.severity in severities:
                 yield Problem(pool.scale.formula_path, formula_text(finding))
 

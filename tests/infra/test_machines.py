@@ -140,3 +140,13 @@ def test_what_contradicts_itself_is_told_in_the_configs_words(
 def test_nodes_that_are_always_spot_are_priced_as_spot() -> None:
     pool = planned({"mode": "fixed", "spot_nodes": 3})
     assert (pool.scale.min_nodes, pool.min_dedicated_nodes) == (3, 0)
+
+
+@pytest.mark.parametrize("least", [{"min_spot_nodes": 1}, {"min_dedicated_nodes": 1}])
+def test_a_least_that_the_config_asks_for_is_no_finding_of_the_formula(
+    least: dict[str, Any],
+) -> None:
+    scale = {"max_dedicated_nodes": 2, "max_spot_nodes": 2, **least}
+    raw = {"pools": {"a": {"scale": scale}}}
+    found = plan_stack("dev", raw, root=PROJECT_ROOT).findings
+    assert [str(one) for one in found if one.code.startswith("FOR")] == []
