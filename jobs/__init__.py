@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     )
     from jobs.explain import Explanation
     from jobs.finishing import LimitReachedError
+    from jobs.job_schedules import JobSchedule, ScheduleRow
     from jobs.listing import JobRow
     from jobs.logs import LogLine
     from jobs.looks import Look, TaskEnd
@@ -54,12 +55,14 @@ __all__ = [
     "Job",
     "JobPlan",
     "JobRow",
+    "JobSchedule",
     "JobsError",
     "LimitReachedError",
     "LogLine",
     "Look",
     "Report",
     "Reported",
+    "ScheduleRow",
     "ServiceError",
     "TaskEnd",
     "TaskFailureError",
@@ -76,6 +79,8 @@ _PLACES = {
     "Explanation": "explain",
     "LimitReachedError": "finishing",
     "JobRow": "listing",
+    "JobSchedule": "job_schedules",
+    "ScheduleRow": "job_schedules",
     "LogLine": "logs",
     "Look": "looks",
     "TaskEnd": "looks",

@@ -161,10 +161,11 @@ def test_the_examples_of_the_python_page_run_one_after_the_other(directory: Any)
         script: 'echo task {index} {scale}; echo {scale} > out-{index}'
         outputs: ["out-*"]
         tasks: 3
-        """
+        """,
+        nightly_DOT_yaml="name: nightly\npool: cpu\nschedule: 1d\ncommand: echo night\n",
     )
     examples = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    assert len(examples) == 4
+    assert len(examples) == 5
     (directory.path / "program.py").write_text("\n".join(examples), encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "program.py"], cwd=directory.path, env=directory.environment,
@@ -176,5 +177,6 @@ def test_the_examples_of_the_python_page_run_one_after_the_other(directory: Any)
     assert "3 of 3 succeeded" in done.stdout
     assert re.search(r"^0000001-\w+ task 1 5$", done.stdout, re.MULTILINE)
     assert "nothing failed" in done.stdout
+    assert re.search(r"^2 files of nightly:job-1$", done.stdout, re.MULTILINE)
     assert "scale is int in the file, 'ten' is not" in done.stdout
     assert not done.stderr
