@@ -1,9 +1,9 @@
 """A completion script for bash, and for zsh through its bashcompinit.
 
 What can be known beforehand (verbs, their options) is written into it; ids of jobs are
-looked up as one types, in the result trees under the working directory, those of tasks
-among the collected logs of the latest, and stacks in the local state: no request, and no
-Python is started for a key.
+looked up as one types, in the result trees under the working directory, tasks and stages in
+the note of what was submitted and among the collected logs of the job that is named or the
+latest, and stacks in the local state: no request, and no Python is started for a key.
 """
 
 from __future__ import annotations
@@ -16,6 +16,47 @@ from typer.core import TyperGroup
 
 SHELLS = ("bash", "zsh")
 _SCRIPT = """\
+_hpc_positions() {
+    local head=$1 part=$2 count=$3 digit
+    [[ $part == *[!0-9]* || $part == 0?* || ${#part} -gt 8 ]] && return 0
+    [[ -n $part ]] && (( part < count )) && words+=" $head$part"
+    [[ $part == 0 ]] && return 0
+    for digit in 0 1 2 3 4 5 6 7 8 9; do
+        (( $part$digit < count )) && words+=" $head$part$digit"
+    done
+    return 0
+}
+_hpc_tasks() {
+    local cur=$1 tree=$2 line name count total="" stages="" log
+    words="all failed"
+    [[ -n $tree ]] || return 0
+    while IFS= read -r line; do
+        line=${line//[[:space:]]/}
+        if [[ -n $stages ]]; then
+            [[ $line == "}"* ]] && break
+            name=${line#'"'}
+            name=${name%%'"'*}
+            count=${line##*:}
+            count=${count%,}
+            [[ -z $name || $name == *[!A-Za-z0-9_]* ]] && continue
+            [[ -z $count || $count == *[!0-9]* ]] && continue
+            words+=" $name"
+            [[ $cur == "$name"/* ]] && _hpc_positions "$name/" "${cur#*/}" "$count"
+        elif [[ $line == '"stages":{' ]]; then
+            stages=1
+        elif [[ -z $total && $line == '"tasks":'* ]]; then
+            total=${line##*:}
+            total=${total%,}
+            [[ $total == *[!0-9]* ]] && total=0
+        fi
+    done < "$tree/job.json"
+    [[ -n $cur ]] || return 0
+    [[ -z $stages && -n $total ]] && _hpc_positions "" "$cur" "$total"
+    for log in "$tree/logs/$cur"*; do
+        log=${log##*/}
+        [[ $log == *[!A-Za-z0-9_-]* || $log != [0-9]* ]] || words+=" $log"
+    done
+}
 _hpc_jobs() {
     local cur=${COMP_WORDS[COMP_CWORD]} verb="" words=""
     COMPREPLY=()
@@ -34,6 +75,7 @@ _hpc_jobs() {
     case $prev in
         --job|-j) kind=job ;;
         --stack|-s) kind=stack ;;
+        --tasks) kind=task ;;
         *) if [[ $cur != -* && ( $verb == @TAKERS@ ) ]]; then kind=job
            elif [[ $cur != -* && ( $verb == @TASK_TAKERS@ ) ]]; then kind=task
            elif [[ $cur != -* && ( $verb == @SCHEDULE_TAKERS@ ) ]]; then kind=schedule; fi ;;
@@ -48,18 +90,24 @@ _hpc_jobs() {
             [[ $stack == *[!A-Za-z0-9_.-]* ]] || words+=" $stack"
         done
     elif [[ $kind == task ]]; then
-        local log newest=""
-        words="all failed"
-        for log in "${JOBS_OUT:-results}"/*/job.json; do
-            [[ -e $log ]] || continue
-            [[ -z $newest || $log -nt $newest ]] && newest=$log
+        local tree="" named="" file at head=""
+        for (( at = 4; at < COMP_CWORD; at++ )); do
+            case ${COMP_WORDS[at]} in
+                --job|-j) named=${COMP_WORDS[at+1]} ;;
+            esac
         done
-        if [[ -n $cur && -n $newest ]]; then
-            for log in "${newest%/job.json}/logs/$cur"*; do
-                log=${log##*/}
-                [[ $log == *[!A-Za-z0-9_-]* ]] || words+=" $log"
-            done
-        fi
+        if [[ $verb == rerun && ${COMP_WORDS[4]} != -* ]]; then named=${COMP_WORDS[4]}; fi
+        for file in "${JOBS_OUT:-results}"/*/job.json; do
+            [[ -e $file ]] || continue
+            if [[ -n $named && $named != last ]]; then
+                [[ $file == */"$named"/job.json ]] && tree=$file
+            else
+                [[ -z $tree || $file -nt $tree ]] && tree=$file
+            fi
+        done
+        [[ $cur == *,* ]] && head=${cur%,*},
+        _hpc_tasks "${cur##*,}" "${tree%/job.json}"
+        [[ -n $head ]] && words=$head${words// / "$head"}
     elif [[ $kind == schedule ]]; then
         local schedule
         words=""

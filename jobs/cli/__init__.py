@@ -68,7 +68,7 @@ def completion(
 ) -> None:
     """Print a completion script for a shell.
 
-    It completes verbs, options and ids of jobs under the result directory.
+    It completes verbs, options, jobs under the result directory, their stages and tasks.
 
     For example:
 

@@ -22,6 +22,14 @@ def directory(tmp_path: Path) -> Path:
     latest = tmp_path / "results" / "other"
     for task in ("0000001-aaa", "0000002-bbb", "0000002-$(id)"):
         (latest / "logs" / task).mkdir(parents=True)
+    (latest / "job.json").write_text(
+        '{\n  "job_id": "other",\n  "tasks": 42,\n  "attempts": [\n    {\n      "tasks": "0-3"\n'
+        '    }\n  ],\n  "stages": {},\n  "version": 1\n}\n'
+    )
+    (tmp_path / "results" / "mc-1" / "job.json").write_text(
+        '{\n  "tasks": 14,\n  "stages": {\n    "sim": 13,\n    "$(id)": 2,\n    "sum": 1\n  },\n'
+        '  "version": 1\n}\n'
+    )
     os.utime(latest / "job.json", (4_000_000_000, 4_000_000_000))
     for stack in ("dev", "prod", "half", "a b"):
         (tmp_path / ".local" / "stacks" / stack).mkdir(parents=True)
@@ -42,6 +50,17 @@ def directory(tmp_path: Path) -> Path:
         ("python -m jobs logs 0000002", {"0000002-bbb"}),
         ("python -m jobs logs ", {"all", "failed"}),
         ("python -m jobs explain f", {"failed"}),
+        ("python -m jobs logs 4", {"4", "40", "41"}),
+        ("python -m jobs logs 0", {"0", "0000001-aaa", "0000002-bbb"}),
+        ("python -m jobs logs 2,4", {"2,4", "2,40", "2,41"}),
+        ("python -m jobs logs 43", set()),
+        ("python -m jobs logs --job mc-1 s", {"sim", "sum"}),
+        ("python -m jobs logs --job mc-1 sim/1", {"sim/1", "sim/10", "sim/11", "sim/12"}),
+        ("python -m jobs explain --job mc-1 sum/", {"sum/0"}),
+        ("python -m jobs explain --job mc-1 $", set()),
+        ("python -m jobs explain --job nosuch ", {"all", "failed"}),
+        ("python -m jobs rerun mc-1 --tasks si", {"sim"}),
+        ("python -m jobs rerun --tasks 4", {"4", "40", "41"}),
         ("python -m jobs list --stack ", {"dev", "prod"}),
         ("python -m jobs rerun --exit", {"--exit-code"}),
         ("python -m jobs wait night", {"nightly.job-1"}),
