@@ -181,20 +181,25 @@ def _to_file_systems(wanted: Collection[OutboundPorts]) -> Iterator[SecurityRule
     destinations = sorted({one.destination for one in wanted})
     for index, destination in enumerate(destinations):
         ports = sorted(one.port for one in wanted if one.destination == destination)
-        yield SecurityRule(
-            name=f"allow-file-systems-{index}-outbound",
-            description="File systems that pools mount",
-            priority=160 + index,
-            direction="Outbound",
-            access="Allow",
-            protocol="Tcp",
-            source=ANY,
-            destination=destination,
+        yield _out(
+            f"file-systems-{index}",
+            160 + index,
+            "Tcp",
+            destination,
+            "File systems that pools mount",
             ports=tuple(str(port) for port in ports),
         )
 
 
-def _out(name: str, priority: int, protocol: Protocol, tag: str, description: str) -> SecurityRule:
+def _out(
+    name: str,
+    priority: int,
+    protocol: Protocol,
+    destination: str,
+    description: str,
+    *,
+    ports: tuple[str, ...] = ("443",),
+) -> SecurityRule:
     return SecurityRule(
         name=f"allow-{name}-outbound",
         description=description,
@@ -203,6 +208,6 @@ def _out(name: str, priority: int, protocol: Protocol, tag: str, description: st
         access="Allow",
         protocol=protocol,
         source=ANY,
-        destination=tag,
-        ports=("443",),
+        destination=destination,
+        ports=ports,
     )
