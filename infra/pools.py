@@ -163,9 +163,9 @@ class PoolPlan:
         return "windows" if "windows" in self.node_agent_sku_id else "linux"
 
     @property
-    def has_nvidia_extension(self) -> bool:
-        """Whether the NVIDIA driver, and not that of InfiniBand, comes as an extension."""
-        return any(
+    def has_nvidia_driver(self) -> bool:
+        """Whether the NVIDIA driver is in the image, or comes as an extension."""
+        return self.has_hpc_drivers or any(
             (one.publisher, one.type) == NVIDIA_DRIVER
             for one in self.equipment.extensions.values()
         )

@@ -28,7 +28,7 @@ def _drivers_are_there(estate: Estate) -> Iterator[Problem]:
                 f"the image has no drivers for what {pool.vm_size} is paid for; write "
                 "ubuntu-hpc-24.04, or install them in start_task",
             )
-        elif pool.size.gpu is not None and not pool.has_nvidia_extension:
+        elif pool.size.gpu is not None and not pool.has_nvidia_driver:
             yield Problem(
                 f"{pool.path}.image",
                 f"the image has no drivers for what {pool.vm_size} is paid for; write "

@@ -25,8 +25,7 @@ def _ephemeral_disks_are_the_hosts(estate: Estate) -> Iterator[Problem]:
 def _secure_boot_loads_signed_drivers(estate: Estate) -> Iterator[Problem]:
     """Secure boot and drivers that are not signed for it do not meet."""
     for pool in estate.pools:
-        has_drivers = pool.has_hpc_drivers or pool.has_nvidia_extension
-        if pool.equipment.trusted_launch and has_drivers:
+        if pool.equipment.trusted_launch and pool.has_nvidia_driver:
             yield Problem(
                 f"{pool.path}.trusted_launch",
                 "secure boot loads no unsigned kernel module, as NVIDIA and InfiniBand drivers "
@@ -96,8 +95,7 @@ def _drivers_are_installed_before_tasks(estate: Estate) -> Iterator[Problem]:
     """A start task that installs drivers may do so, and tasks wait for it."""
     for pool in estate.pools:
         task = pool.start_task
-        has_drivers = pool.has_hpc_drivers or pool.has_nvidia_extension
-        needs = pool.size is not None and pool.size.gpu is not None and not has_drivers
+        needs = pool.size is not None and pool.size.gpu is not None and not pool.has_nvidia_driver
         if needs and task is not None and not (task.elevated and task.wait_for_success):
             yield Problem(
                 f"{pool.path}.start_task",
