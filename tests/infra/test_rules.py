@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from infra import cli
 from infra.checking import plan_stack
 from infra.pools import NVIDIA_DRIVER
 from infra.rules import RULES
+from infra.sources import PROJECT_ROOT
 
 TODAY = date(2026, 1, 15)
 GALLERY = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/galleries/lab/images/x"
@@ -941,6 +945,27 @@ def test_a_rule_fires_on_what_breaks_it_and_not_beside_it(case: Case, root: Path
     assert broken - COMPANIONS | {case.code} == {case.code}
     assert case.code in broken
     assert codes(case.near, root, case.stack, case.today) <= COMPANIONS - {case.code}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: str(case.code))
+def test_a_rule_is_shown_by_the_command(
+    case: Case,
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    config = {f"hpc:{key}": value for key, value in {**pool(), **case.breaks}.items()}
+    text = json.dumps({"config": {**config, "hpc-secrets:files_key": {"secure": "x"}}})
+    (root / f"Pulumi.{case.stack}.yaml").write_text(text, encoding="utf-8")
+    (root / "Pulumi.yaml").write_bytes((PROJECT_ROOT / "Pulumi.yaml").read_bytes())
+    monkeypatch.setattr(cli, "PROJECT_ROOT", root)
+    monkeypatch.setattr(cli, "plan_stack", partial(plan_stack, today=case.today))
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["check", "--stack", case.stack, "--fail-on", "warning"])
+    assert stopped.value.code == 1
+    (rule,) = (rule for rule in RULES if rule.code == case.code)
+    shown = f": {case.code} {rule.severity}: "
+    assert any(shown in line for line in capsys.readouterr().out.splitlines())
 
 
 def test_every_rule_has_a_case_and_every_case_a_rule() -> None:
