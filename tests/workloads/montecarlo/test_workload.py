@@ -65,7 +65,6 @@ def test_the_tasks_of_the_workload_file_make_a_checked_answer(
     assert (tree.root / "results.csv").read_text().count("\n") == 13
 
 
-@pytest.mark.slow
 def test_a_second_build_has_nothing_to_do(workload_file: Path, tmp_path: Path) -> None:
     cache = ContentCache(tmp_path / "cache.json")
     workload = load_workload(workload_file)
