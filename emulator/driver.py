@@ -12,7 +12,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from emulator.applications.catalogue import Catalogue
 from emulator.clock import Clock, Timer, from_datetime, to_datetime
-from emulator.engine import formulas, nodes, tasks
+from emulator.engine import formulas, nodes
 from emulator.engine.core import Core
 from emulator.engine.effects import (
     AddNode,
@@ -26,6 +26,7 @@ from emulator.engine.effects import (
 from emulator.engine.engine import Engine
 from emulator.engine.records import Kind, Row
 from emulator.engine.settings import Settings
+from emulator.engine.task_specs import spec_of
 from emulator.engine.world import Attempt, Job, Node, Task, World
 from emulator.nodes import node_log
 from emulator.nodes.interface import (
@@ -358,7 +359,7 @@ class AccountDriver:
         job, retries = attempt.job, 0
         match attempt.kind:
             case "task" | "coordination" if attempt.task is not None:
-                spec, retries = tasks.spec_of(attempt.task), attempt.task.retry_count
+                spec, retries = spec_of(attempt.task), attempt.task.retry_count
             case "preparation" if job is not None:
                 spec = job.body["jobPreparationTask"]
             case "release" if job is not None:

@@ -16,6 +16,7 @@ import orjson
 
 from emulator.engine import jobs, nodes, pools, scaling, tasks
 from emulator.engine.core import Core, Record
+from emulator.engine.task_specs import spec_of
 from emulator.engine.world import (
     Job,
     Node,
@@ -219,7 +220,7 @@ def _resume_task(core: Core, task: Task) -> None:
         tasks.keep_files(core, task, since=task.end)
         return
     if task.job.body["usesTaskDependencies"]:
-        tasks.depend(task, tasks.spec_of(task).get("dependsOn") or {})
+        tasks.depend(task, spec_of(task))
     if task.state == "active":
         tasks.queue(core, task)
     else:

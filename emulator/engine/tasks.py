@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
-
-import orjson
 
 from emulator.clock import MAX_TICKS, from_datetime
 from emulator.engine import effects, gangs, statistics
@@ -13,6 +11,7 @@ from emulator.engine.attempts import new_attempt, release
 from emulator.engine.core import Core
 from emulator.engine.failures import ENDED_BY_USER, wire_failure
 from emulator.engine.refusal import Refused
+from emulator.engine.task_specs import depends_on, exit_options, packed, satisfies, spec_of
 from emulator.engine.world import (
     Attempt,
     Gang,
@@ -106,41 +105,15 @@ def add(
     )
     add_task(job, task)
     if depends:
-        depend(task, depends)
+        depend(task, spec)
     core.save(task)
     queue(core, task)
     return task
 
 
-def packed(spec: Mapping[str, Any]) -> bytes:
-    """A specification as it is kept; copied, because orjson's own bytes hold a whole page."""
-    return bytes(memoryview(orjson.dumps(spec)))
-
-
-def spec_of(task: Task) -> dict[str, Any]:
-    """What the client wrote, normalised."""
-    spec: dict[str, Any] = orjson.loads(task.spec)
-    return spec
-
-
-def depends_on(spec: Mapping[str, Any]) -> Iterable[str]:
-    """Keys of the tasks that a task depends on; a range names ids that are numbers."""
-    depends: Mapping[str, Any] = spec.get("dependsOn") or {}
-    yield from dict.fromkeys(
-        [
-            *(task_id.lower() for task_id in depends.get("taskIds", ())),
-            *(
-                str(number)
-                for span in depends.get("taskIdRanges", ())
-                for number in range(span["start"], span["end"] + 1)
-            ),
-        ]
-    )
-
-
-def depend(task: Task, depends: Mapping[str, Any]) -> None:
+def depend(task: Task, spec: Mapping[str, Any]) -> None:
     """Counts what a task still waits for; a task that is not there yet counts."""
-    for key in depends_on({"dependsOn": depends}):
+    for key in depends_on(spec):
         parent = task.job.tasks.get(key)
         if parent is None or not (parent.state == "completed" and satisfies(parent)):
             task.unmet += 1
@@ -391,51 +364,6 @@ def _retention_over(core: Core, task: Task) -> None:
         core.effects.append(effects.RemoveFiles(task))
 
 
-def exit_options(task: Task) -> dict[str, Any]:
-    """What a completed task's exit conditions ask for, with the documented defaults.
-
-    An exit code that no condition names falls to `default`; without that, success asks
-    for nothing and failure blocks dependents and terminates the job (`ExitOptions`).
-    """
-    ok = task.result == "success"
-    defaults = (
-        {"jobAction": "none", "dependencyAction": "satisfy"}
-        if ok
-        else {"jobAction": "terminate", "dependencyAction": "block"}
-    )
-    if not task.conditional:
-        return defaults
-    conditions: dict[str, Any] = spec_of(task)["exitConditions"]
-    return {**defaults, **_matching(task, conditions, ok=ok)}
-
-
-def _matching(task: Task, conditions: Mapping[str, Any], *, ok: bool) -> Mapping[str, Any]:
-    code = (task.failure or {}).get("code", "")
-    if code.startswith("FileUpload") and "fileUploadError" in conditions:
-        found: Mapping[str, Any] = conditions["fileUploadError"]
-        return found
-    if task.exit_code is None and not ok and code != "TaskEnded":
-        early: Mapping[str, Any] = conditions.get(
-            "preProcessingError", conditions.get("default", {})
-        )
-        return early
-    for mapping in conditions.get("exitCodes", ()):
-        if mapping["code"] == task.exit_code:
-            exact: Mapping[str, Any] = mapping["exitOptions"]
-            return exact
-    for mapping in conditions.get("exitCodeRanges", ()):
-        if task.exit_code is not None and mapping["start"] <= task.exit_code <= mapping["end"]:
-            ranged: Mapping[str, Any] = mapping["exitOptions"]
-            return ranged
-    rest: Mapping[str, Any] = {} if ok else conditions.get("default", {})
-    return rest
-
-
-def satisfies(task: Task) -> bool:
-    """Whether a completed task lets its dependents run."""
-    return bool(exit_options(task)["dependencyAction"] == "satisfy")
-
-
 # What clients ask for
 
 
@@ -471,7 +399,7 @@ def reactivate(core: Core, task: Task) -> None:
     task.retry_count = task.requeue_count = 0
     task.last_retry = task.last_requeue = None
     if task.job.body["usesTaskDependencies"]:
-        depend(task, spec_of(task).get("dependsOn") or {})
+        depend(task, spec_of(task))
     core.touch(task)
     queue(core, task)
 

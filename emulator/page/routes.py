@@ -27,6 +27,7 @@ from starlette.routing import Route
 
 from emulator.admin_answers import Handler, Wrong, answering, known_account
 from emulator.engine import jobs, nodes, pools, tasks
+from emulator.engine.task_specs import spec_of
 from emulator.engine.world import Job, Task
 from emulator.page import summary
 from emulator.service.call import Host
@@ -103,7 +104,7 @@ class Page:
 
     async def _task(self, request: Request) -> Response:
         task = self._find_task(request)
-        return _json(summary.task(task, tasks.spec_of(task)))
+        return _json(summary.task(task, spec_of(task)))
 
     async def _output(self, request: Request) -> Response:
         """From byte `from` on, which counts from the end when it is negative.

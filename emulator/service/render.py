@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from emulator.engine import tasks
+from emulator.engine.task_specs import spec_of
 from emulator.engine.world import (
     NODE_STATES,
     WORK,
@@ -158,7 +158,7 @@ def task(base: str, task: Task, names: Names = None) -> dict[str, Any]:
     """A task."""
     members: dict[str, Any] = {}
     if names is None or names & _TASK_SPEC:
-        members.update(tasks.spec_of(task))
+        members.update(spec_of(task))
     members["id"] = task.id
     members["url"] = f"{base}/jobs/{task.job.id}/tasks/{task.id}"
     members["eTag"] = etag(task.modified)

@@ -9,6 +9,7 @@ from emulator.clock import UNIX_EPOCH_TICKS
 from emulator.engine import tasks
 from emulator.engine.core import Core
 from emulator.engine.refusal import Refused, invalid
+from emulator.engine.task_specs import packed, spec_of
 from emulator.engine.world import Job, Task
 from emulator.service import bodies, render, statistics
 from emulator.service.call import Call, Reply
@@ -182,7 +183,7 @@ def put_task(call: Call) -> Reply:
     def change(core: Core) -> None:
         if task.state == "completed":
             raise Refused("TaskCompleted")
-        task.spec = tasks.packed({**tasks.spec_of(task), "constraints": constraints})
+        task.spec = packed({**spec_of(task), "constraints": constraints})
         task.max_retries = constraints["maxTaskRetryCount"]
         task.retention = parse_span(constraints["retentionTime"])
         core.touch(task)
