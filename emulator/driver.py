@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -26,8 +26,8 @@ from emulator.engine.effects import (
 from emulator.engine.engine import Engine
 from emulator.engine.records import Kind, Row
 from emulator.engine.settings import Settings
-from emulator.engine.task_specs import spec_of
-from emulator.engine.world import Attempt, Job, Node, Task, World
+from emulator.engine.world import Attempt, Node, Task, World
+from emulator.launches import Launches
 from emulator.nodes import node_log
 from emulator.nodes.interface import (
     AttemptLostError,
@@ -39,7 +39,6 @@ from emulator.nodes.interface import (
     TaskLaunch,
     TaskOutcome,
 )
-from emulator.service import job_tokens
 from emulator.service.applications import check_references
 
 P = ParamSpec("P")
@@ -82,8 +81,7 @@ class AccountDriver:
         self.applications = applications
         self._clock = clock
         self._runner = runner
-        self._base_url = base_url
-        self._key = key
+        self._launches = Launches(name, applications, base_url=base_url, key=key)
         self._changed = changed
         self._engine = Engine(name, settings, formulas.evaluate, partial(check_references, self))
         self._timer: Timer | None = None
@@ -154,14 +152,20 @@ class AccountDriver:
 
     def task_directory(self, task: Task) -> Path:
         """Of a task on its node."""
-        launch = self._launch_of(task)
-        if launch is None:
+        node = next((node for node in self._nodes_of(task) if node.id == task.node_id), None)
+        if node is None:
             raise LookupError(f"the node of {task.id} is gone")
-        return self._runner.task_directory(launch)
+        return self._runner.task_directory(self._launches.of_ended(task, node))
+
+    def _nodes_of(self, task: Task) -> list[Node]:
+        """Those where it ran last, the primary's first, that are still there."""
+        pool = self.world.pools.get(task.pool_id.lower())
+        ids = [task.node_id, *(subtask.node_id for subtask in task.subtasks)]
+        return [pool.nodes[i] for i in ids if i in pool.nodes] if pool else []
 
     def node_directory(self, node: Node) -> Path:
         """The node's root."""
-        return self._runner.node_directory(self._facts(node))
+        return self._runner.node_directory(self._launches.facts(node))
 
     def upload_logs(
         self,
@@ -180,7 +184,9 @@ class AccountDriver:
         blobs = {f"{prefix}/{name}": path for name, path in found.items()}
         self._chore(
             node.id,
-            partial(self._runner.upload, self._facts(node), blobs, container_url, identity),
+            partial(
+                self._runner.upload, self._launches.facts(node), blobs, container_url, identity
+            ),
         )
         return len(blobs)
 
@@ -222,14 +228,15 @@ class AccountDriver:
                 if running is not None:
                     running.cancel()
             case AddNode(node):
-                self._chore(node.id, partial(self._runner.add_node, self._facts(node)))
+                self._chore(node.id, partial(self._runner.add_node, self._launches.facts(node)))
             case Deploy(node, boot, references):
                 self._chore(node.id, partial(self._deploy, node, boot, references))
             case RemoveNode(node):
-                self._chore(node.id, partial(self._remove_node, self._facts(node)))
+                self._chore(node.id, partial(self._remove_node, self._launches.facts(node)))
             case RemoveFiles(task):
-                for launch in self._launches_of(task):
-                    self._chore(launch.node.node_id, partial(self._remove_files, launch))
+                for node in self._nodes_of(task):
+                    launch = self._launches.of_ended(task, node)
+                    self._chore(node.id, partial(self._remove_files, launch))
 
     # Chores of a node, one after the other
 
@@ -257,8 +264,8 @@ class AccountDriver:
         packages: tuple[PackageFacts, ...] = ()
         failure: FailureInfo | None
         try:
-            packages = self._resolved(references)
-            failure = await self._runner.deploy(self._facts(node), packages)
+            packages = self._launches.packages(references)
+            failure = await self._runner.deploy(self._launches.facts(node), packages)
         except Exception:  # else the node would wait for its packages for ever
             logger.exception("node %s failed to bring its application packages", node.id)
             failure = _internal("The node failed to bring its application packages")
@@ -267,12 +274,6 @@ class AccountDriver:
         if failure is None:
             self._packages[node.id] = packages
         self.run(nodes.deployed, node, boot, None if failure is None else _node_error(failure))
-
-    def _resolved(self, references: Iterable[Mapping[str, Any]]) -> tuple[PackageFacts, ...]:
-        return tuple(
-            self.applications.resolve(one["applicationId"], one.get("version"))
-            for one in references
-        )
 
     async def _remove_node(self, facts: NodeFacts) -> None:
         self._packages.pop(facts.node_id, None)
@@ -296,7 +297,8 @@ class AccountDriver:
     # Attempts
 
     def _launch(self, attempt: Attempt) -> None:
-        launch = self._attempt_launch(attempt)
+        on_node = self._packages.get(attempt.node.id, ())
+        launch = self._launches.of_attempt(attempt, on_node)
         ready = self._chores.get(attempt.node.id)
         task = asyncio.create_task(self._run(attempt.id, launch, ready), name=_name(launch))
         self._attempts[attempt.id] = task
@@ -340,71 +342,6 @@ class AccountDriver:
         self._engine.attempt_ended(self._clock.now(), attempt_id, outcome)
         self._after()
 
-    # What the runner is told
-
-    def _facts(self, node: Node) -> NodeFacts:
-        identities = (node.pool.identity or {}).get("userAssignedIdentities") or ()
-        return NodeFacts(
-            account=self.name,
-            batch_url=self._base_url(),
-            pool_id=node.pool.id,
-            node_id=node.id,
-            is_dedicated=node.dedicated,
-            ip_address=node.ip,
-            identity_ids=tuple(identity["resourceId"] for identity in identities),
-        )
-
-    def _attempt_launch(self, attempt: Attempt) -> TaskLaunch:
-        spec: Mapping[str, Any]
-        job, retries = attempt.job, 0
-        match attempt.kind:
-            case "task" | "coordination" if attempt.task is not None:
-                spec, retries = spec_of(attempt.task), attempt.task.retry_count
-            case "preparation" if job is not None:
-                spec = job.body["jobPreparationTask"]
-            case "release" if job is not None:
-                spec = job.body["jobReleaseTask"]
-            case _:
-                spec = attempt.node.start_task or {}
-                retries = (attempt.node.start_info or {}).get("retryCount", 0)
-        return TaskLaunch(
-            node=self._facts(attempt.node),
-            job_id=job.id if job else "",
-            task_id=attempt.task_id,
-            task=spec,
-            job_environment=_environment(job),
-            retry_count=retries,
-            nodes=_addresses(attempt),
-            kind=attempt.kind,
-            token=self._token(job, spec),
-            packages=(
-                *self._packages.get(attempt.node.id, ()),
-                *self._resolved(spec.get("applicationPackageReferences") or ()),
-            ),
-        )
-
-    def _token(self, job: Job | None, spec: Mapping[str, Any]) -> str:
-        asked = (spec.get("authenticationTokenSettings") or {}).get("access")
-        return job_tokens.issue(self._key(), self.name, job) if job and asked else ""
-
-    def _launch_of(self, task: Task) -> TaskLaunch | None:
-        """The launch of a task that is over, by which the runner knows its directory."""
-        return next(self._launches_of(task, only_primary=True), None)
-
-    def _launches_of(self, task: Task, *, only_primary: bool = False) -> Iterator[TaskLaunch]:
-        """The same for all instances of a multi-instance task whose nodes are still there."""
-        others = () if only_primary else task.subtasks
-        node_ids = [task.node_id or "", *(subtask.node_id for subtask in others)]
-        pool = self.world.pools.get(task.pool_id.lower())
-        for node_id in node_ids if pool else ():
-            if pool is not None and node_id in pool.nodes:
-                yield TaskLaunch(
-                    node=self._facts(pool.nodes[node_id]),
-                    job_id=task.job.id,
-                    task_id=task.id,
-                    task={"id": task.id},
-                )
-
 
 def _name(launch: TaskLaunch, kind: TaskKind | None = None) -> str:
     return f"{kind or launch.kind}:{launch.job_id}/{launch.task_id}"
@@ -421,16 +358,3 @@ def _internal(what: str) -> FailureInfo:
 def _node_error(failure: FailureInfo) -> dict[str, Any]:
     details = [{"name": name, "value": value} for name, value in failure.details]
     return {"code": failure.code, "message": failure.message, "errorDetails": details}
-
-
-def _addresses(attempt: Attempt) -> tuple[str, ...]:
-    """Of all nodes of a multi-instance task, its primary's first; else of the one."""
-    gang = attempt.task.gang if attempt.task else None
-    if gang is None:
-        return (attempt.node.ip,)
-    return tuple(gang.instances[number].node.ip for number in sorted(gang.instances))
-
-
-def _environment(job: Job | None) -> dict[str, str]:
-    settings = job.body.get("commonEnvironmentSettings", ()) if job else ()
-    return {setting["name"]: setting.get("value", "") for setting in settings}
