@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -110,10 +110,7 @@ def plan_stack(
 
 def judge(estate: Estate) -> list[Finding]:
     """Every rule over an estate; what `ignore` names is silenced with its reason."""
-    ignore = estate.config.ignore
-    findings = [
-        replace(finding, silenced=ignore.get(finding.code)) for finding in all_findings(estate)
-    ]
+    findings = list(all_findings(estate))
     codes = sorted(rule.code for rule in EVERY_RULE)
     findings += [
         Finding(
@@ -123,7 +120,7 @@ def judge(estate: Estate) -> list[Finding]:
             message=f"there is no such rule{near_misses(code, codes)} "
             "(`python -m infra rules` lists them)",
         )
-        for code in ignore
+        for code in estate.config.ignore
         if code not in codes
     ]
     return findings

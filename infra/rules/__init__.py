@@ -57,7 +57,7 @@ MODULES = (
     storage,
     tags,
 )
-RULES: tuple[Rule, ...] = tuple(
+RULES: tuple[Rule[()], ...] = tuple(
     sorted((rule for module in MODULES for rule in module.RULES), key=lambda rule: rule.code)
 )
 

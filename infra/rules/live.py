@@ -6,46 +6,19 @@ asked is reported as such, and is no finding. Ids begin with LIV and are silence
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 from infra.estate import Estate
-from infra.findings import Finding, Severity, near_misses
+from infra.findings import Finding, near_misses
 from infra.live import LiveFacts
 from infra.live_use import find_size, wanted_by_family, wanted_spot_vcpus
 from infra.rules import RULES
 from infra.rules.rule import Problem, Rule
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveRule:
-    """A rule as `infra.rules.rule.Rule` is one, over the estate and what Azure said."""
-
-    code: str
-    severity: Severity
-    source: str
-    judge: Callable[[Estate, LiveFacts], Iterable[Problem]]
-
-    @property
-    def about(self) -> str:
-        """The rule in a sentence."""
-        return str(self.judge.__doc__)
-
-
 def live_findings(estate: Estate, facts: LiveFacts) -> list[Finding]:
     """Every finding of every live rule, what `ignore` names silenced with its reason."""
-    return [
-        Finding(
-            path=problem.path,
-            code=rule.code,
-            severity=rule.severity,
-            message=problem.message,
-            source=rule.source,
-            silenced=estate.config.ignore.get(rule.code),
-        )
-        for rule in LIVE_RULES
-        for problem in rule.judge(estate, facts)
-    ]
+    return [one for rule in LIVE_RULES for one in rule.findings(estate, facts)]
 
 
 def _size_is_offered(estate: Estate, facts: LiveFacts) -> Iterator[Problem]:
@@ -56,7 +29,7 @@ def _size_is_offered(estate: Estate, facts: LiveFacts) -> Iterator[Problem]:
     for pool in estate.pools:
         if find_size(pool.vm_size, facts) is None:
             yield Problem(
-                f"pools.{pool.name}.vm_size",
+                f"{pool.path}.vm_size",
                 f"Batch does not support {pool.vm_size} in {facts.location}, so the pool could "
                 f"not be created{near_misses(pool.vm_size, names) or '; take another size'} or "
                 "another region",
@@ -69,7 +42,7 @@ def _size_stays(estate: Estate, facts: LiveFacts) -> Iterator[Problem]:
         size = find_size(pool.vm_size, facts)
         if size is not None and size.ends is not None:
             yield Problem(
-                f"pools.{pool.name}.vm_size",
+                f"{pool.path}.vm_size",
                 f"Batch supports {size.name} until {size.ends}, then its nodes stop working; "
                 "move to a newer size before",
             )
@@ -155,12 +128,12 @@ def _image_is_offered(estate: Estate, facts: LiveFacts) -> Iterator[Problem]:
             skus = [sku for publisher, offer, sku in known if (publisher, offer) == key[:2]]
             others = f"; of this offer it runs {', '.join(sorted(skus))}" if skus else ""
             yield Problem(
-                f"pools.{pool.name}.image",
+                f"{pool.path}.image",
                 f"Batch does not run {name} today, so the pool could not be created{others}",
             )
         elif known[key] != pool.node_agent_sku_id:
             yield Problem(
-                f"pools.{pool.name}.image",
+                f"{pool.path}.image",
                 f"Batch runs {name} with node agent '{known[key]}', not "
                 f"'{pool.node_agent_sku_id}'; write that one",
             )
@@ -176,7 +149,7 @@ def _image_stays(estate: Estate, facts: LiveFacts) -> Iterator[Problem]:
         end = ends.get((image.publisher.casefold(), image.offer.casefold(), image.sku.casefold()))
         if end is not None:
             yield Problem(
-                f"pools.{pool.name}.image",
+                f"{pool.path}.image",
                 f"Batch runs {image.publisher}:{image.offer}:{image.sku} until {end}; move to a "
                 "newer image before",
             )
@@ -187,21 +160,21 @@ _SKUS = f"{_API}location/list-supported-virtual-machine-skus"
 _ACCOUNT = f"{_API}batch-account/get"
 _IMAGES = "https://learn.microsoft.com/rest/api/batchservice/pools/list-supported-images"
 
-LIVE_RULES = (
-    LiveRule(code="LIV001", severity="error", source=_SKUS, judge=_size_is_offered),
-    LiveRule(code="LIV002", severity="warning", source=_SKUS, judge=_size_stays),
-    LiveRule(code="LIV003", severity="error", source=_ACCOUNT, judge=_dedicated_quota_is_there),
-    LiveRule(code="LIV004", severity="error", source=_ACCOUNT, judge=_spot_quota_is_there),
-    LiveRule(code="LIV005", severity="error", source=_ACCOUNT, judge=_pool_quota_is_there),
-    LiveRule(
+LIVE_RULES: tuple[Rule[LiveFacts], ...] = (
+    Rule(code="LIV001", severity="error", source=_SKUS, judge=_size_is_offered),
+    Rule(code="LIV002", severity="warning", source=_SKUS, judge=_size_stays),
+    Rule(code="LIV003", severity="error", source=_ACCOUNT, judge=_dedicated_quota_is_there),
+    Rule(code="LIV004", severity="error", source=_ACCOUNT, judge=_spot_quota_is_there),
+    Rule(code="LIV005", severity="error", source=_ACCOUNT, judge=_pool_quota_is_there),
+    Rule(
         code="LIV006",
         severity="error",
         source=f"{_API}location/get-quotas",
         judge=_account_quota_is_there,
     ),
-    LiveRule(code="LIV007", severity="error", source=_IMAGES, judge=_image_is_offered),
-    LiveRule(code="LIV008", severity="warning", source=_IMAGES, judge=_image_stays),
+    Rule(code="LIV007", severity="error", source=_IMAGES, judge=_image_is_offered),
+    Rule(code="LIV008", severity="warning", source=_IMAGES, judge=_image_stays),
 )
 
-EVERY_RULE: tuple[Rule | LiveRule, ...] = (*RULES, *LIVE_RULES)
+EVERY_RULE: tuple[Rule[()] | Rule[LiveFacts], ...] = (*RULES, *LIVE_RULES)
 """What `python -m infra rules` lists and what a stack may ignore."""
