@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from jobs.checking import Checked
 from jobs.errors import InputError
-from jobs.prices import money
-from jobs.stack import Pool
+from jobs.prices import money, most_per_hour
 from jobs.terminal import Terminal
 
 
@@ -28,16 +27,6 @@ class Consent:
 
 
 NEVER_ASKED = Consent()
-
-
-def most_per_hour(pool: Pool) -> float | None:
-    """What all nodes that a pool may have cost an hour; None where no price is known."""
-    price = pool.dedicated_price_per_hour
-    if price is None:
-        return None
-    return pool.max_dedicated_nodes * price + pool.max_spot_nodes * (
-        pool.spot_price_per_hour or price
-    )
 
 
 def agree(checked: Checked, consent: Consent, terminal: Terminal) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from jobs.checking import Checked, CheckedStage
 from jobs.errors import JobsError
 from jobs.plan import JobPlan
-from jobs.prices import money
+from jobs.prices import money, most_per_hour
 from jobs.reasons import last_tree
 from jobs.results import read_json
 from jobs.stack import Pool
@@ -76,11 +76,12 @@ def estimate(job: JobPlan, root: Path) -> Estimate:
     if seen is not None:
         mean, job_id = seen
         node_s = sum(mean * count * _share(stage, pool) for stage, count in sent)
-        expected = node_s / 3600 * max(prices)
-        high = max(expected, node_s / 3600 * min(prices))
+        low, high = (node_s / 3600 * price for price in (min(prices), max(prices)))
+        if most is not None:
+            low, high = min(low, most), min(high, most)
         return Estimate(
-            least=node_s / 3600 * min(prices),
-            most=high if most is None else min(high, most),
+            least=low,
+            most=high,
             currency=currency,
             source=f"as {job_id} took ({mean:.1f} s a task), on full nodes",
         )
@@ -130,11 +131,9 @@ def _mean_task_s(job: JobPlan, root: Path) -> tuple[float, str] | None:
 def node_price(checked: Checked) -> str:
     """The price of a node, and of all that the pool may have."""
     pool = checked.pool
-    price = pool.dedicated_price_per_hour
-    if price is None:
+    price, most = pool.dedicated_price_per_hour, most_per_hour(pool)
+    if price is None or most is None:
         return "price unknown"
-    spot = pool.spot_price_per_hour or price
-    most = pool.max_dedicated_nodes * price + pool.max_spot_nodes * spot
     return (
         f"{money(price, pool.price_currency)} an hour each, "
         f"{money(most, pool.price_currency)} an hour at most"

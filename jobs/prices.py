@@ -112,6 +112,16 @@ def busy_s(ends: Iterable[TaskEnd]) -> float:
     return sum(stop - start for spans in busy_spans(ends).values() for start, stop in spans)
 
 
+def most_per_hour(pool: Pool) -> float | None:
+    """What all nodes that a pool may have cost an hour; None where no price is known."""
+    price = pool.dedicated_price_per_hour
+    if price is None:
+        return None
+    return pool.max_dedicated_nodes * price + pool.max_spot_nodes * (
+        pool.spot_price_per_hour or price
+    )
+
+
 def money(amount: float, currency: str) -> str:
     """An amount with as many digits as it needs: `$1.84`, `$0.0003`."""
     sign = "$" if currency == "USD" else f"{currency} "
