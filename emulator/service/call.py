@@ -20,7 +20,7 @@ from emulator.applications.catalogue import Catalogue
 from emulator.clock import TICKS_PER_SECOND, from_datetime
 from emulator.engine.core import Core
 from emulator.engine.refusal import Refused
-from emulator.engine.world import Node, Task, World
+from emulator.engine.world import Job, Node, Pool, Schedule, Task, World
 from emulator.service import odata, versions
 from emulator.service.schema import Check, malformed
 from emulator.service.values import etag
@@ -106,6 +106,11 @@ class Reply:
         """Closes what an answer that is not sent holds."""
         if self.file is not None:
             self.file.stream.close()
+
+
+def changed(entity: Pool | Job | Task | Schedule, status: int = 200) -> Reply:
+    """The answer to what changed an entity."""
+    return Reply(status=status, modified=entity.modified, service_id=True)
 
 
 Work = Callable[[], Reply]

@@ -10,7 +10,7 @@ from emulator.engine import jobs
 from emulator.engine.refusal import Refused
 from emulator.engine.world import Job, Node
 from emulator.service import bodies, render, statistics
-from emulator.service.call import Call, Reply, sorted_keys
+from emulator.service.call import Call, Reply, changed, sorted_keys
 from emulator.spans import parse_span
 
 
@@ -24,10 +24,6 @@ def to_change(call: Call) -> Job:
     job = find(call)
     call.check_conditions(job.modified)
     return job
-
-
-def _changed(job: Job, status: int = 200) -> Reply:
-    return Reply(status=status, modified=job.modified, service_id=True)
 
 
 def add_job(call: Call) -> Reply:
@@ -84,7 +80,7 @@ def patch_job(call: Call) -> Reply:
     constraints = members.get("constraints")
     wall_clock = parse_span(constraints["maxWallClockTime"]) if constraints else None
     call.host.run(jobs.change, job, members, wall_clock)
-    return _changed(job)
+    return changed(job)
 
 
 def put_job(call: Call) -> Reply:
@@ -95,7 +91,7 @@ def put_job(call: Call) -> Reply:
         members["metadata"] = None
     wall_clock = parse_span(members["constraints"]["maxWallClockTime"])
     call.host.run(jobs.change, job, members, wall_clock)
-    return _changed(job)
+    return changed(job)
 
 
 def delete_job(call: Call) -> Reply:
@@ -109,14 +105,14 @@ def disable_job(call: Call) -> Reply:
     body = call.body(bodies.job_disable)
     job = to_change(call)
     call.host.run(jobs.disable, job, body["disableTasks"])
-    return _changed(job, 202)
+    return changed(job, 202)
 
 
 def enable_job(call: Call) -> Reply:
     """POST /jobs/{jobId}/enable."""
     job = to_change(call)
     call.host.run(jobs.enable, job)
-    return _changed(job, 202)
+    return changed(job, 202)
 
 
 def terminate_job(call: Call) -> Reply:
@@ -124,7 +120,7 @@ def terminate_job(call: Call) -> Reply:
     body = call.body(bodies.job_terminate)
     job = to_change(call)
     call.host.run(jobs.terminate, job, body.get("terminateReason", "UserTerminate"))
-    return _changed(job, 202)
+    return changed(job, 202)
 
 
 def get_job_task_counts(call: Call) -> Reply:

@@ -11,7 +11,7 @@ from emulator.engine.core import Core
 from emulator.engine.refusal import Refused
 from emulator.engine.world import Pool
 from emulator.service import applications, bodies, render, statistics
-from emulator.service.call import Call, Host, Reply, sorted_keys
+from emulator.service.call import Call, Host, Reply, changed, sorted_keys
 from emulator.service.errors import query_refused
 from emulator.service.images import SUPPORTED_IMAGES
 from emulator.service.values import instant, parse_instant
@@ -24,11 +24,6 @@ def live(call: Call) -> Pool:
     pool = call.host.run(pools.get_live, call.path["poolId"])
     call.check_conditions(pool.modified)
     return pool
-
-
-def changed(pool: Pool, status: int = 200) -> Reply:
-    """The answer to what changed a pool."""
-    return Reply(status=status, modified=pool.modified, service_id=True)
 
 
 def add_pool(call: Call) -> Reply:

@@ -9,7 +9,7 @@ from emulator.clock import MAX_TICKS
 from emulator.engine import schedules
 from emulator.engine.world import Schedule, Timing
 from emulator.service import bodies, render, statistics
-from emulator.service.call import Call, Reply, sorted_keys
+from emulator.service.call import Call, Reply, changed, sorted_keys
 from emulator.service.values import etag, instant, parse_instant
 from emulator.spans import parse_span
 
@@ -30,10 +30,6 @@ def to_change(call: Call) -> Schedule:
     schedule = find(call)
     call.check_conditions(schedule.modified)
     return schedule
-
-
-def _changed(schedule: Schedule, status: int = 200) -> Reply:
-    return Reply(status=status, modified=schedule.modified, service_id=True)
 
 
 def _parsed(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,7 +127,7 @@ def patch_schedule(call: Call) -> Reply:
     schedule = to_change(call)
     body = {**schedule.body, **members}
     call.host.run(schedules.change, schedule, body, **_parsed(body))
-    return _changed(schedule)
+    return changed(schedule)
 
 
 def put_schedule(call: Call) -> Reply:
@@ -141,7 +137,7 @@ def put_schedule(call: Call) -> Reply:
     kept = {name: schedule.body[name] for name in ("displayName",) if name in schedule.body}
     body = {**kept, **members}
     call.host.run(schedules.change, schedule, body, **_parsed(body))
-    return _changed(schedule)
+    return changed(schedule)
 
 
 def delete_schedule(call: Call) -> Reply:
@@ -154,21 +150,21 @@ def disable_schedule(call: Call) -> Reply:
     """POST .../disable."""
     schedule = to_change(call)
     call.host.run(schedules.disable, schedule)
-    return _changed(schedule, 204)
+    return changed(schedule, 204)
 
 
 def enable_schedule(call: Call) -> Reply:
     """POST .../enable."""
     schedule = to_change(call)
     call.host.run(schedules.enable, schedule)
-    return _changed(schedule, 204)
+    return changed(schedule, 204)
 
 
 def terminate_schedule(call: Call) -> Reply:
     """POST .../terminate."""
     schedule = to_change(call)
     call.host.run(schedules.terminate, schedule)
-    return _changed(schedule, 202)
+    return changed(schedule, 202)
 
 
 def list_jobs(call: Call) -> Reply:

@@ -12,7 +12,7 @@ from emulator.engine.refusal import Refused, invalid
 from emulator.engine.task_specs import packed, spec_of
 from emulator.engine.world import Job, Task
 from emulator.service import bodies, render, statistics
-from emulator.service.call import Call, Reply
+from emulator.service.call import Call, Reply, changed
 from emulator.service.errors import CATALOGUE
 from emulator.service.jobs import find as find_job
 from emulator.service.odata import Filter
@@ -189,7 +189,7 @@ def put_task(call: Call) -> Reply:
         core.touch(task)
 
     call.host.run(change)
-    return Reply(modified=task.modified, service_id=True)
+    return changed(task)
 
 
 def delete_task(call: Call) -> Reply:
@@ -202,7 +202,7 @@ def terminate_task(call: Call) -> Reply:
     """POST /jobs/{jobId}/tasks/{taskId}/terminate."""
     task = to_change(call)
     call.host.run(tasks.terminate, task)
-    return Reply(status=204, modified=task.modified, service_id=True)
+    return changed(task, 204)
 
 
 def reactivate_task(call: Call) -> Reply:
