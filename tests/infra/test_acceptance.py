@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,10 +13,10 @@ from hypothesis import strategies as st
 from emulator.arm.mocks import ProgramRun
 from infra.checking import plan_stack
 from infra.estate import Estate
+from infra.sources import PROJECT_ROOT
 
 Provision = Callable[[Estate], ProgramRun]
 
-ROOT = Path(__file__).resolve().parents[2]
 TODAY = date(2026, 1, 1)
 
 pools = st.dictionaries(
@@ -90,7 +89,7 @@ configs = st.fixed_dictionaries(
 def test_what_check_accepts_can_be_deployed(
     raw: dict[str, Any], stack: str, provision: Provision
 ) -> None:
-    planned = plan_stack(stack, raw, root=ROOT, today=TODAY)
+    planned = plan_stack(stack, raw, root=PROJECT_ROOT, today=TODAY)
     assume(not any(finding.is_error for finding in planned.findings))
     run = provision(planned.deployable())
     assert len(run.arm.of("batch:Pool")) == len(raw["pools"])

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from infra import cli
-
-ROOT = Path(__file__).resolve().parents[2]
+from infra.sources import PROJECT_ROOT
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -26,7 +25,9 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "Pulumi.yaml").write_text((ROOT / "Pulumi.yaml").read_text(encoding="utf-8"))
+    (tmp_path / "Pulumi.yaml").write_text(
+        (PROJECT_ROOT / "Pulumi.yaml").read_text(encoding="utf-8")
+    )
     monkeypatch.setattr(cli, "PROJECT_ROOT", tmp_path)
     return tmp_path
 
@@ -174,7 +175,7 @@ def test_the_commands_need_neither_pulumi_nor_the_network() -> None:
         "assert not [name for name in sys.modules if name.startswith('pulumi')]\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
 

@@ -17,13 +17,11 @@ from infra.checking import plan_stack
 from infra.config import SCHEMA_FILE, StackConfig, json_schema
 from infra.errors import ConfigError, StackFileError
 from infra.regions import REGIONS
-from infra.sources import decode_engine_config, read_stack_file, stack_names
-
-ROOT = Path(__file__).resolve().parents[2]
+from infra.sources import PROJECT_ROOT, decode_engine_config, read_stack_file, stack_names
 
 
 def told(raw: dict[str, Any]) -> dict[str, str]:
-    planned = plan_stack("dev", raw, root=ROOT)
+    planned = plan_stack("dev", raw, root=PROJECT_ROOT)
     return {finding.path: finding.message for finding in planned.findings}
 
 
@@ -126,7 +124,7 @@ def test_a_misspelt_namespace_is_a_warning(key: str, meant: str, tmp_path: Path)
     text = json.dumps({"config": {key: "x", "hpc:pools": {"a": {}}, "azure-native:location": "x"}})
     raw = config_of(text, tmp_path)
     assert decode_engine_config({key: "x", "azure-native:location": "x"}) == {key: "x"}
-    planned = plan_stack("dev", raw, root=ROOT)
+    planned = plan_stack("dev", raw, root=PROJECT_ROOT)
     assert [(one.path, one.severity) for one in planned.findings] == [(key, "warning")]
     assert f"did you mean {meant}?" in planned.findings[0].message
     assert planned.deployable().config.tags == {}
@@ -180,7 +178,7 @@ def test_a_formula_file_s_name_that_no_file_can_have_is_told() -> None:
 )
 def test_a_mistake_in_a_section_leaves_what_else_it_says(section: str, value: Any) -> None:
     base: dict[str, Any] = {"pools": {"a": {}}, section: value}
-    planned = plan_stack("dev", base, root=ROOT)
+    planned = plan_stack("dev", base, root=PROJECT_ROOT)
     assert len(planned.findings) == 1
     assert planned.findings[0].path.startswith(f"{section}.")
 
@@ -202,7 +200,7 @@ def test_an_unknown_key_of_a_pool_hides_no_other_mistake() -> None:
         "vm_size": "Standard_HB120rs_v3",
         "scale": {"max_spot_nodes": 4, "idle": 3},
     }
-    found = plan_stack("dev", {"pools": {"cpu": pool}}, root=ROOT).findings
+    found = plan_stack("dev", {"pools": {"cpu": pool}}, root=PROJECT_ROOT).findings
     assert {(one.path, one.code) for one in found} >= {
         ("pools.cpu.imge", "CFG001"),
         ("pools.cpu.scale.idle", "CFG001"),
@@ -249,12 +247,14 @@ def test_an_unknown_key_of_a_pool_hides_no_other_mistake() -> None:
 )
 def test_a_path_is_that_of_the_file(pool: dict[str, Any], paths: list[str]) -> None:
     raw = {"pools": {"a": pool}}
-    found = [one for one in plan_stack("dev", raw, root=ROOT).findings if one.code[:3] == "CFG"]
+    found = [
+        one for one in plan_stack("dev", raw, root=PROJECT_ROOT).findings if one.code[:3] == "CFG"
+    ]
     assert [one.path for one in found] == [f"pools.a.{path}" for path in paths]
 
 
 def test_errors_stop_a_deployment_with_all_of_them() -> None:
-    planned = plan_stack("dev", {"pols": {}, "pools": {"a": {"vm_size": 3}}}, root=ROOT)
+    planned = plan_stack("dev", {"pols": {}, "pools": {"a": {"vm_size": 3}}}, root=PROJECT_ROOT)
     with pytest.raises(ConfigError, match=r"(?s)2 config errors.*pols: .*a\.vm_size: "):
         planned.deployable()
 
@@ -263,10 +263,10 @@ def test_a_stack_whose_size_is_retired_can_be_destroyed_as_its_error_says() -> N
     raw: dict[str, Any] = {"pools": {"old": {"vm_size": "Standard_HB120rs_v2"}}}
     day = date(2027, 6, 1)
     with pytest.raises(ConfigError, match="RET001") as refused:
-        plan_stack("dev", raw, root=ROOT, today=day).deployable()
+        plan_stack("dev", raw, root=PROJECT_ROOT, today=day).deployable()
     told_to_write = str(refused.value).rpartition("hpc:ignore: ")[2]
     raw["ignore"] = yaml.safe_load(told_to_write)
-    assert plan_stack("dev", raw, root=ROOT, today=day).deployable().pools
+    assert plan_stack("dev", raw, root=PROJECT_ROOT, today=day).deployable().pools
 
 
 json_values = st.recursive(
@@ -281,7 +281,7 @@ keys = st.sampled_from(sorted(StackConfig.model_fields)) | st.text(max_size=6)
 
 @given(st.dictionaries(keys, json_values, max_size=4))
 def test_whatever_is_written_gets_findings_and_never_a_traceback(raw: dict[str, Any]) -> None:
-    planned = plan_stack("dev", raw, root=ROOT)
+    planned = plan_stack("dev", raw, root=PROJECT_ROOT)
     assert planned.estate is not None or planned.findings
     for finding in planned.findings:
         assert finding.path
@@ -294,7 +294,7 @@ def test_whatever_is_written_gets_findings_and_never_a_traceback(raw: dict[str, 
     )
 )
 def test_whatever_is_written_of_a_pool_gets_a_path_into_the_pool(pool: dict[str, Any]) -> None:
-    for finding in plan_stack("dev", {"pools": {"a": pool}}, root=ROOT).findings:
+    for finding in plan_stack("dev", {"pools": {"a": pool}}, root=PROJECT_ROOT).findings:
         assert finding.path.split(".")[:2] == ["pools", "a"]
 
 
@@ -305,7 +305,7 @@ def test_the_published_schema_is_fresh() -> None:
 
 
 def test_the_project_declares_every_key_with_the_models_default() -> None:
-    project = yaml.safe_load((ROOT / "Pulumi.yaml").read_text(encoding="utf-8"))
+    project = yaml.safe_load((PROJECT_ROOT / "Pulumi.yaml").read_text(encoding="utf-8"))
     declared = {key.removeprefix("hpc:"): entry for key, entry in project["config"].items()}
     assert set(declared) == set(StackConfig.model_fields)
     minimal = StackConfig.model_validate({"pools": {"a": {}}})
@@ -329,5 +329,5 @@ def test_the_engine_and_the_file_give_the_same_config(name: str) -> None:
 
 @pytest.mark.parametrize("name", stack_names())
 def test_example_stacks_have_no_error(name: str) -> None:
-    planned = plan_stack(name, read_stack_file(name), root=ROOT)
+    planned = plan_stack(name, read_stack_file(name), root=PROJECT_ROOT)
     assert [str(finding) for finding in planned.findings if finding.is_error] == []

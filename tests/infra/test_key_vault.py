@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,10 +15,10 @@ from infra.components.identity import (
 )
 from infra.config import StackConfig
 from infra.estate import Estate, plan_estate
+from infra.sources import PROJECT_ROOT
 
 Provision = Callable[[Estate], ProgramRun]
 
-ROOT = Path(__file__).resolve().parents[2]
 BATCH = "7f1d6a52-9a3e-4d53-8a0e-3a2c4a7f1d10"
 OWN_NODES = {"pool_allocation": "user-subscription", "service_principal_id": BATCH}
 KEY = {"customer_managed_key": True}
@@ -27,7 +26,7 @@ KEY = {"customer_managed_key": True}
 
 def provisioned(provision: Provision, batch: dict[str, Any], **raw: Any) -> ProgramRun:
     config = StackConfig.model_validate({"pools": {"a": {}}, "batch": batch, **raw})
-    return provision(plan_estate("any", config, root=ROOT, today=date(2026, 1, 1)))
+    return provision(plan_estate("any", config, root=PROJECT_ROOT, today=date(2026, 1, 1)))
 
 
 def given(run: ProgramRun, role: str) -> list[tuple[str, str]]:

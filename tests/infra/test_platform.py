@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Callable
 from datetime import date
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,6 +21,7 @@ from infra.config import StackConfig
 from infra.engine import EMULATED_SUBSCRIPTION_PREFIX
 from infra.errors import InfraError
 from infra.estate import Estate, plan_estate
+from infra.sources import PROJECT_ROOT
 
 Example = Callable[[str], Estate]
 Provision = Callable[[Estate], ProgramRun]
@@ -30,8 +30,6 @@ STORAGE = "azure-native:storage:StorageAccount"
 BATCH = "azure-native:batch:BatchAccount"
 POOL = "azure-native:batch:Pool"
 ROLE = "azure-native:authorization:RoleAssignment"
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_no_storage_account_allows_shared_keys_in_azure(
@@ -102,7 +100,7 @@ def alerted(provision: Provision, **raw: Any) -> ProgramRun:
     config = StackConfig.model_validate(
         {"pools": pools, "monitoring": {"alert_emails": ["ops@lab.example"]}, **raw}
     )
-    return provision(plan_estate("any", config, root=ROOT, today=date(2026, 1, 21)))
+    return provision(plan_estate("any", config, root=PROJECT_ROOT, today=date(2026, 1, 21)))
 
 
 def alerts_of(run: ProgramRun) -> dict[str, Any]:

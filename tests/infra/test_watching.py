@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,13 +16,13 @@ from infra.components.identity import MONITORING_METRICS_PUBLISHER
 from infra.config import StackConfig
 from infra.estate import Estate, plan_estate
 from infra.log_alerts import log_alerts, single_series_quota
+from infra.sources import PROJECT_ROOT
 from infra.workbook import content
 from telemetry.columns import COLUMNS, STREAM, TABLE
 from telemetry.start import COMMAND_LINE, environment
 
 Provision = Callable[[Estate], ProgramRun]
 
-ROOT = Path(__file__).resolve().parents[2]
 COMMAND = "/bin/sh -c 'echo hello'"
 START = {"command_line": COMMAND, "environment": {"A": "1"}}
 TELEMETRY = {"node_telemetry": {"enabled": True}, "workbook": True}
@@ -38,7 +37,7 @@ WINDOWS = {
 def planned(**raw: Any) -> Estate:
     pools = {"a": {"preset": "cpu"}}
     config = StackConfig.model_validate({"pools": pools, "monitoring": TELEMETRY, **raw})
-    return plan_estate("any", config, root=ROOT, today=date(2026, 1, 21))
+    return plan_estate("any", config, root=PROJECT_ROOT, today=date(2026, 1, 21))
 
 
 @pytest.fixture(scope="module")
