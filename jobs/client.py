@@ -136,7 +136,7 @@ class Client:
         if loaded.spec.schedule is not None:
             raise InputError(f"{loaded.path} has a schedule: use submit_schedule")
         session, plan = prepared(options, _quiet())
-        for warning in plan.checked.warnings:
+        for warning in plan.warnings:
             _LOG.warning("%s", warning)
         tree = tree_of(plan.job_id, self.out)
         send(plan, session, tree, options, _quiet())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -13,8 +13,10 @@ from typing import Any
 
 import orjson
 
+from jobs.checking import CheckedStage
+from jobs.command_lines import written_command
 from jobs.contents import Contents
-from jobs.errors import EXIT_OK
+from jobs.errors import EXIT_OK, shown
 from jobs.estimate import estimate, node_price
 from jobs.plan import JobPlan, plan
 from jobs.reasons import since_last
@@ -32,6 +34,7 @@ from jobs.spec_schedule import wire_moment
 from jobs.stage import contents_of
 from jobs.task_bodies import PlannedTask
 from jobs.task_files import write_task_files
+from jobs.task_names import Values, written_values
 from jobs.terminal import Terminal, counted, size_text
 from jobs.workflow import RunOptions, checked_workload, new_job_id
 
@@ -46,6 +49,7 @@ def describe(options: RunOptions, terminal: Terminal) -> int:
     sizes = sum(item.size for item in {c.sha256: c for c in contents.values()}.values())
     stages = list(_stages(_first_of(job) if _is_scheduled(job, options) else job))
     cost = estimate(job, options.out)
+    warnings = options.strictness.heeded(job.warnings, shown(checked.workload.path))
     scheduled = _scheduled(job, options)
     sizes += 0 if scheduled is None else scheduled.size
     runs = [] if scheduled is None else first_runs(scheduled.timing, datetime.now(UTC))
@@ -67,7 +71,7 @@ def describe(options: RunOptions, terminal: Terminal) -> int:
             "bytes_to_stage_at_most": sizes,
             "pool": pool.model_dump(),
             "cost": cost.as_json(),
-            "warnings": [str(warning) for warning in checked.warnings],
+            "warnings": [str(warning) for warning in warnings],
         }
     )
     terminal.show(
@@ -84,12 +88,16 @@ def describe(options: RunOptions, terminal: Terminal) -> int:
     )
     for stage in stages:
         for task in dict.fromkeys((*stage.first, stage.last)):
-            line = orjson.loads(task.body)["commandLine"]
-            terminal.show(f"task     {task.name or task.id}: {line}")
+            body = orjson.loads(task.body)
+            given = written_values(stage.given[task.index])
+            terminal.show(
+                f"task     {task.name or task.id}{f' ({given})' if given else ''}: "
+                f"{written_command(body['commandLine'])}"
+            )
     if since is not None:
         what = ", ".join(since.changes) if since.changes else "nothing changed"
         terminal.show(f"since    {since.job_id}: {what}")
-    for warning in checked.warnings:
+    for warning in warnings:
         terminal.note(f"warning: {warning}")
     terminal.show("", "Nothing was sent (--dry-run). The whole of it: --json")
     return EXIT_OK
@@ -123,6 +131,7 @@ class _Shown:
     count: int
     first: tuple[PlannedTask, ...]
     last: PlannedTask
+    given: Mapping[int, Values]
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -130,6 +139,8 @@ class _Shown:
             "tasks": self.count,
             "first_tasks": [orjson.loads(task.body) for task in self.first],
             "last_task": orjson.loads(self.last.body),
+            "first_parameters": [dict(self.given[task.index]) for task in self.first],
+            "last_parameters": dict(self.given[self.last.index]),
         }
 
 
@@ -157,7 +168,19 @@ def _stages(job: JobPlan) -> Iterator[_Shown]:
             count=job.count_of(stage),
             first=first,
             last=last,
+            given=_given(stage, {task.index for task in (*first, last)}),
         )
+
+
+def _given(stage: CheckedStage, positions: Collection[int]) -> dict[int, Values]:
+    """The parameters of the tasks at some positions."""
+    rows = enumerate(islice(stage.rows.each(), max(positions) + 1))
+    names = stage.rows.names
+    return {
+        at: dict(zip(names, row, strict=True)) if names != ("repeat",) else {}
+        for at, row in rows
+        if at in positions
+    }
 
 
 def planned(options: RunOptions) -> tuple[JobPlan, dict[Path, Contents]]:

@@ -20,9 +20,11 @@ from jobs.finishing import (
 from jobs.history import History
 from jobs.logs import last_words
 from jobs.looks import Look
+from jobs.portal import portal_url
 from jobs.preparation import keep_logs
 from jobs.progress import Progress
 from jobs.results import DEFAULT_ROOT, ResultTree
+from jobs.selection import positions_of
 from jobs.service import BatchService, segment
 from jobs.terminal import Terminal, counted
 from jobs.watch import Watcher, watch
@@ -43,6 +45,8 @@ def follow(
         watcher.job_id,
         checked.stack.stack,
         results=shown(tree.root),
+        portal=portal_url(checked.stack, watcher.job_id),
+        kept=_kept(tree),
         currency=checked.pool.price_currency,
         limit=asked.max_cost,
         style="none" if terminal.quiet else terminal.progress,
@@ -59,6 +63,14 @@ def follow(
             )
         finally:
             history.write(tree)
+
+
+def _kept(tree: ResultTree) -> int:
+    """Tasks of a tree that keep what they did while others run again."""
+    manifest = tree.read_manifest()
+    if not manifest.attempts:
+        return 0
+    return manifest.tasks - len(positions_of(manifest.attempts[-1].tasks))
 
 
 def follow_to_end(
@@ -91,8 +103,8 @@ def follow_to_end(
     if look.blocked:
         reason = "Blocked"
         terminal.note(
-            f"{counted(look.blocked, 'task')} cannot run: what they wait for failed; "
-            "the job is ended"
+            f"{counted(look.blocked, 'task')} cannot run: what "
+            f"{'it waits' if look.blocked == 1 else 'they wait'} for failed; the job is ended"
         )
     elif look.unprepared:
         limit = _unprepared(service, job_id, tree, look.unprepared)

@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperCommand, TyperOption
 
 from jobs.durations import parse_duration
+from jobs.pool_fit import WARNING_CODES
 
 _TAKEN = {
     "JOBS_REPORT": "JOBS_REPORT_FILE",
@@ -111,6 +112,22 @@ FirstOption = Annotated[
         metavar="N",
         help="Submit N tasks (of each stage as far as they can run), wait for them, then ask; "
         "--yes goes on if all succeeded.",
+    ),
+]
+IgnoreOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ignore",
+        help=f"Do not warn of this: {', '.join(WARNING_CODES)}; may be repeated.",
+        metavar="CODE",
+    ),
+]
+FailOnOption = Annotated[
+    str,
+    typer.Option(
+        "--fail-on",
+        help="What exit code 2 is for: error, or warning for both.",
+        metavar="WHAT",
     ),
 ]
 ReportOption = Annotated[

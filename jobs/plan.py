@@ -22,6 +22,7 @@ from jobs.durations import iso_duration
 from jobs.errors import InputError
 from jobs.exits import acts_on_job
 from jobs.job_ids import folder_of
+from jobs.pool_fit import Advice, pool_warnings
 from jobs.selection import positions_of
 from jobs.spec import INHERITED, OWN
 from jobs.stages import (
@@ -79,6 +80,14 @@ class JobPlan:
     def body_metadata(self) -> dict[str, str]:
         """The job's metadata by name."""
         return {item["name"]: item["value"] for item in self.body["metadata"]}
+
+    @property
+    def warnings(self) -> tuple[Advice, ...]:
+        """What will work, and perhaps not as it is meant, of the tasks that are sent."""
+        if self.only is None:
+            return self.checked.warnings
+        counts = [(stage.view, self.count_of(stage)) for stage in self.checked.stages]
+        return tuple(pool_warnings([one for one in counts if one[1]], self.checked.pool))
 
     def count_of(self, stage: CheckedStage) -> int:
         """How many tasks of a stage are sent."""

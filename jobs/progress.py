@@ -16,6 +16,7 @@ from typing import Any, Literal, Self, get_args
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.style import Style as TextStyle
 from rich.text import Text
 
 from jobs.durations import spoken
@@ -58,6 +59,8 @@ class Progress:
         where: str,
         *,
         results: str = "",
+        portal: str = "",
+        kept: int = 0,
         currency: str = "USD",
         limit: float | None = None,
         style: Style = "auto",
@@ -71,6 +74,8 @@ class Progress:
             job_id: Whose looks.
             where: The stack.
             results: Where results will be.
+            portal: Address of a page that shows the job, for terminals that open links.
+            kept: Tasks of an earlier attempt that are not run again.
             currency: Of costs.
             limit: What the job may cost, if that is limited.
             style: `auto` redraws on a terminal and prints lines elsewhere.
@@ -81,6 +86,8 @@ class Progress:
         self._job_id = job_id
         self._where = where
         self._results = results
+        self._portal = portal
+        self._kept = kept
         self._currency = currency
         self._limit = limit
         self._style = style
@@ -182,6 +189,9 @@ class Progress:
         title = Text.assemble((self._job_id, "bold"), f" @{self._where}  {state} {clock}")
         if self._results:
             title.append(f"  → {self._results}", "dim")
+        if self._portal:
+            title.append("  ")
+            title.append("portal", TextStyle.parse(f"link {self._portal}"))
         return title
 
     def _tasks(self, look: Look) -> Text:
@@ -189,6 +199,7 @@ class Progress:
         rest += f" ok {look.succeeded}"
         bad = f" ✘{look.failed}" if look.failed else ""
         again = f" ↻{look.retried}" if look.retried else ""
+        again += f" kept {self._kept}" if self._kept else ""
         if rate := self._pace.per_s():
             again += f"  {rate:.2g}/s" if rate >= 0.1 else f"  {rate * 60:.2g}/min"  # noqa: PLR2004 - below, minutes say more
         if left := self._pace.left_s(look.total - look.ended):

@@ -46,6 +46,7 @@ from jobs.loading import LoadedWorkload, load_workload
 from jobs.meter import Meter
 from jobs.node_logs import collect_node_logs
 from jobs.plan import JobPlan, plan
+from jobs.portal import portal_url
 from jobs.program_package import require_published
 from jobs.reasons import differing, keep_parts, parts_file
 from jobs.report import Report
@@ -63,6 +64,7 @@ from jobs.selection import positions_of
 from jobs.service import segment
 from jobs.session import Session, Target, content_cache
 from jobs.stage import Staged, contents_of, stage
+from jobs.strictness import LENIENT, Strictness
 from jobs.submit import Submitted, submit
 from jobs.terminal import Terminal, counted, size_text
 from jobs.transfer import counting
@@ -85,6 +87,7 @@ class RunOptions:
         resume: Whether the job may exist already.
         finishing: What is to happen while the job is watched, and at its end.
         consent: Whether a person is asked before much may be spent.
+        strictness: Which warnings are told, and whether they are errors.
         again: The result tree whose tasks are run again, or None.
         only: Their positions, as `jobs.selection` writes them.
     """
@@ -100,6 +103,7 @@ class RunOptions:
     resume: bool = False
     finishing: Finishing = NOTHING_ASKED
     consent: Consent = NEVER_ASKED
+    strictness: Strictness = LENIENT
     again: ResultTree | None = None
     only: str | None = None
 
@@ -141,6 +145,7 @@ def run_workload(options: RunOptions, terminal: Terminal) -> int:
                 "tasks": job.count,
                 "added": submitted.added,
                 "results": str(tree.root),
+                "portal": portal_url(checked.stack, job.job_id),
             }
         )
         if options.finishing != NOTHING_ASKED:
@@ -214,8 +219,6 @@ def prepare(
             what = "built" if built.ran else "up to date"
             terminal.note(f"program: {shown(built.output)} {what}")
         contents = contents_of(checked, cache)
-    for warning in checked.warnings:
-        terminal.note(f"warning: {warning}")
     job = plan(
         checked,
         contents,
@@ -223,6 +226,9 @@ def prepare(
         only=options.only,
         ran=() if options.again is None else ran_before(options.again, options.job_id),
     )
+    where = shown(checked.workload.path)
+    for warning in options.strictness.heeded(job.warnings, where):
+        terminal.note(f"warning: {warning}")
     with counting(terminal, "staged") as progress:
         staged = stage_files(checked, contents, session, progress=progress)
     if staged.files:
@@ -281,6 +287,8 @@ def send(
         raise
     there = f" ({submitted.present:,} were there)" if submitted.present else ""
     terminal.note(f"submitted: job {job.job_id}, {counted(submitted.added, 'task')}{there}")
+    if trial is None and (page := portal_url(session.stack, job.job_id)):
+        terminal.note(f"portal: {page}")
     return submitted
 
 
@@ -448,10 +456,9 @@ def failed_tasks(
     """The error of a job with failed tasks, digested; `limit` is what ended the job."""
     bad = report.failed or report.unfinished
     first = [] if limit is None else [str(limit)]
-    how = "failed:" if report.failures else "never ran"
     lines = [
         *first,
-        f"{bad} of {counted(report.tasks, 'task')} {how}",
+        f"{bad} of {counted(report.tasks, 'task')} {_how(report)}",
         *failure_lines(report.failures),
     ]
     if report.failures:
@@ -463,6 +470,12 @@ def failed_tasks(
         lines.append("merge and check were not run")
     lines.append(f"run them again: {go_on('rerun', tree)}")
     return TaskFailureError("\n  ".join(lines))
+
+
+def _how(report: Report) -> str:
+    if not report.failures:
+        return "never ran"
+    return f"failed, {report.unfinished:,} never ran:" if report.unfinished else "failed:"
 
 
 def new_job_id(workload: LoadedWorkload) -> str:

@@ -7,20 +7,21 @@ from typing import Annotated
 
 import typer
 
-from jobs.arguments import require
 from jobs.build import build_programs
 from jobs.checking import check
 from jobs.cli.command import command, finishing_of
 from jobs.consent import Consent
 from jobs.describe import describe
-from jobs.errors import Finding, InputError, shown
+from jobs.errors import shown
 from jobs.job_ids import chosen_id
 from jobs.loading import load_workload
 from jobs.options import (
     CancelOption,
     ColorOption,
     ConfirmAboveOption,
+    FailOnOption,
     FirstOption,
+    IgnoreOption,
     JobIdOption,
     JsonOption,
     MaxCostOption,
@@ -40,16 +41,15 @@ from jobs.options import (
     WorkloadArgument,
     YesOption,
 )
-from jobs.pool_fit import WARNING_CODES, Advice
+from jobs.pool_fit import Advice
 from jobs.results import DEFAULT_ROOT
 from jobs.scheduling import run_or_schedule
 from jobs.session import Session, Target, content_cache
 from jobs.stage import contents_of
+from jobs.strictness import strictness
 from jobs.terminal import counted, size_text
 from jobs.transfer import counting
 from jobs.workflow import RunOptions, checked_workload, stage_files
-
-_FAIL_ON = ("error", "warning")
 
 
 def run(
@@ -72,6 +72,8 @@ def run(
     notify: NotifyOption = None,
     report: ReportOption = None,
     progress: ProgressOption = "auto",
+    ignore: IgnoreOption = None,
+    fail_on: FailOnOption = "error",
     confirm_above: ConfirmAboveOption = None,
     yes: YesOption = False,
     no_input: NoInputOption = False,
@@ -105,6 +107,7 @@ def run(
             overrides=tuple(variables or ()),
             out=out,
             consent=Consent(above=confirm_above, yes=yes, no_input=no_input),
+            strictness=strictness(ignore, fail_on),
             job_id=_checked_job_id(job_id),
             detach=detach,
             first=first,
@@ -122,6 +125,8 @@ def submit(
     stack: StackOption = None,
     outputs: OutputsOption = None,
     variables: SetOption = None,
+    ignore: IgnoreOption = None,
+    fail_on: FailOnOption = "error",
     confirm_above: ConfirmAboveOption = None,
     yes: YesOption = False,
     no_input: NoInputOption = False,
@@ -144,6 +149,7 @@ def submit(
                 overrides=tuple(variables or ()),
                 out=out,
                 consent=Consent(above=confirm_above, yes=yes, no_input=no_input),
+                strictness=strictness(ignore, fail_on),
                 job_id=_checked_job_id(job_id),
                 detach=True,
             ),
@@ -156,22 +162,8 @@ def validate(
     stack: StackOption = None,
     outputs: OutputsOption = None,
     variables: SetOption = None,
-    ignore: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--ignore",
-            help=f"Do not warn of this: {', '.join(WARNING_CODES)}; may be repeated.",
-            metavar="CODE",
-        ),
-    ] = None,
-    fail_on: Annotated[
-        str,
-        typer.Option(
-            "--fail-on",
-            help="What exit code 2 is for: error, or warning for both.",
-            metavar="WHAT",
-        ),
-    ] = "error",
+    ignore: IgnoreOption = None,
+    fail_on: FailOnOption = "error",
     json_output: JsonOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
@@ -186,16 +178,7 @@ def validate(
       python -m jobs validate job.yaml --stack dev --fail-on warning --ignore rounds
     """
     with command(json_output, quiet, verbose, color) as terminal:
-        require(
-            (
-                fail_on in _FAIL_ON,
-                f"--fail-on {fail_on!r} is not one of {', '.join(_FAIL_ON)}",
-            ),
-            (
-                set(ignore or ()) <= set(WARNING_CODES),
-                f"--ignore: the codes of warnings are {', '.join(WARNING_CODES)}",
-            ),
-        )
+        strict = strictness(ignore, fail_on)
         target = Target(stack=stack, outputs=outputs)
         loaded = load_workload(workload, variables or ())
         tasks = None
@@ -204,10 +187,7 @@ def validate(
             outputs_of = target.load()
             checked = check(loaded, outputs_of, list_blobs=Session(stack=outputs_of).list_blobs)
             tasks = checked.count
-            warnings = [one for one in checked.warnings if one.code not in (ignore or ())]
-            if fail_on == "warning" and warnings:
-                where = shown(loaded.path)
-                raise InputError([Finding(where=where, message=str(one)) for one in warnings])
+            warnings = strict.heeded(checked.warnings, shown(loaded.path))
             for warning in warnings:
                 terminal.note(f"warning: {warning}")
         terminal.result(

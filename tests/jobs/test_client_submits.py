@@ -11,6 +11,7 @@ from jobs.checking import check
 from jobs.client import Client
 from jobs.errors import ServiceError
 from jobs.options import variable_of
+from jobs.pool_fit import Advice
 
 
 def test_a_client_asks_the_pool_what_the_command_line_asks_and_logs_its_warnings(
@@ -23,7 +24,7 @@ def test_a_client_asks_the_pool_what_the_command_line_asks_and_logs_its_warnings
 ) -> None:
     loaded = workload("name: n\npool: cpu\ncommand: a\ncontainer: {image: i}\n")
     checked = check(loaded, stack)
-    object.__setattr__(checked, "warnings", ("it may be slow",))
+    object.__setattr__(checked, "warnings", (Advice(code="rounds", message="it may be slow"),))
     monkeypatch.setattr(workflow, "checked_workload", lambda _options: checked)
     monkeypatch.setattr(workflow, "Session", lambda **_: session)
     with pytest.raises(Exception, match="run no containers"):
@@ -36,7 +37,9 @@ def test_a_client_asks_the_pool_what_the_command_line_asks_and_logs_its_warnings
     monkeypatch.setattr(client, "send", stop)
     with caplog.at_level(logging.WARNING), pytest.raises(ServiceError, match="enough"):
         Client(stack="s", out=tmp_path).submit(loaded.path)
-    assert ("jobs.client", "it may be slow") in {(r.name, r.getMessage()) for r in caplog.records}
+    assert ("jobs.client", "it may be slow [rounds]") in {
+        (r.name, r.getMessage()) for r in caplog.records
+    }
 
 
 def test_the_variables_of_publish_say_what_they_are_for() -> None:

@@ -122,7 +122,10 @@ def test_a_job_where_tasks_are_meant_is_told_with_the_right_words(
         (("--fail-on", "never"), 2, "'never' is not one of error, warning"),
     ],
 )
+@pytest.mark.parametrize(("verb", "more"), [("validate", ()), ("run", ("--dry-run",))])
 def test_warnings_fail_where_that_is_asked_for_and_not_if_they_are_known(
+    verb: str,
+    more: tuple[str, ...],
     flags: tuple[str, ...],
     code: int,
     said: str,
@@ -135,8 +138,9 @@ def test_warnings_fail_where_that_is_asked_for_and_not_if_they_are_known(
     made["pools"]["cpu"]["task_slots_per_node"] = 1
     (tmp_path / "s.json").write_text(json.dumps(made))
     (tmp_path / "job.yaml").write_text("name: v\npool: cpu\ncommand: echo hi\ntasks: 100\n")
-    done = CliRunner().invoke(app, ["validate", "job.yaml", "--outputs", "s.json", *flags])
+    done = CliRunner().invoke(app, [verb, "job.yaml", "--outputs", "s.json", *more, *flags])
     assert done.exit_code == code, done.output
+    said = "Nothing was sent" if verb == "run" and said.startswith("valid") else said
     assert said in " ".join(done.output.split())
     assert ("[rounds]" in done.output) == ("[rounds]" in said)
 

@@ -363,3 +363,9 @@ def test_a_million_tasks_are_generated_and_not_kept(workload: MakeWorkload, stac
     job = planned(workload(text), stack)
     assert job.count == 1_000_000
     assert [task.index for task in islice(job.tasks(), 3)] == [0, 1, 2]
+
+
+def test_a_rerun_is_warned_of_what_it_sends_itself(workload: MakeWorkload, stack: Stack) -> None:
+    checked = check(workload("name: n\npool: cpu\ncommand: a\ntasks: 900\n"), stack)
+    assert [one.code for one in plan(checked, {}, job_id="j").warnings] == ["rounds"]
+    assert plan(checked, {}, job_id="j-r2", only="3,5").warnings == ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -185,3 +186,15 @@ def test_a_pace_of_money_is_a_rate_too() -> None:
     time[0] = 10.0
     pace.add(2.5)
     assert pace.per_s() == pytest.approx(0.25)
+
+
+def test_the_view_links_to_the_portal_and_counts_what_is_kept() -> None:
+    stream = io.StringIO()
+    console = Console(file=stream, width=80, force_terminal=True, color_system="standard")
+    with Progress(
+        console, "j", "dev", results="results/j", portal="https://portal/#x", kept=64
+    ) as view:
+        view.show(look())
+    text = stream.getvalue()
+    assert re.search(r"\x1b\]8;[^;]*;https://portal/#x\x1b\\\S*portal", text)
+    assert "kept 64" in re.sub(r"\x1b\[[0-9;]*m", "", text)

@@ -1,0 +1,26 @@
+"""Where a browser shows a job: the Azure portal, or the emulator's page.
+
+The portal's address of a resource is `#resource` and its id; it has none of a job that
+anybody promised, so that the account is what it opens, where jobs are a click away.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote, urlsplit
+
+from jobs.stack import Stack
+
+_PORTALS = {
+    "management.azure.com": "https://portal.azure.com",
+    "management.chinacloudapi.cn": "https://portal.azure.cn",
+    "management.usgovcloudapi.net": "https://portal.azure.us",
+}
+
+
+def portal_url(stack: Stack, job_id: str) -> str:
+    """The address; empty where the cloud's portal is not known."""
+    if stack.is_local:
+        account, job = quote(stack.batch_account_name, safe=""), quote(job_id, safe="")
+        return f"{stack.batch_endpoint}/_emulator/#{account}/job/{job}"
+    portal = _PORTALS.get(urlsplit(stack.management_endpoint).hostname or "")
+    return "" if portal is None else f"{portal}/#resource{quote(stack.batch_account_id)}"
