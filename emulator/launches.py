@@ -43,13 +43,18 @@ class Launches:
         identities = (node.pool.identity or {}).get("userAssignedIdentities") or ()
         return NodeFacts(
             account=self._account,
-            batch_url=self._base_url(),
+            batch_url=self._url(),
             pool_id=node.pool.id,
             node_id=node.id,
             is_dedicated=node.dedicated,
             ip_address=node.ip,
             identity_ids=tuple(identity["resourceId"] for identity in identities),
         )
+
+    def _url(self) -> str:
+        """The account's URL. Where tokens are taken it names the account: a token does not."""
+        url = self._base_url()
+        return f"{url}/accounts/{self._account}" if url.startswith("https://") else url
 
     def packages(self, references: Iterable[Mapping[str, Any]]) -> tuple[PackageFacts, ...]:
         """What references to application packages mean now."""

@@ -16,7 +16,7 @@ from jobs.command_lines import written_command
 from jobs.coordination import instances
 from jobs.durations import spoken
 from jobs.errors import NotFoundError, ServiceError
-from jobs.logs import LogReader, TaskState, last_words
+from jobs.logs import LogReader, TaskState
 from jobs.looks import Look, task_end
 from jobs.managed import MANAGER_ID, has_manager, look_at_manager
 from jobs.plan import META_SUBMISSION, SUBMITTING
@@ -98,7 +98,7 @@ def explain_job(watcher: Watcher, reader: LogReader, names: TaskNames = UNNAMED)
     if has_manager(job):
         if look.over and metadata_of(job).get(META_SUBMISSION) == SUBMITTING:
             commands.append(f"python -m jobs rerun {job_id}")
-        reasons.extend(_manager_reasons(service, job_id))
+        reasons.extend(_manager_reasons(service, job_id, reader))
     elif metadata_of(job).get(META_SUBMISSION) == SUBMITTING:
         commands.append(f"python -m jobs resume {job_id}")
     if look.failed:
@@ -230,7 +230,7 @@ def _job_reasons(job: Mapping[str, Any], look: Look) -> Iterator[str]:
         yield f"it was ended: {reason}"
 
 
-def _manager_reasons(service: BatchService, job_id: str) -> Iterator[str]:
+def _manager_reasons(service: BatchService, job_id: str, reader: LogReader) -> Iterator[str]:
     """What keeps the task that adds a scheduled job's tasks, or how it failed."""
     manager = look_at_manager(service, job_id)
     if manager is None:
@@ -238,9 +238,9 @@ def _manager_reasons(service: BatchService, job_id: str) -> Iterator[str]:
     elif manager.failed:
         how = "; ".join(_failure(manager.info))
         yield f"its job manager task, which adds its tasks, failed: {how}"
-        words = last_words(service, job_id, MANAGER_ID)
-        if words:
-            yield f"  job manager: {words}"
+        state = TaskState(id=MANAGER_ID, state="completed", failed=True)
+        for line in [*reader.lines(state, "stderr")][-LAST_LINES:]:
+            yield f"  job manager: {line.text}"
     elif not manager.over:
         yield f"its job manager task, which adds its tasks, is {manager.state}"
 

@@ -15,11 +15,13 @@ and runs again adds what is missing and nothing twice.
     python3 job_manager.py PLACEHOLDER [IDENTITY]
 
 PLACEHOLDER is what the tasks have where the job's folder belongs, IDENTITY the resource id
-of the identity.
+of the identity. What it says is also in `log/FOLDER/manager/`: a job's specification names one
+place in storage for all runs, so that the way below it must tell them apart.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import http.client
 import json
@@ -43,6 +45,8 @@ API_VERSION = "2025-06-01"
 SUBMISSION = "jobs.submission"
 COMPLETE = "complete"
 FOLDER = "tasks"
+LOG = "log"
+TASK = "manager"
 IN_FLIGHT = 8
 MOST_TASKS = 100
 MOST_BYTES = 1_000_000
@@ -261,6 +265,30 @@ def tasks_of(path: Path, placeholder: bytes, folder: bytes) -> Iterator[bytes]:
             yield line.rstrip(b"\n").replace(placeholder, folder)
 
 
+class Log:
+    """What is said, to the task's own streams and to files of the job's own."""
+
+    def __init__(self, folder: str) -> None:
+        """Takes the name of the job's folder."""
+        self._place = Path(LOG) / folder / TASK
+        self._place.mkdir(parents=True, exist_ok=True)
+
+    def note(self, text: str) -> None:
+        """What was done."""
+        print(text, flush=True)
+        self._keep("stdout.txt", text)
+
+    def complain(self, text: object) -> None:
+        """What went wrong."""
+        print(text, file=sys.stderr)
+        self._keep("stderr.txt", str(text))
+
+    def _keep(self, name: str, text: str) -> None:
+        # a disk that is full is bad enough without another error
+        with contextlib.suppress(OSError), (self._place / name).open("a", encoding="utf-8") as to:
+            to.write(f"{text}\n")
+
+
 def say_complete(job: Job) -> None:
     """Notes in the job that all its tasks are in."""
     metadata: list[dict[str, str]] = job.call("GET", "").get("metadata") or []
@@ -284,21 +312,22 @@ def main(arguments: list[str], pause: Callable[[float], None] = time.sleep) -> i
     tokens = Tokens(given, identity, Client(direct=True, pause=pause))
     own = urllib.parse.urlsplit(url).hostname in {"127.0.0.1", "localhost", "::1"}
     job = Job(url, job_id, tokens.get, Client(direct=own, pause=pause))
-    folder = job_id.replace(":", ".").encode()
+    folder = job_id.replace(":", ".")
+    log = Log(folder)
     added = 0
     try:
         for path in sorted(Path(FOLDER).iterdir()):
-            added += add_all(job, tasks_of(path, placeholder.encode(), folder))
-            print(f"{added} tasks are in", flush=True)
+            added += add_all(job, tasks_of(path, placeholder.encode(), folder.encode()))
+            log.note(f"{added} tasks are in")
         say_complete(job)
     except RefusedError as error:
-        print(error, file=sys.stderr)
+        log.complain(error)
         if error.closed:
-            print("the job takes no more tasks: it is over", flush=True)
+            log.note("the job takes no more tasks: it is over")
             return 0
         return 1
     except (ManagerError, OSError, EOFError) as error:
-        print(error, file=sys.stderr)
+        log.complain(error)
         return 1
     return 0
 

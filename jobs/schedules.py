@@ -99,6 +99,7 @@ def plan_schedule(job: JobPlan, task_files: Sequence[NodeFile]) -> SchedulePlan:
         "commandLine": f"python3 {script.node_path} {placeholder_of(job)}",
         "resourceFiles": [places.program(script)],
         "constraints": {"maxTaskRetryCount": MANAGER_RETRIES, "retentionTime": _RETENTION},
+        "outputFiles": [_log_files(job)],
         "killJobOnCompletion": False,
         "runExclusive": False,
         **_container_of(job),
@@ -126,6 +127,21 @@ def plan_schedule(job: JobPlan, task_files: Sequence[NodeFile]) -> SchedulePlan:
         files=(script, *task_files),
         contents=contents,
     )
+
+
+def _log_files(job: JobPlan) -> dict[str, Any]:
+    """The manager task's log: below a directory that is named after the job that it is in."""
+    stack = job.checked.stack
+    return {
+        "filePattern": "log/**/*.txt",
+        "destination": {
+            "container": {
+                "containerUrl": f"{stack.blob_endpoint}/{stack.logs_container}",
+                "identityReference": {"resourceId": job.checked.pool.identity_id},
+            }
+        },
+        "uploadOptions": {"uploadCondition": "taskcompletion"},
+    }
 
 
 def _container_of(job: JobPlan) -> dict[str, Any]:

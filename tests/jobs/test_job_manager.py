@@ -7,9 +7,14 @@ import gzip
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from hypothesis import given
@@ -18,6 +23,7 @@ from hypothesis import strategies as st
 from jobs import job_manager
 from jobs.job_ids import folder_of
 from jobs.job_manager import collections, main, tasks_of
+from jobs.managed import MANAGER_ID
 from jobs.plan import META_SUBMISSION, SUBMITTED, SUBMITTING
 from jobs.service import API_VERSION
 from jobs.task_files import FOLDER
@@ -176,7 +182,9 @@ def test_a_task_that_is_refused_ends_it_by_name(
         {"status": "ClientError", "error": error} if task_id == "3" else None
     )
     assert run() == 1
-    assert "task 3: InvalidPropertyValue: No." in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "task 3: InvalidPropertyValue: No." in said
+    assert Path("log/nightly.job-7/manager/stderr.txt").read_text() == said
     assert submission(job) == SUBMITTING
 
 
@@ -254,6 +262,7 @@ def test_it_and_the_rest_of_the_program_mean_the_same() -> None:
     assert job_manager.COMPLETE == SUBMITTED
     assert job_manager.API_VERSION == API_VERSION
     assert job_manager.FOLDER == FOLDER
+    assert job_manager.TASK == MANAGER_ID
     assert JOB.replace(":", ".") == folder_of(JOB)
 
 
@@ -272,3 +281,105 @@ def test_a_large_file_is_read_line_by_line(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(b'{"id":"1"}\n' * 3) + b"cut")
     lines = tasks_of(path, b"JOB", b"x")
     assert next(lines) == b'{"id":"1"}', "what is whole is sent before the rest is read"
+
+
+# The identity of the nodes
+
+
+@dataclass
+class Metadata:
+    """A machine's metadata service; tokens end after `life_s`."""
+
+    url: str = ""
+    life_s: int = 86_400
+    busy: int = 0
+    asked: list[dict[str, str]] = field(default_factory=list)
+
+
+@pytest.fixture
+def metadata(monkeypatch: pytest.MonkeyPatch) -> Iterator[Metadata]:
+    found = Metadata()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            parts = urlsplit(self.path)
+            query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+            found.asked.append({**query, "path": parts.path, "is": self.headers["Metadata"]})
+            if found.busy:
+                found.busy -= 1
+                self.answer(404, {"error": "not_found", "error_description": "not yet"})
+                return
+            if query["msi_res_id"] != "/nodes":
+                said = "Identity not found"
+                self.answer(400, {"error": "invalid_request", "error_description": said})
+                return
+            token = f"token-{len(found.asked)}"
+            ends = str(int(time.time()) + found.life_s)
+            self.answer(200, {"access_token": token, "expires_on": ends})
+
+        def answer(self, status: int, value: dict[str, str]) -> None:
+            data = json.dumps(value).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    found.url = f"http://127.0.0.1:{server.server_address[1]}"
+    monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", found.url)
+    yield found
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_the_nodes_identity_is_asked_for_once_for_many_collections(
+    job: Any, metadata: Metadata, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AZ_BATCH_AUTHENTICATION_TOKEN")
+    write("0.gz", range(1_000))
+    assert main(["JOB-7f3a", "/nodes"], lambda _s: None) == 0
+    assert len(job.added) == 1_000
+    assert metadata.asked == [
+        {
+            "api-version": "2018-02-01",
+            "resource": "https://batch.core.windows.net/",
+            "msi_res_id": "/nodes",
+            "path": "/metadata/identity/oauth2/token",
+            "is": "true",
+        }
+    ]
+
+
+def test_a_token_is_renewed_before_it_ends(metadata: Metadata) -> None:
+    metadata.life_s = job_manager.RENEWED_S - 1
+    client = job_manager.Client(direct=True, pause=lambda _s: None)
+    tokens = job_manager.Tokens("", "/nodes", client)
+    assert [tokens.get(), tokens.get()] == ["token-1", "token-2"]
+    metadata.life_s = 3_600
+    assert [tokens.get(), tokens.get()] == ["token-3", "token-3"]
+
+
+def test_a_metadata_service_that_is_not_there_yet_is_waited_for(
+    job: Any, metadata: Metadata, pauses: list[float]
+) -> None:
+    metadata.busy = 2
+    write("0.gz", range(3))
+    assert main(["JOB-7f3a", "/nodes"], pauses.append) == 0
+    assert len(pauses) == 2
+    assert len(job.added) == 3
+
+
+def test_an_identity_that_the_node_does_not_have_is_named(
+    job: Any, metadata: Metadata, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write("0.gz", range(3))
+    assert main(["JOB-7f3a", "/other"], lambda _s: None) == 1
+    assert "invalid_request: Identity not found" in capsys.readouterr().err
+    assert metadata.asked
+    assert not job.added

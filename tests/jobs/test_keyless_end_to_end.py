@@ -110,6 +110,33 @@ def test_a_workload_runs_to_its_checked_answer_without_a_key(keyless: Directory)
     keyless.jobs("clean", "--yes", "--local")
 
 
+def test_a_schedule_has_its_tasks_added_by_the_nodes_identity(keyless: Directory) -> None:
+    keyless.write(
+        """\
+        name: nightly
+        pool: cpu
+        schedule: 1d
+        inputs: [numbers.txt]
+        command: [sh, -c, "cat numbers.txt > out; env | grep -c AUTHENTICATION_TOKEN || true"]
+        outputs: [out]
+        tasks: 3
+        check: [sh, -c, 'test "$(cat outputs/*/out | xargs)" = "6 6 6"']
+        """,
+        numbers_DOT_txt="6\n",
+    )
+    _, err = keyless.jobs("run", "job.yaml", code=2)
+    assert "nodes_submit_jobs: true" in err, "the stack gives no such right"
+
+    outputs = Path(keyless.environment["HPC_LOCAL_DIR"]) / f"stacks/{STACK}/outputs.json"
+    values = json.loads(outputs.read_text()) | {"nodes_submit_jobs": True}
+    (keyless.path / "outputs.json").write_text(json.dumps(values))
+    del keyless.environment["JOBS_STACK"]
+    assert keyless.json("run", "job.yaml", "--outputs", "outputs.json")["added"] is True
+    out, _ = keyless.jobs("wait", "nightly")
+    assert out.splitlines()[-1].rstrip() == "OK"
+    keyless.jobs("schedule", "delete", "nightly", "--yes")
+
+
 @contextmanager
 def tokens_of(issuer: Issuer, life_s: int, asked: Callable[[], None]) -> Iterator[Counter[str]]:
     """An identity endpoint that gives tokens which end soon; counts them by their audience."""

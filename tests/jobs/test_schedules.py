@@ -179,7 +179,9 @@ def test_the_manager_task_has_a_token_and_reads_with_the_pools_identity(
     assert manager["killJobOnCompletion"] is False
     assert manager["runExclusive"] is False
     assert manager["commandLine"] == f"python3 job_manager.py {placeholder_of(made.job)}"
-    assert "outputFiles" not in manager, "its place would be the same in every run"
+    (log,) = manager["outputFiles"]
+    assert log["filePattern"].startswith("log/**/"), "a place of its own in every run"
+    assert "path" not in log["destination"]["container"]
     paths = [file["filePath"] for file in manager["resourceFiles"]]
     assert paths == ["job_manager.py", "tasks/00000.jsonl.gz", "tasks/00001.jsonl.gz"]
     for file in manager["resourceFiles"]:
