@@ -14,7 +14,7 @@ import pytest
 from azure.batch import models
 
 from emulator.clock import SystemClock
-from emulator.nodes.blobs import LocalStorage
+from emulator.nodes.blobs import NO_STORAGE
 from emulator.nodes.remote_shell import SCRIPT
 from emulator.nodes.runner import ProcessRunner
 from emulator.server import Server
@@ -41,11 +41,6 @@ int main(int argc, char **argv) {
 def tool(name: str) -> str | None:
     beside = Path(sys.executable).with_name(name)
     return str(beside) if beside.exists() else shutil.which(name)
-
-
-NO_STORAGE = LocalStorage(
-    endpoint=lambda: None, key=lambda _account: None, auto_storage=lambda _account: None
-)
 
 
 @pytest.fixture
