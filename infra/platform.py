@@ -32,12 +32,11 @@ from infra.errors import InfraError
 from infra.estate import Estate
 from infra.existing_network import name_of
 from infra.hooks import Hooks
-from infra.inbound import inbound_ports
 from infra.names import account_name, resource_group_name, subnet_prefix
-from infra.outbound import mount_ports
 from infra.outputs import Provisioned, stack_outputs
 from infra.private_endpoints import planned_endpoints
 from infra.stores import Stores, declare_stores
+from infra.subnet_rules import subnet_rules
 from infra.tagging import tagging
 from infra.watching import Watched, Watching, watch
 
@@ -203,13 +202,7 @@ class Platform(pulumi.ComponentResource):
                 pools=[pool.name for pool in estate.pools],
                 subnet_prefix="" if config.existing is None else subnet_prefix(estate.stack),
                 nat_gateway=config.nat_gateway,
-                allow_package_sources=config.allow_package_sources,
-                container_pools=frozenset(
-                    pool.name for pool in estate.pools if pool.equipment.containers is not None
-                ),
-                endpoints=estate.endpoint_addresses,
-                file_systems={pool.name: mount_ports(estate, pool) for pool in estate.pools},
-                inbound={pool.name: inbound_ports(pool.equipment) for pool in estate.pools},
+                rules=subnet_rules(estate),
             ),
             self._child(),
         )

@@ -13,7 +13,7 @@ the other.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -42,13 +42,7 @@ from infra.existing_network import (
     virtual_network_of,
 )
 from infra.names import security_group_name
-from infra.security_rules import (
-    ANY,
-    InboundPort,
-    OutboundPorts,
-    SecurityRule,
-    pool_subnet_rules,
-)
+from infra.security_rules import ANY, SecurityRule
 from infra.subnets import ENDPOINT_SUBNET, NetworkPlan
 
 
@@ -62,11 +56,7 @@ class NetworkArgs:
         pools: Logical names of all pools.
         subnet_prefix: What names of subnets begin with in a network that others use too.
         nat_gateway: Whether outbound traffic leaves through a NAT gateway.
-        allow_package_sources: Whether nodes may reach the internet on ports 80 and 443.
-        container_pools: Logical names of pools that pull images from registries.
-        endpoints: Where nodes find private endpoints, as security rules have it, or None.
-        file_systems: What file systems need, by the pool's logical name.
-        inbound: Ports that named addresses may reach, by the pool's logical name.
+        rules: Who may talk, by the name in the plan of each subnet for pools.
     """
 
     place: Place
@@ -75,11 +65,7 @@ class NetworkArgs:
     pools: Sequence[str]
     subnet_prefix: str
     nat_gateway: bool
-    allow_package_sources: bool
-    container_pools: frozenset[str]
-    endpoints: str | None
-    file_systems: Mapping[str, Collection[OutboundPorts]]
-    inbound: Mapping[str, Sequence[InboundPort]]
+    rules: Mapping[str, Sequence[SecurityRule]]
 
 
 class Network(pulumi.ComponentResource):
@@ -135,21 +121,11 @@ class Network(pulumi.ComponentResource):
         previous: list[pulumi.Resource] = []
         made: dict[str, pulumi.Input[str]] = {}
         for planned in plan.subnets:
-            rules = pool_subnet_rules(
-                location=args.place.location,
-                prefix=planned.prefix,
-                inter_node=planned.inter_node,
-                allow_package_sources=args.allow_package_sources,
-                endpoints=args.endpoints,
-                file_systems={port for pool in planned.pools for port in args.file_systems[pool]},
-                allow_registries=not args.container_pools.isdisjoint(planned.pools),
-                inbound=[port for pool in planned.pools for port in args.inbound[pool]],
-            )
             group = NetworkSecurityGroup(
                 security_group_name(name, planned.name),
                 resource_group_name=args.place.resource_group_name,
                 location=args.place.location,
-                security_rules=[_rule_args(rule) for rule in rules],
+                security_rules=[_rule_args(rule) for rule in args.rules[planned.name]],
                 opts=pulumi.ResourceOptions(parent=self),
             )
             subnet = Subnet(
