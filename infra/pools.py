@@ -17,9 +17,6 @@ from autoscale.policies import FollowPending
 from autoscale.schedule import KeepWarm
 from infra.applications import PackageConfig
 from infra.config import (
-    FixedScale,
-    FollowPendingScale,
-    FormulaScale,
     GalleryImageConfig,
     MarketplaceImageConfig,
     PoolConfig,
@@ -28,6 +25,7 @@ from infra.config import (
 )
 from infra.equipment import EquipmentConfig
 from infra.images import IMAGES, Image, ImageName
+from infra.scaling import FixedScale, FollowPendingScale, FormulaScale
 from infra.sizes import VmSize, find_size
 
 NVIDIA_DRIVER = ("Microsoft.HpcCompute", "NvidiaGpuDriverLinux")

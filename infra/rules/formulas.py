@@ -8,9 +8,9 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from autoscale import Finding, Limits, check
-from infra.config import FollowPendingScale
 from infra.estate import Estate
 from infra.rules.rule import Problem, Rule
+from infra.scaling import FollowPendingScale
 
 
 def _formulas_are_there(estate: Estate) -> Iterator[Problem]:
