@@ -116,10 +116,10 @@ def engine(
 @pytest.fixture(scope="module")
 def start_engine(
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Callable[[], AbstractContextManager[Engine]]]:
-    """Starts an engine with a stack and a provider of its own."""
+) -> Iterator[Callable[..., AbstractContextManager[Engine]]]:
+    """Starts an engine with a stack, called `dev` unless named, and a provider of its own."""
     before = _open_loops()
-    yield lambda: _started(tmp_path_factory.mktemp("engine"))
+    yield lambda stack="dev": _started(tmp_path_factory.mktemp("engine"), stack)
     # The Automation API opens loops and leaves them open; warnings of them are nobody's.
     for loop in _open_loops() - before:
         loop.close()
@@ -134,12 +134,12 @@ def _open_loops() -> set[asyncio.AbstractEventLoop]:
 
 
 @contextmanager
-def _started(home: Path) -> Iterator[Engine]:
+def _started(home: Path, name: str) -> Iterator[Engine]:
     project, state = home / "project", home / "state"
     project.mkdir()
     state.mkdir()
     (project / "Pulumi.yaml").write_bytes((PROJECT_ROOT / "Pulumi.yaml").read_bytes())
-    file = project / "Pulumi.dev.yaml"
+    file = project / f"Pulumi.{name}.yaml"
     file.write_text("{}", encoding="utf-8")
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
@@ -149,7 +149,7 @@ def _started(home: Path) -> Iterator[Engine]:
     port = provider.address.rpartition(":")[2]
     try:
         stack = automation.create_or_select_stack(
-            "dev",
+            name,
             project_name="hpc",
             program=_program,
             opts=automation.LocalWorkspaceOptions(
