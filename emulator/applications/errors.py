@@ -4,6 +4,9 @@
 sentences. The other codes are ours: no recording shows what the service says there, only
 that it refuses ("Deploy applications to compute nodes with Batch application packages",
 `default_version` and `allow_updates` of azure-mgmt-batch).
+
+Those of requests that reach no application (`SubscriptionNotFound`, …) are in Resource
+Manager's manner.
 """
 
 from __future__ import annotations
@@ -17,8 +20,16 @@ _STATUS = {
     "ApplicationPackageBlobNotFound": 409,
     "AutoStorageNotLinked": 409,
     "AutoStorageUnavailable": 503,
-    "InvalidRequestBody": 400,
+    "AuthenticationFailed": 401,
+    "InvalidApiVersionParameter": 400,
     "InvalidPropertyValue": 400,
+    "InvalidRequestBody": 400,
+    "MethodNotAllowed": 405,
+    "MissingApiVersionParameter": 400,
+    "NotImplemented": 501,
+    "RequestEntityTooLarge": 413,
+    "ResourceNotFound": 404,
+    "SubscriptionNotFound": 404,
 }
 
 

@@ -80,14 +80,6 @@ class Accounts(Protocol):
         ...
 
 
-class _WireError(Exception):
-    """An answer that is an error."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status, self.code, self.message = status, code, message
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Call:
     """A request that is authenticated and routed.
@@ -140,8 +132,6 @@ class ManagementPlane:
         request = Request(scope, receive)
         try:
             response = await self._answer(request)
-        except _WireError as error:
-            response = _failed(error.status, error.code, error.message)
         except ApplicationError as error:
             response = _failed(error.status, error.code, error.message)
         except Exception:
@@ -157,8 +147,7 @@ class ManagementPlane:
         pairs = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
         account = self._authenticated(request, path, pairs, found)
         if found is None:
-            raise _WireError(
-                501,
+            raise ApplicationError(
                 "NotImplemented",
                 f"The emulator serves applications of Batch accounts here, not {request.method} "
                 f"{path}. Other resources are declared with Pulumi.",
@@ -210,12 +199,11 @@ class ManagementPlane:
             )
         except Refused as refused:
             detail = refused.values.get("AuthenticationErrorDetail", "")
-            raise _WireError(
-                401, "AuthenticationFailed", f"Authentication failed. {detail}"
+            raise ApplicationError(
+                "AuthenticationFailed", f"Authentication failed. {detail}"
             ) from refused
         if found and asked not in keys:
-            raise _WireError(
-                404,
+            raise ApplicationError(
                 "ResourceNotFound",
                 f"The Resource 'Microsoft.Batch/batchAccounts/{asked}' was not found.",
             )
@@ -223,22 +211,19 @@ class ManagementPlane:
 
     def _check(self, subscription: str, pairs: list[tuple[str, str]]) -> None:
         if subscription.lower() != self._subscription:
-            raise _WireError(
-                404,
+            raise ApplicationError(
                 "SubscriptionNotFound",
                 f"The subscription '{subscription}' could not be found: the emulator's is "
                 f"{self._subscription}.",
             )
         version = next((v for n, v in pairs if n.lower() == "api-version"), None)
         if version is None:
-            raise _WireError(
-                400,
+            raise ApplicationError(
                 "MissingApiVersionParameter",
                 "The api-version query parameter (?api-version=) is required for all requests.",
             )
         if version not in API_VERSIONS:
-            raise _WireError(
-                400,
+            raise ApplicationError(
                 "InvalidApiVersionParameter",
                 f"The api-version '{version}' is invalid. The emulator's are "
                 f"{', '.join(sorted(API_VERSIONS))}.",
@@ -265,8 +250,8 @@ def _route(method: str, found: re.Match[str]) -> _Handler:
     else:
         table = {"GET": _list_applications}
     if method not in table:
-        raise _WireError(
-            405, "MethodNotAllowed", f"{method} is none of {', '.join(table)}, which are allowed"
+        raise ApplicationError(
+            "MethodNotAllowed", f"{method} is none of {', '.join(table)}, which are allowed"
         )
     return table[method]
 
@@ -418,7 +403,7 @@ async def _json(request: Request) -> Mapping[str, Any]:
     async for chunk in request.stream():
         content += chunk
         if len(content) > MAX_BODY:
-            raise _WireError(413, "RequestEntityTooLarge", f"more than {MAX_BODY} bytes")
+            raise ApplicationError("RequestEntityTooLarge", f"more than {MAX_BODY} bytes")
     if not content:
         return {}
     try:
