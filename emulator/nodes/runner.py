@@ -201,12 +201,14 @@ class ProcessRunner:
             running = await self._launch(prepared.program)
         except TaskFailureError as error:
             return _outcome(begun, None, error.failure)
+        except AgentLostError as error:
+            raise AttemptLostError(_lost(begun, error)) from error
         started(running.time)
         try:
             with self._on_node(launch.node, running):
                 ended, failed = await self._until_it_ends(launch, running, prepared.container)
         except AgentLostError as error:
-            raise AttemptLostError(_lost(running, error)) from error
+            raise AttemptLostError(_lost(running.time, error)) from error
         except TaskFailureError as error:
             return _outcome(running.time, None, error.failure)
         if files := _items(launch.task, "outputFiles"):
@@ -245,6 +247,8 @@ class ProcessRunner:
             running = await self._launch(prepared.program, keep=True)
         except TaskFailureError as error:
             return _outcome(begun, None, error.failure)
+        except AgentLostError as error:
+            raise AttemptLostError(_lost(begun, error)) from error
         failed: FailureInfo | None = None
         try:
             with self._on_node(launch.node, running):
@@ -262,7 +266,7 @@ class ProcessRunner:
                     await running.end(self._grace_s)
                     raise
         except AgentLostError as error:
-            raise AttemptLostError(_lost(running, error)) from error
+            raise AttemptLostError(_lost(running.time, error)) from error
         return _outcome(running.time, ended, failed or _bad_exit(ended) or _lost_processes())
 
     async def _prepare(self, launch: TaskLaunch) -> _Prepared:
@@ -300,8 +304,6 @@ class ProcessRunner:
     async def _launch(self, program: Program, *, keep: bool = False) -> Running:
         try:
             return await self._launcher.launch(program, keep=keep)
-        except AgentLostError as error:
-            raise TaskFailureError("Unknown", Message=str(error)) from error
         except SpawnError as error:
             if error.stage == "program" and error.errno in {errno.ENOENT, errno.ENOTDIR}:
                 # The service says so on Linux, too.
@@ -393,8 +395,8 @@ def _no_directories(error: OSError, directories: Sequence[str]) -> TaskFailureEr
     return of_system_error(error, "ResourceDirectoryCreateFailed", FilePath=directories[0])
 
 
-def _lost(running: Running, error: AgentLostError) -> TaskOutcome:
-    return _outcome(running.time, None, failure("Unknown", Message=str(error)))
+def _lost(since: datetime, error: AgentLostError) -> TaskOutcome:
+    return _outcome(since, None, failure("Unknown", Message=str(error)))
 
 
 def _out_of_time() -> FailureInfo:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 import os
 import signal
 import subprocess
@@ -15,9 +17,13 @@ from pathlib import Path
 import psutil
 import pytest
 
+from emulator.nodes.blobs import NO_STORAGE
+from emulator.nodes.interface import AttemptLostError, TaskKind, TaskLaunch
 from emulator.nodes.launcher import AgentLostError, Launcher
 from emulator.nodes.orphans import end_orphans
+from emulator.nodes.runner import ProcessRunner
 from emulator.processes import Program
+from tests.emulator.nodes.node import NODE
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="environments are read in /proc")
 
@@ -113,6 +119,33 @@ async def test_a_program_has_ended_before_anybody_hears_that_it_is_lost(tmp_path
         assert not any(map(runs, everything))
     finally:
         await launcher.close()
+
+
+@pytest.mark.parametrize("kind", ["task", "coordination"])
+async def test_a_task_that_was_being_launched_is_lost_and_has_not_failed(
+    tmp_path: Path, kind: TaskKind
+) -> None:
+    runner = ProcessRunner(tmp_path, NO_STORAGE)
+    spec = {
+        "commandLine": "/bin/true",
+        "multiInstanceSettings": {"coordinationCommandLine": "/bin/true"},
+    }
+    alone = (NODE.ip_address,)
+    one = TaskLaunch(node=NODE, job_id="j", task_id="t", task=spec, kind=kind, nodes=alone)
+    try:
+        first = dataclasses.replace(one, kind="task")
+        await asyncio.create_task(runner.run_task(first, lambda _at: None))
+        assert runner._launcher.agent_pid is not None
+        agent = psutil.Process(runner._launcher.agent_pid)
+        agent.suspend()
+        attempt = asyncio.create_task(runner.run_task(one, lambda _at: None))
+        done, _ = await asyncio.wait([attempt], timeout=0.2)
+        assert not done, "nobody starts it"
+        agent.kill()
+        with pytest.raises(AttemptLostError):
+            await attempt
+    finally:
+        await runner.close()
 
 
 def test_nothing_is_looked_for_where_there_is_no_proc(
