@@ -253,6 +253,18 @@ class Server:
         """This instant."""
         return self.clock.now()
 
+    async def ready_for_changes(self) -> None:
+        """Returns when every change that could not be stored before is stored.
+
+        What cannot be stored is not begun: else whoever hears of it and tries again would be told
+        that it is there already.
+
+        Raises:
+            LocalStateError: There still is no way to store them.
+        """
+        if self._unsaved:
+            await self.commit()
+
     async def commit(self, *, reading: bool = False) -> None:
         """Returns when every change made so far is stored.
 
@@ -334,6 +346,7 @@ class Server:
         members = dict(body)
         identity = members.pop("identity", None)
         with _as_backend_error():
+            await self.ready_for_changes()
             driver = self._account(account)
             checked = bodies.pool({**members, "id": pool_id}, "")
             pool = driver.world.pools.get(pool_id.lower())

@@ -57,6 +57,10 @@ class Directory(Protocol):
         """This instant."""
         ...
 
+    async def ready_for_changes(self) -> None:
+        """Returns at once, unless earlier changes wait to be stored: LocalStateError then."""
+        ...
+
     async def commit(self, *, reading: bool = False) -> None:
         """Returns when every change made so far is stored, or cannot be: no error to a reader."""
         ...
@@ -135,6 +139,8 @@ class DataPlane:
                 raise _Dropped
         if route.handler is None:
             raise Refused("NotImplemented", {"Operation": route.name})
+        if request.method not in _READING:
+            await self._directory.ready_for_changes()
         done = route.handler(
             Call(
                 host=self._directory.host(account),
