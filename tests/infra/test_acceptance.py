@@ -34,6 +34,31 @@ pools = st.dictionaries(
     min_size=1,
     max_size=3,
 )
+addresses = st.lists(
+    st.sampled_from(["203.0.113.0/24", "198.51.100.7/32", "192.0.2.2/31", "10.0.0.0/8"]),
+    max_size=3,
+)
+pipelines = st.fixed_dictionaries(
+    {"may": st.lists(st.sampled_from(["run", "publish", "deploy"]), unique=True)},
+    optional={
+        "federated_credentials": st.dictionaries(
+            st.sampled_from(["one", "two-2", "t_h_r_e_e"]),
+            st.fixed_dictionaries(
+                {
+                    "issuer": st.sampled_from(
+                        [
+                            "https://token.actions.githubusercontent.com",
+                            "https://tokens.lab.example",
+                        ]
+                    ),
+                    "subject": st.sampled_from(
+                        ["repo:lab/hpc:pull_request", "anybody", "x" * 600]
+                    ),
+                }
+            ),
+        )
+    },
+)
 batch = st.fixed_dictionaries(
     {},
     optional={
@@ -41,6 +66,7 @@ batch = st.fixed_dictionaries(
         "service_principal_id": st.uuids().map(str),
         "customer_managed_key": st.booleans(),
         "public_network_access": st.booleans(),
+        "allow_from": addresses,
         "vcpu_quota_by_series": st.dictionaries(
             st.sampled_from(["Dsv5", "HBv3", "NCasT4_v3"]), st.integers(0, 10_000)
         ),
@@ -72,6 +98,9 @@ configs = st.fixed_dictionaries(
             },
         ),
         "registry": st.just({"name": "hpclab"}),
+        "storage": st.fixed_dictionaries({"allow_from": addresses}),
+        "pipeline": pipelines,
+        "tags": st.dictionaries(st.sampled_from(["team", "cost centre", "a/b"]), st.text()),
         "protect": st.booleans(),
     },
 )
