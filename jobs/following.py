@@ -47,6 +47,7 @@ def follow(
         results=shown(tree.root),
         portal=portal_url(checked.stack, watcher.job_id),
         kept=_kept(tree),
+        said=terminal.said,
         currency=checked.pool.price_currency,
         limit=asked.max_cost,
         style="none" if terminal.quiet else terminal.progress,
@@ -63,6 +64,7 @@ def follow(
             )
         finally:
             history.write(tree)
+            terminal.said = progress.said
 
 
 def _kept(tree: ResultTree) -> int:

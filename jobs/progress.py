@@ -43,6 +43,7 @@ _NODE_WORDS = {
     "deallocated": "gone",
     "preempted": "preempted",
 }
+_HELD = frozenset({"disabling", "disabled", "enabling"})
 _NOT_COMING = frozenset({"bad", "leaving", "gone", "preempted"})
 
 Style = Literal["auto", "plain", "json", "none"]
@@ -61,6 +62,7 @@ class Progress:
         results: str = "",
         portal: str = "",
         kept: int = 0,
+        said: str = "",
         currency: str = "USD",
         limit: float | None = None,
         style: Style = "auto",
@@ -76,6 +78,7 @@ class Progress:
             results: Where results will be.
             portal: Address of a page that shows the job, for terminals that open links.
             kept: Tasks of an earlier attempt that are not run again.
+            said: The line that was printed last, perhaps by another; it is not said twice.
             currency: Of costs.
             limit: What the job may cost, if that is limited.
             style: `auto` redraws on a terminal and prints lines elsewhere.
@@ -88,6 +91,7 @@ class Progress:
         self._results = results
         self._portal = portal
         self._kept = kept
+        self.said = said
         self._currency = currency
         self._limit = limit
         self._style = style
@@ -132,9 +136,10 @@ class Progress:
             if self._now() - self._drawn_at >= REDRAW_EVERY_S or look.over:
                 self._drawn_at = self._now()
                 self._live.update(Group(*self._block(look)), refresh=True)
-        elif self._worth_a_line(look):
+        elif self._worth_a_line(look) and (line := self._line(look)) != self.said:
             self._line_at = self._now()
-            self._print(self._line(look))
+            self.said = line
+            self._print(line)
         self._last = look
 
     def _print(self, line: str) -> None:
@@ -152,7 +157,8 @@ class Progress:
         return changed and self._now() - self._line_at >= LINE_EVERY_S
 
     def _line(self, look: Look) -> str:
-        parts = [f"{self._job_id} @{self._where}: {look.ended}/{look.total} ended"]
+        state = f" ({look.job_state})" if look.job_state in _HELD else ""
+        parts = [f"{self._job_id} @{self._where}{state}: {look.ended}/{look.total} ended"]
         if look.running:
             parts.append(f"{look.running} running")
         if look.waiting:

@@ -47,6 +47,7 @@ class FailureGroup:
         example: The id of one of them.
         name: What a person calls that one.
         parameters: What it was given, where that is known.
+        command: Its command, of the most frequent kinds.
     """
 
     exit_code: int | None
@@ -56,6 +57,7 @@ class FailureGroup:
     example: str
     name: str = ""
     parameters: Values = field(default_factory=dict)
+    command: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

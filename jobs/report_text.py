@@ -9,7 +9,7 @@ from rich.text import Text
 
 from jobs.durations import spoken
 from jobs.prices import money
-from jobs.report import FailureGroup, Report
+from jobs.report import FailureGroup, Report, one_line
 from jobs.task_names import written_values
 
 _SHOWN_GROUPS = 5
@@ -80,6 +80,8 @@ def failure_lines(failures: Sequence[FailureGroup]) -> list[str]:
         times = f"{group.count} tasks" if group.count > 1 else "1 task"
         task = group.name or group.example
         lines.append(f"{times}: {ended_how(group)}{said} - such as {task}{given}")
+        if group.command:
+            lines.append(f"  its command: {one_line(group.command.encode())}")
     if len(failures) > _SHOWN_GROUPS:
         lines.append(f"and {len(failures) - _SHOWN_GROUPS} other kinds of failure")
     return lines

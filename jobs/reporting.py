@@ -9,14 +9,15 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from jobs.checking import Checked
-from jobs.errors import InputError
+from jobs.command_lines import written_command
+from jobs.errors import InputError, NotFoundError
 from jobs.history import History
 from jobs.loading import LoadedWorkload
 from jobs.looks import Look
@@ -26,11 +27,12 @@ from jobs.report import UNNAMED, Report, last_lines, make_report
 from jobs.reportpage import Facts, render, write_page
 from jobs.rerun import Ends, all_ends
 from jobs.results import Manifest, ResultTree, write_json
-from jobs.service import API_VERSION
+from jobs.service import API_VERSION, BatchService, segment
 from jobs.task_names import TaskNames
 from jobs.task_table import TaskRows, write_csv
 from jobs.watch import Watcher
 
+_COMMANDS = 3
 _REPEAT = "repeat"
 KINDS = (".html", ".csv", ".json")
 
@@ -99,6 +101,13 @@ def report_on(
         earlier=ends.earlier,
         names=names,
     )
+    commands = _commands(report, watcher.service, manifest)
+    report = replace(
+        report,
+        failures=tuple(
+            replace(group, command=commands.get(group.example, "")) for group in report.failures
+        ),
+    )
     made = Reported(
         report=report, ends=ends, reasons=reasons, checked=checked, tree=tree, names=names
     )
@@ -106,6 +115,23 @@ def report_on(
     write_csv(tree.tasks_file, made.rows())
     write_page(tree.page_file, made.page(csv=tree.tasks_file.name, limit=limit))
     return made
+
+
+def _commands(report: Report, service: BatchService, manifest: Manifest) -> dict[str, str]:
+    """The commands of the examples of the most frequent kinds of failure, by task."""
+    found: dict[str, str] = {}
+    for group in report.failures[:_COMMANDS]:
+        for job_id in reversed(manifest.job_ids):
+            path = f"/jobs/{segment(job_id)}/tasks/{segment(group.example)}"
+            try:
+                task = service.get(
+                    path, f"reading task {group.example}", **{"$select": "id,commandLine"}
+                )
+            except NotFoundError:
+                continue  # it ran in an earlier attempt's job, or that is gone
+            found[group.example] = written_command(task["commandLine"])
+            break
+    return found
 
 
 def names_of(tree: ResultTree, checked: Checked | None) -> TaskNames:

@@ -24,6 +24,7 @@ class Terminal:
         json: Whether stdout gets one JSON object and nothing else.
         quiet: Whether notes and progress are left out.
         progress: How a job that runs is shown.
+        said: The line about such a job that was printed last.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Terminal:
         self.json = json_output
         self.quiet = quiet
         self.progress = progress
+        self.said = ""
 
     def note(self, text: str) -> None:
         """Says what was done."""

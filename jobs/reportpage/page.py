@@ -192,6 +192,7 @@ def _failures(report: Report) -> Iterator[str]:
         task = group.name or group.example
         logs = f"python -m jobs logs {task} --job {report.job_id}"
         given = f"<br>{escape(written_values(group.parameters))}" if group.parameters else ""
+        given += f"<br><code>{escape(group.command)}</code>" if group.command else ""
         yield (
             f"<tr>{_count(group.count)}<td>{escape(ended_how(group))}</td>"
             f'<td class="words">{escape(group.last_line)}</td>'

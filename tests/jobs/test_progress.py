@@ -198,3 +198,11 @@ def test_the_view_links_to_the_portal_and_counts_what_is_kept() -> None:
     text = stream.getvalue()
     assert re.search(r"\x1b\]8;[^;]*;https://portal/#x\x1b\\\S*portal", text)
     assert "kept 64" in re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+def test_a_line_that_was_printed_is_not_printed_again() -> None:
+    half = look(succeeded=50, failed=1, running=0, waiting=49)
+    text = shown([(0, half), (40, half), (80, replace(half, over=True))], "plain")
+    assert len(text.splitlines()) == 1
+    assert not shown([(0, half)], "plain", said=text.strip())
+    assert shown([(0, replace(half, succeeded=51))], "plain", said=text.strip())

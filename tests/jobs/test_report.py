@@ -11,7 +11,7 @@ from rich.console import Console
 
 from jobs.looks import TaskEnd
 from jobs.prices import busy_s, money, shares
-from jobs.report import Report, last_lines, make_report, spread
+from jobs.report import FailureGroup, Report, last_lines, make_report, spread
 from jobs.report_text import failure_lines, report_table
 from jobs.results import ResultTree
 from jobs.stack import Stack
@@ -186,3 +186,14 @@ def test_a_reason_that_a_task_gave_comes_before_its_last_line(tmp_path: Path) ->
     line = last_lines(tree, [end(code=1)])["t"]
     assert line.startswith("mesh 12: cell[31m 7 is inverted x")
     assert len(line) == 200
+
+
+def test_the_command_of_an_example_is_one_line_that_steers_no_terminal() -> None:
+    group = FailureGroup(
+        exit_code=3, failure="", last_line="", count=1, example="0000004-ab", name="4",
+        command="sh -c 'a\n  b\x1b[31m'" + "x" * 900,
+    )  # fmt: skip
+    lines = failure_lines([group])
+    assert lines[0] == "1 task: exit code 3 - such as 4"
+    assert lines[1].startswith("  its command: sh -c 'a b[31m'xxx")
+    assert len(lines[1]) < 220
