@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any
 
 import pytest
 
 from emulator.arm.mocks import ProgramRun
+from infra.config import StackConfig
+from infra.estate import Estate, plan_estate
 from infra.resource_rules import RESOURCE_RULES
 from infra.sources import PROJECT_ROOT
 
@@ -226,3 +228,18 @@ def test_the_packs_pins_are_the_products() -> None:
     text = (PROJECT_ROOT / "policy" / "requirements.txt").read_text(encoding="utf-8")
     pins = {line for line in text.splitlines() if line and not line.startswith("#")}
     assert pins - ours == {"pulumi-policy==1.21.0"}
+
+
+def test_ports_that_the_config_opens_to_named_addresses_break_no_rule(
+    provision: Callable[[Estate], ProgramRun],
+) -> None:
+    port = {"port": 22, "first_frontend_port": 10000, "last_frontend_port": 10099}
+    inbound = {"ssh": {**port, "allow_from": ["203.0.113.7/32"]}}
+    config = StackConfig.model_validate({"pools": {"a": {"inbound": inbound}}})
+    run = provision(plan_estate("any", config, root=PROJECT_ROOT, today=TODAY))
+    (pool,) = run.arm.of(POOL)
+    nat = pool.inputs["networkConfiguration"]["endpointConfiguration"]["inboundNatPools"]
+    assert len(nat) == 1
+    assert broken(POOL, pool.inputs) == set()
+    (group,) = run.arm.of(GROUP)
+    assert broken(GROUP, group.inputs) == set()
