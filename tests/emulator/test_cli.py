@@ -67,6 +67,19 @@ def test_an_output_that_cannot_be_written_is_one_message(tmp_path: Path) -> None
     assert "Traceback" not in done.stderr
 
 
+def test_a_system_that_it_does_not_run_on_is_one_message() -> None:
+    program = (
+        "import os, runpy, sys; os.name = 'nt'; sys.modules['fcntl'] = None;"
+        "runpy.run_module('emulator', run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert "WSL" in done.stderr
+
+
 def test_a_command_does_not_wait_for_what_only_others_need() -> None:
     heavy = ("emulator.server", "uvicorn", "starlette", "pulumi", "grpc", "httpx", "jwt")
     program = f"import sys, emulator.cli; print([n for n in {heavy} if n in sys.modules])"
