@@ -236,8 +236,7 @@ def _manager_reasons(service: BatchService, job_id: str, reader: LogReader) -> I
     if manager is None:
         yield "its job manager task, which adds its tasks, is gone"
     elif manager.failed:
-        how = "; ".join(_failure(manager.info))
-        yield f"its job manager task, which adds its tasks, failed: {how}"
+        yield f"its job manager task: {'; '.join(_failure(manager.info))}"
         state = TaskState(id=MANAGER_ID, state="completed", failed=True)
         for line in [*reader.lines(state, "stderr")][-LAST_LINES:]:
             yield f"  job manager: {line.text}"

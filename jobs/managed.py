@@ -33,6 +33,11 @@ class ManagerLook:
     info: Mapping[str, Any]
 
     @property
+    def waits(self) -> bool:
+        """Whether it has not begun, as the tasks that it is to add."""
+        return self.state == "active"
+
+    @property
     def over(self) -> bool:
         """Whether nothing more comes of it."""
         return self.state == "completed"

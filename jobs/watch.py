@@ -109,7 +109,8 @@ class Watcher:
         failed = len(self.ends) - succeeded if over else counts["failed"]
         blocked = 0 if over else self._find_blocked(counts)
         over = over or blocked > 0
-        waits = counts["active"] > 0 and not moving and not over
+        held = counts["active"] > 0 or (self._manager is not None and self._manager.waits)
+        waits = held and not moving and not over
         unprepared = self._find_unprepared() if waits else 0
         over = over or unprepared > 0
         at = self.service.date or time.time()
@@ -247,6 +248,8 @@ class Watcher:
     def _reasons(self, *, waits: bool) -> Iterator[str]:
         if self._job["state"] in {"disabled", "disabling"}:
             yield "the job is disabled: its tasks wait until it is enabled again"
+        if self._manager is not None and self._manager.failed:
+            yield "its job manager task, which adds its tasks, failed"
         if self._pool is not None:
             yield from self._pool.reasons
         if waits and self._held_back and self._preparations is not None:

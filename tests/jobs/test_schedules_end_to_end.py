@@ -240,14 +240,44 @@ def test_a_manager_task_that_fails_for_good_is_named_and_made_good(
     until(over)
     look = timed_directory.json("status", "broken")
     assert (look["total"], look["succeeded"], look["failed"]) == (3, 0, 0)
+    assert "its job manager task, which adds its tasks, failed" in look["reasons"]
     timed_directory.jobs("wait", "broken", code=1)
     out, _ = timed_directory.jobs("explain", "--job", "broken")
     assert "its submission was not finished: 0 of 3 tasks are in" in out
-    assert "its job manager task, which adds its tasks, failed: exit code" in out
+    assert "its job manager task, which adds its tasks, failed" in out
+    assert "its job manager task: exit code" in out
     assert "python -m jobs rerun broken:job-1" in out
     timed_faults.ask("DELETE", "faults")
     assert timed_directory.json("rerun", "broken:job-1")["report"]["succeeded"] == 3
     timed_directory.jobs("schedule", "delete", "broken", "--yes")
+
+
+def test_a_preparation_that_fails_ends_a_scheduled_job_too(timed_directory: Directory) -> None:
+    timed_directory.write(
+        "name: unready\npool: cpu\nschedule: 1d\ncommand: x\n"
+        "preparation: {script: 'echo no licence >&2; exit 3'}\n"
+    )
+    timed_directory.jobs("run", "job.yaml")
+    _, err = timed_directory.jobs("wait", "unready", code=1)
+    assert "preparation failed" in err
+    assert "no licence" in err
+    timed_directory.jobs("schedule", "delete", "unready", "--yes")
+
+
+def test_a_submitter_that_is_killed_in_the_middle_leaves_one_schedule(
+    timed_directory: Directory, timed_faults: Faults
+) -> None:
+    timed_directory.write("name: cut\npool: cpu\nschedule: 1d\ncommand: [echo, hi]\n")
+    timed_faults.add(operation="create_job_schedule", delay_s=3, count=1)
+    with timed_directory.start("run", "job.yaml") as process:
+        until(lambda: not timed_faults.rules())
+        process.kill()
+    assert timed_directory.json("run", "job.yaml")["schedule_id"] == "cut"
+    assert timed_directory.json("run", "job.yaml")["added"] is False
+    found = timed_directory.json("schedule", "list")["schedules"]
+    assert [row["schedule_id"] for row in found].count("cut") == 1
+    assert timed_directory.json("wait", "cut")["report"]["succeeded"] == 1
+    timed_directory.jobs("schedule", "delete", "cut", "--yes")
 
 
 def test_a_dry_run_says_when_and_asks_nobody(timed_directory: Directory) -> None:
