@@ -304,8 +304,6 @@ class Job:
     Attributes:
         body: The job as its client wrote it, normalised; without its id.
         pool_key: Of its pool, which need not exist.
-        stable, stable_since: The last state that was not a transient one: what the
-            service shows as the previous state.
         ready: Tasks that may run, by what they need (`demand`), in the order of their turn.
             An entry whose number is no longer its task's is a task that was taken out.
         ready_count: How many those are.
@@ -330,8 +328,6 @@ class Job:
     since: int
     seq: int
     state: JobState = "active"
-    stable: JobState = "active"
-    stable_since: int = 0
     previous: JobState | None = None
     previous_since: int = 0
     started: int = 0
