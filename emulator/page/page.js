@@ -66,10 +66,11 @@ function spread(root) {
   }
 }
 
-const kindOf = (node) => `${node[2] ? "dedicated" : "spot"}`;
+const kindOf = (node) => (node[2] ? "dedicated" : "spot");
 
-function nodeLabel(pool, [id, state, dedicated, used]) {
-  return `${id}: ${state}, ${dedicated ? "dedicated" : "spot"}, ${used} of ${pool.slots} slots`;
+function nodeLabel(pool, node) {
+  const [id, state, , used] = node;
+  return `${id}: ${state}, ${kindOf(node)}, ${used} of ${pool.slots} slots`;
 }
 
 /** The nodes as squares (spot: discs). Squares stay when the overview changes: focus stays. */
@@ -125,7 +126,7 @@ function chart(samples) {
   const x = (index) => (index / Math.max(1, samples.length - 1)) * width;
   const y = (index, value) => height - 2 - (value / most[index - 1]) * (height - 6);
   const steps = samples.map((sample, i) =>
-    (i ? `H${x(i)}` : `M${x(0)}`) + (i ? `V${y(1, sample[1])}` : ` ${y(1, sample[1])}`)).join("");
+    (i ? `H${x(i)}V` : `M${x(0)} `) + y(1, sample[1])).join("");
   const line = samples.map((sample, i) => `${i ? "L" : "M"}${x(i)} ${y(2, sample[2])}`).join("");
   for (const [kind, d] of [["nodes", `${steps}V${height}H0Z`], ["tasks", line]]) {
     const drawn = document.createElementNS(ns, "path");
