@@ -5,7 +5,7 @@ know are allowed (with a warning), and a price that has no source is None, never
 Prices are USD per hour in East US for Linux, on demand and spot.
 
 Sources: the size pages under https://learn.microsoft.com/azure/virtual-machines/sizes/
-for vCPUs and memory; the retail price API (https://prices.azure.com/api/retail/prices)
+for vCPUs, memory, caches and generations; the retail price API (https://prices.azure.com/api/retail/prices)
 as of `PRICES_AS_OF` for prices. Within Dsv5, Esv5 and Fsv2 the price on demand is
 proportional to vCPUs, which is how those rows are made.
 """
@@ -45,6 +45,8 @@ class VmSize:
         dedicated_price_per_hour: USD on demand, or None where no source is given.
         spot_price_per_hour: USD as spot, or None where no source is given.
         needs_gen2: Whether it boots generation 2 images only.
+        os_cache_gib: The host's cache, in which an ephemeral OS disk lies; 0 without one, None
+            where no source says how large it is.
     """
 
     name: str
@@ -56,6 +58,7 @@ class VmSize:
     dedicated_price_per_hour: float | None = None
     spot_price_per_hour: float | None = None
     needs_gen2: bool = False
+    os_cache_gib: int | None = None
 
     @property
     def has_rdma(self) -> bool:
@@ -85,31 +88,32 @@ _ACCELERATED_AND_HPC = (
     ),
     VmSize(
         name="Standard_ND96isr_H200_v5", series="NDv5-H200", vcpus=96, memory_gib=1850,
-        gpu=Gpu(count=8, model="H200", memory_gb=141), infiniband_gbps=3200,
+        gpu=Gpu(count=8, model="H200", memory_gb=141), infiniband_gbps=3200, needs_gen2=True,
     ),
     VmSize(
         name="Standard_ND96isr_H100_v5", series="NDv5-H100", vcpus=96, memory_gib=1900,
         gpu=Gpu(count=8, model=_H100, memory_gb=80), infiniband_gbps=3200,
-        dedicated_price_per_hour=98.32,
+        dedicated_price_per_hour=98.32, needs_gen2=True,
     ),
     VmSize(
         name="Standard_ND96amsr_A100_v4", series="NDAMv4-A100", vcpus=96, memory_gib=1900,
         gpu=Gpu(count=8, model=_A100, memory_gb=80), infiniband_gbps=1600,
-        dedicated_price_per_hour=32.77, spot_price_per_hour=3.60,
+        dedicated_price_per_hour=32.77, spot_price_per_hour=3.60, needs_gen2=True,
     ),
     VmSize(
         name="Standard_NC40ads_H100_v5", series="NCv5-H100", vcpus=40, memory_gib=320,
-        gpu=Gpu(count=1, model=_H100, memory_gb=94), dedicated_price_per_hour=6.98,
+        gpu=Gpu(count=1, model=_H100, memory_gb=94),
+        dedicated_price_per_hour=6.98, needs_gen2=True,
     ),
     VmSize(
         name="Standard_NC24ads_A100_v4", series="NCv4-A100", vcpus=24, memory_gib=220,
         gpu=Gpu(count=1, model=_A100, memory_gb=80),
-        dedicated_price_per_hour=3.673, spot_price_per_hour=0.444,
+        dedicated_price_per_hour=3.673, spot_price_per_hour=0.444, needs_gen2=True,
     ),
     VmSize(
         name="Standard_NC96ads_A100_v4", series="NCv4-A100", vcpus=96, memory_gib=880,
         gpu=Gpu(count=4, model=_A100, memory_gb=80),
-        dedicated_price_per_hour=14.692, spot_price_per_hour=1.778,
+        dedicated_price_per_hour=14.692, spot_price_per_hour=1.778, needs_gen2=True,
     ),
     VmSize(
         name="Standard_NV36ads_A10_v5", series="NVv5-A10", vcpus=36, memory_gib=440,
@@ -131,6 +135,7 @@ def _general_purpose() -> Iterator[VmSize]:
             series="Dsv5",
             vcpus=vcpus,
             memory_gib=4 * vcpus,
+            os_cache_gib=0,
             dedicated_price_per_hour=round(0.048 * vcpus, 3),
         )
     for vcpus in (2, 4, 8, 16, 32, 48, 64, 96):
@@ -139,6 +144,7 @@ def _general_purpose() -> Iterator[VmSize]:
             series="Esv5",
             vcpus=vcpus,
             memory_gib=672 if vcpus == 96 else 8 * vcpus,  # noqa: PLR2004 - the one exception of the series
+            os_cache_gib=0,
             dedicated_price_per_hour=round(0.063 * vcpus, 3),
             spot_price_per_hour=0.665 if vcpus == 96 else None,  # noqa: PLR2004 - the one row with a source
         )
@@ -148,6 +154,7 @@ def _general_purpose() -> Iterator[VmSize]:
             series="Fsv2",
             vcpus=vcpus,
             memory_gib=2 * vcpus,
+            os_cache_gib=1520 if vcpus == 72 else 16 * vcpus,  # noqa: PLR2004 - likewise
             dedicated_price_per_hour=round(0.0423 * vcpus, 3),
         )
 

@@ -63,7 +63,7 @@ def _agents_match(estate: Estate) -> Iterator[Problem]:
             )
 
 
-def _hbv5_boots_gen2(estate: Estate) -> Iterator[Problem]:
+def _sizes_boot_their_generation(estate: Estate) -> Iterator[Problem]:
     """Sizes that need generation 2 images get them."""
     for pool in estate.pools:
         if pool.size is None or not pool.size.needs_gen2 or pool.image is None:
@@ -120,8 +120,8 @@ RULES = (
     Rule(
         code="IMG004",
         severity="error",
-        source="https://learn.microsoft.com/azure/virtual-machines/sizes/high-performance-compute/hbv5-series",
-        judge=_hbv5_boots_gen2,
+        source="https://learn.microsoft.com/azure/virtual-machines/generation-2",
+        judge=_sizes_boot_their_generation,
     ),
     Rule(code="IMG005", severity="warning", source=_IMAGES, judge=_production_pins_versions),
     Rule(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from infra.estate import Estate
+from infra.images import disk_gib
 from infra.pools import NVIDIA_DRIVER
 from infra.rules.rule import Problem, Rule
 
@@ -19,6 +20,29 @@ def _ephemeral_disks_are_the_hosts(estate: Estate) -> Iterator[Problem]:
                 f"{pool.path}.os_disk",
                 "an ephemeral OS disk lives in the host's cache and is as large as the image; "
                 "leave this key out, or set ephemeral_os_disk: false",
+            )
+
+
+def _ephemeral_disks_have_room(estate: Estate) -> Iterator[Problem]:
+    """An ephemeral OS disk fits into the host's cache."""
+    for pool in estate.pools:
+        cache = pool.size.os_cache_gib if pool.size is not None else None
+        if not pool.ephemeral_os_disk or cache is None:
+            continue
+        path = f"{pool.path}.ephemeral_os_disk"
+        needed = disk_gib(pool.image) if pool.image is not None else None
+        if cache == 0:
+            yield Problem(
+                path,
+                f"hosts of {pool.vm_size} have no cache for an ephemeral OS disk, so the pool "
+                "would get no node; write false, or a size that has one, such as "
+                "Standard_F16s_v2",
+            )
+        elif needed is not None and needed > cache:
+            yield Problem(
+                path,
+                f"the image's disk has {needed} GiB and the cache of {pool.vm_size} {cache}, so "
+                "the pool would get no node; write false, or a larger size",
             )
 
 
@@ -141,5 +165,11 @@ RULES = (
         severity="error",
         source="https://learn.microsoft.com/azure/batch/batch-pool-compute-intensive-sizes",
         judge=_drivers_are_installed_before_tasks,
+    ),
+    Rule(
+        code="MAC008",
+        severity="error",
+        source="https://learn.microsoft.com/azure/virtual-machines/ephemeral-os-disks",
+        judge=_ephemeral_disks_have_room,
     ),
 )

@@ -110,6 +110,11 @@ def extended(publisher: str, kind: str, **more: Any) -> dict[str, Any]:
     return pool(extensions={"one": one}, **more)
 
 
+def with_driver(size: str, **more: Any) -> dict[str, Any]:
+    scale = {"max_dedicated_nodes": 1}
+    return extended(*NVIDIA_DRIVER, vm_size=f"Standard_{size}", scale=scale, **more)
+
+
 def port(**more: Any) -> dict[str, Any]:
     return {
         "port": 8080,
@@ -136,6 +141,11 @@ def linked(**given: Any) -> dict[str, Any]:
 
 def made(*prefixes: str, **more: Any) -> dict[str, Any]:
     return existing(existing={"virtual_network_id": HUB, "free_prefixes": list(prefixes), **more})
+
+
+def cached(size: str, **config: Any) -> dict[str, Any]:
+    """A pool whose OS disks live in the cache of hosts of a size."""
+    return pool(vm_size=f"Standard_{size}", ephemeral_os_disk=True, **config)
 
 
 def warm(zone: str, first_year: int, last_year: int) -> dict[str, Any]:
@@ -534,6 +544,11 @@ CASES = [
             image={**GEN1, "sku": "8-gen2", "has_hpc_drivers": True},
         ),
     ),
+    Case(
+        "IMG004",
+        with_driver("NC24ads_A100_v4", image=GEN1),
+        with_driver("NC4as_T4_v3", image=GEN1),
+    ),
     Case("IMG005", {"protect": True}, {"protect": True, **pool(image_version="24.04.202512010")}),
     Case("IMG006", pool(os_disk={"size_gib": 29}), pool(os_disk={"size_gib": 30})),
     Case(
@@ -554,7 +569,7 @@ CASES = [
     Case("LOC001", {"location": "westeuorpe"}, {"location": "westeurope"}),
     Case(
         "MAC001",
-        pool(ephemeral_os_disk=True, os_disk={"size_gib": 128}),
+        cached("F4s_v2", os_disk={"size_gib": 128}),
         pool(os_disk={"size_gib": 128}),
     ),
     Case(
@@ -609,6 +624,14 @@ CASES = [
             start_task={"command_line": "sh data.sh"},
         ),
     ),
+    Case("MAC008", cached("D4s_v5"), cached("F2s_v2")),
+    Case("MAC008", cached("E8s_v5"), pool(vm_size="Standard_E8s_v5")),
+    Case(
+        "MAC008",
+        cached("F2s_v2", image="ubuntu-hpc-24.04"),
+        cached("F4s_v2", image="ubuntu-hpc-24.04"),
+    ),
+    Case("MAC008", cached("F4s_v2", image=WINDOWS), cached("F8s_v2", image=WINDOWS)),
     Case(
         "MON001",
         {"monitoring": {"monthly_budget_amount": 150}},
@@ -796,8 +819,8 @@ CASES = [
     ),
     Case(
         "POL006",
-        pool(ephemeral_os_disk=True, scale=fixed(1, 1)),
-        pool(ephemeral_os_disk=True, scale=fixed(2)),
+        cached("F4s_v2", scale=fixed(1, 1)),
+        cached("F4s_v2", scale=fixed(2)),
     ),
     Case("POL007", scaled(evaluation_interval_minutes=4), scaled(evaluation_interval_minutes=5)),
     Case("POL008", scaled(min_nodes=3), scaled(min_nodes=2)),
