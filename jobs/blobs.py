@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from obstore.store import AzureStore
 
 _LIST_CHUNK = 5000
-_PART_BYTES = 8 << 20
+PART_BYTES = 8 << 20
+"""A file above this size is sent in parts, several at once, each held in memory."""
 _PARTS_AT_ONCE = 4
 
 
@@ -119,8 +120,8 @@ class ObstoreContainer:
                 self._store,
                 name,
                 path,
-                use_multipart=size > _PART_BYTES,
-                chunk_size=_PART_BYTES,
+                use_multipart=size > PART_BYTES,
+                chunk_size=PART_BYTES,
                 max_concurrency=_PARTS_AT_ONCE,
             )
 

@@ -15,6 +15,7 @@ from typing import Any
 from jobs.blobs import Blob, Container
 from jobs.errors import InputError, JobsError, TaskFailureError, UnavailableError
 from jobs.job_ids import folder_of
+from jobs.large_blobs import LARGE_AT_ONCE, LARGE_BYTES
 from jobs.results import ResultTree, read_json, write_json
 from jobs.selection import position
 from jobs.threads import in_threads
@@ -173,7 +174,10 @@ def _fetched(container: Container, wanted: list[tuple[Blob, Path]]) -> Iterator[
             )
         return blob, size
 
-    return in_threads(fetch, wanted, at_once=DOWNLOADS_AT_ONCE, name="collect")
+    small = [item for item in wanted if item[0].size < LARGE_BYTES]
+    large = [item for item in wanted if item[0].size >= LARGE_BYTES]
+    for items, at_once in ((small, DOWNLOADS_AT_ONCE), (large, LARGE_AT_ONCE)):
+        yield from in_threads(fetch, items, at_once=at_once, name="collect")
 
 
 def _has(path: Path, size: int) -> bool:

@@ -11,19 +11,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.blobs import Container
+from jobs.blobs import PART_BYTES, Container
 from jobs.checking import Checked
 from jobs.contents import ContentCache, Contents, unchanged
 from jobs.errors import InputError, shown
 from jobs.inputs import NodeFile
+from jobs.large_blobs import LARGE_AT_ONCE
 from jobs.task_bodies import BLOB_PREFIX, blob_name
 from jobs.threads import in_threads
 
 SMALL_AT_ONCE = 128
 """Small files wait for the network, not for the processor: benchmarks/staging.py."""
-LARGE_AT_ONCE = 4
-"""A large file goes in several parts at once already, each held in memory."""
-LARGE_BYTES = 8 << 20
 
 Progress = Callable[[int, int], None]
 
@@ -91,8 +89,8 @@ def stage(
     ]
     sent = 0
     sent_bytes = 0
-    small = [item for item in missing if contents[item[1]].size <= LARGE_BYTES]
-    large = [item for item in missing if contents[item[1]].size > LARGE_BYTES]
+    small = [item for item in missing if contents[item[1]].size <= PART_BYTES]
+    large = [item for item in missing if contents[item[1]].size > PART_BYTES]
     for items, at_once in ((small, SMALL_AT_ONCE), (large, LARGE_AT_ONCE)):
         uploads = in_threads(
             lambda item: _send(item[0], item[1], contents, container),

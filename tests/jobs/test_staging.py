@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from jobs.collect import collect, local_path
 from jobs.contents import ContentCache
 from jobs.errors import CredentialError, InputError, NotFoundError
 from jobs.inputs import NodeFile
+from jobs.large_blobs import LARGE_AT_ONCE
 from jobs.results import ResultTree
 from jobs.session import Session
 from jobs.stage import Staged, stage
@@ -213,3 +216,44 @@ def test_an_aborted_download_leaves_no_half_file(
         container.get("x", tmp_path / "file")
     assert not list(tmp_path.glob("*file*"))
     assert not list(tmp_path.glob(".part*"))
+
+
+class Counted:
+    """A container that counts how many files are fetched at the same time."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.active = self.most = 0
+        self._lock = threading.Lock()
+        self._several = threading.Barrier(LARGE_AT_ONCE)
+
+    def list(self, prefix: str) -> Iterator[Blob]:
+        for number in range(self.count):
+            yield Blob(name=f"{prefix}t/{number}", size=2, etag="1")
+
+    def get(self, name: str, path: Path, listed: Blob | None = None) -> int:
+        assert listed is not None, name
+        with self._lock:
+            self.active += 1
+            self.most = max(self.most, self.active)
+        self._several.wait(60)
+        with self._lock:
+            self.active -= 1
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.write_bytes(b"22")
+
+    def put(self, name: str, path: Path) -> None:
+        raise NotImplementedError
+
+    def delete(self, name: str) -> None:
+        raise NotImplementedError
+
+
+def test_few_large_files_are_fetched_at_a_time_because_each_goes_in_many_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.collect.LARGE_BYTES", 2)
+    outputs, logs = Counted(5 * LARGE_AT_ONCE), Counted(0)
+    done = collect("job", ResultTree(tmp_path / "job"), outputs=outputs, logs=logs)
+    assert done.fetched == 5 * LARGE_AT_ONCE
+    assert outputs.most == LARGE_AT_ONCE
