@@ -36,7 +36,7 @@ from jobs.looks import Look
 from jobs.meter import Meter
 from jobs.named_tasks import resolved
 from jobs.plan import JobPlan
-from jobs.reporting import Reported, names_of, report_on
+from jobs.reporting import Ground, Reported, names_of, report_on
 from jobs.rerun import all_ends, chosen, next_job_id
 from jobs.results import DEFAULT_ROOT, LAST, Manifest, ResultTree, tree_of
 from jobs.schedule_jobs import find_tree
@@ -49,6 +49,7 @@ from jobs.selection import (
     position,
     written_positions,
 )
+from jobs.service import segment
 from jobs.session import Session, Target
 from jobs.stack import require_one
 from jobs.task_names import TaskNames
@@ -295,7 +296,10 @@ class Job:
     def report(self) -> Reported:
         """Time, tasks and cost so far, kept in the result tree as JSON, CSV and a page, too."""
         watcher = self._watcher(statistics=True)
-        return report_on(watcher, watcher.look(), self.checked, self.tree)
+        look = watcher.look()
+        checked = self._fitting()
+        ground = self._found() if checked is None else Ground.of(checked)
+        return report_on(watcher, look, ground, names_of(self.tree, checked), self.tree)
 
     def answer(self) -> None:
         """Runs the workload's `merge` and `check` in the result tree.
@@ -456,11 +460,20 @@ class Job:
 
     def _names(self) -> TaskNames:
         """What people call its tasks; without parameters where the workload no longer fits."""
+        return names_of(self.tree, self._fitting())
+
+    def _fitting(self) -> Checked | None:
+        """The workload as its file is now, if that is there and fits the stack."""
         try:
-            checked: Checked | None = self.checked
+            return self.checked
         except JobsError:
-            checked = None
-        return names_of(self.tree, checked)
+            return None
+
+    def _found(self) -> Ground:
+        """Where it runs, as the service knows."""
+        job_id = self.manifest.current
+        job = self.session.service.get(f"/jobs/{segment(job_id)}", f"reading job {job_id}")
+        return Ground.found(self.session.stack, job.get("poolInfo", {}).get("poolId", ""))
 
     def _send(self, options: RunOptions) -> None:
         checked = self.checked

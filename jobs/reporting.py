@@ -28,6 +28,7 @@ from jobs.reportpage import Facts, render, write_page
 from jobs.rerun import Ends, all_ends
 from jobs.results import Manifest, ResultTree, write_json
 from jobs.service import API_VERSION, BatchService, segment
+from jobs.stack import Pool, Stack
 from jobs.task_names import TaskNames
 from jobs.task_table import TaskRows, write_csv
 from jobs.watch import Watcher
@@ -38,6 +39,45 @@ KINDS = (".html", ".csv", ".json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """Where a job ran, and what.
+
+    Attributes:
+        stack: Its stack.
+        pool_name: Logical name of its pool.
+        pool: The pool.
+        command: What its tasks run, as the file has it; empty where that is not known.
+    """
+
+    stack: Stack
+    pool_name: str
+    pool: Pool
+    command: str = ""
+
+    @classmethod
+    def of(cls, checked: Checked) -> Ground:
+        """As the workload says."""
+        return cls(
+            stack=checked.stack,
+            pool_name=checked.workload.spec.pool,
+            pool=checked.pool,
+            command=_command(checked.workload),
+        )
+
+    @classmethod
+    def found(cls, stack: Stack, pool_id: str) -> Ground:
+        """As the service says, where the workload no longer fits.
+
+        Raises:
+            InputError: The stack has no pool of that id any more.
+        """
+        for name, pool in stack.pools.items():
+            if pool.id == pool_id:
+                return cls(stack=stack, pool_name=name, pool=pool)
+        raise InputError(f"stack {stack.stack} has no pool {pool_id!r} any more")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reported:
     """A report with what it was made from.
 
@@ -45,7 +85,7 @@ class Reported:
         report: The figures.
         ends: How tasks ended.
         reasons: Why failed ones did, by task.
-        checked: The workload and where it ran.
+        ground: Where it ran, and what.
         tree: Its results.
         names: What people call the tasks.
     """
@@ -53,19 +93,19 @@ class Reported:
     report: Report
     ends: Ends
     reasons: Mapping[str, str]
-    checked: Checked
+    ground: Ground
     tree: ResultTree
     names: TaskNames = UNNAMED
 
     def page(self, *, csv: str = "", limit: float | None = None) -> str:
         """The report as HTML; `csv` is the address of the table of all tasks, if there is one."""
         facts = Facts(
-            facts=tuple(_facts(self.tree.read_manifest(), self.checked)),
+            facts=tuple(_facts(self.tree.read_manifest(), self.ground)),
             csv=csv,
             history=tuple(History.read(self.tree).samples),
             limit=limit,
         )
-        return render(self.report, self.ends, self.checked.pool, self.reasons, facts, self.names)
+        return render(self.report, self.ends, self.ground.pool, self.reasons, facts, self.names)
 
     def rows(self) -> TaskRows:
         """A row a task; iterating gives tuples of texts, named by `jobs.task_table.COLUMNS`."""
@@ -73,13 +113,19 @@ class Reported:
         return TaskRows(
             ends=self.ends,
             reasons=self.reasons,
-            rates=shares(ran, self.checked.pool),
+            rates=shares(ran, self.ground.pool),
             names=self.names,
         )
 
 
 def report_on(
-    watcher: Watcher, look: Look, checked: Checked, tree: ResultTree, *, limit: float | None = None
+    watcher: Watcher,
+    look: Look,
+    ground: Ground,
+    names: TaskNames,
+    tree: ResultTree,
+    *,
+    limit: float | None = None,
 ) -> Reported:
     """Computes the report over all attempts, and keeps it in the result tree.
 
@@ -90,11 +136,10 @@ def report_on(
     manifest = tree.read_manifest()
     ends = all_ends(manifest, list(watcher.ends.values()), watcher.service)
     reasons = last_lines(tree, ends.latest)
-    names = names_of(tree, checked)
     report = make_report(
         job_id=manifest.job_id,
-        pool_name=checked.workload.spec.pool,
-        pool=checked.pool,
+        pool_name=ground.pool_name,
+        pool=ground.pool,
         total=manifest.tasks if manifest.attempts else look.total,
         ends=ends.latest,
         last_lines=reasons,
@@ -109,7 +154,7 @@ def report_on(
         ),
     )
     made = Reported(
-        report=report, ends=ends, reasons=reasons, checked=checked, tree=tree, names=names
+        report=report, ends=ends, reasons=reasons, ground=ground, tree=tree, names=names
     )
     write_json(tree.report_file, report.as_json())
     write_csv(tree.tasks_file, made.rows())
@@ -189,16 +234,17 @@ def link_to(table: Path, page: Path) -> str:
         return ""
 
 
-def _facts(manifest: Manifest, checked: Checked) -> Iterator[tuple[str, str]]:
+def _facts(manifest: Manifest, ground: Ground) -> Iterator[tuple[str, str]]:
     """What was run, as far as the result tree and the workload say."""
-    spec, stack = checked.workload.spec, checked.stack
-    yield "command", _command(checked.workload)
+    stack = ground.stack
+    if ground.command:
+        yield "command", ground.command
     yield "workload", manifest.workload
     if manifest.overrides:
         yield "set", " ".join(manifest.overrides)
     yield "jobs", " ".join(manifest.job_ids)
     yield "stack", f"{stack.stack} ({stack.location})"
-    yield "pool", f"{spec.pool}: {checked.pool.vm_size}, id {checked.pool.id}"
+    yield "pool", f"{ground.pool_name}: {ground.pool.vm_size}, id {ground.pool.id}"
     yield "submitted", manifest.created
     yield "input hash", manifest.plan
     packages = []

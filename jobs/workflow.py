@@ -51,7 +51,7 @@ from jobs.program_package import require_published
 from jobs.reasons import differing, keep_parts, parts_file
 from jobs.report import Report
 from jobs.report_text import failure_lines, report_table, stage_table
-from jobs.reporting import report_on, write_report
+from jobs.reporting import Ground, names_of, report_on, write_report
 from jobs.rerun import earlier_jobs, ran_before, set_aside
 from jobs.results import (
     Attempt,
@@ -375,7 +375,8 @@ def finish(
         with counting(terminal, "collected") as progress:
             collected = bring_home(manifest, session, tree, progress)
         note_collected(collected, tree, terminal)
-        made = report_on(watcher, look, checked, tree, limit=asked.max_cost)
+        names = names_of(tree, checked)
+        made = report_on(watcher, look, Ground.of(checked), names, tree, limit=asked.max_cost)
         report = made.report
         if asked.report is not None:
             write_report(made, asked.report)
@@ -466,10 +467,17 @@ def failed_tasks(
         log = next((p for p in (logs / "stderr.txt", logs / COORDINATION) if p.exists()), None)
         if log is not None:
             lines.append(f"its log: {shown(log)}")
-    if answer_steps(load_workload(options.workload, options.overrides).spec):
+    if _has_answer(options):
         lines.append("merge and check were not run")
     lines.append(f"run them again: {go_on('rerun', tree)}")
     return TaskFailureError("\n  ".join(lines))
+
+
+def _has_answer(options: RunOptions) -> bool:
+    try:
+        return bool(answer_steps(load_workload(options.workload, options.overrides).spec))
+    except InputError:
+        return False  # the file is another one by now
 
 
 def _how(report: Report) -> str:

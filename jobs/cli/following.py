@@ -13,7 +13,7 @@ from jobs.cli.command import command, finishing_of, known, tasks_of
 from jobs.client import MOST_EXPLAINED, Client, open_job
 from jobs.consent import Consent
 from jobs.describe import describe
-from jobs.errors import InputError
+from jobs.errors import Finding, InputError
 from jobs.explain import Explanation
 from jobs.finishing import state_of
 from jobs.following import go_on
@@ -86,7 +86,16 @@ def wait(
                 max_fails, cancel_on_interrupt, on_finish, notify, max_cost, report
             ),
         )
-        checked = checked_workload(options)
+        try:
+            checked = checked_workload(options)
+        except InputError as error:
+            hint = (
+                "the job goes on with what was submitted; to see it without the file: "
+                f"{go_on('status', tree)}; its results: {go_on('collect', tree)}"
+            )
+            raise InputError(
+                [*error.findings, Finding(where=f"job {manifest.current}", message=hint)]
+            ) from error
         session = Session(stack=checked.stack)
         code = finish(checked, session, tree, options, terminal, job_id=manifest.current)
     raise typer.Exit(code)

@@ -88,6 +88,14 @@ def test_a_task_that_fails_is_told_with_its_last_words(directory: Directory) -> 
     assert "OK" not in out
     assert '1 task: exit code 2 "no luck" - such as 2' in err
     assert "its command: /bin/sh -ec 'echo no luck >&2; exit 2'" in err
+    # the file is another one by now: what was submitted is reported all the same
+    directory.write(text + "nosuch: key\n")
+    again, err = directory.jobs("report", code=1)
+    assert "1 of 3 succeeded, 2 failed" in again
+    assert "such as 2" in err
+    _, err = directory.jobs("wait", code=2)
+    assert "nosuch" in err
+    assert "python -m jobs collect" in err
     assert re.search(r"its log: results/.*/stderr.txt", err)
     assert "merge and check were not run" in err
     assert directory.json("run", "job.yaml", code=1)["exit_code"] == 1
