@@ -26,7 +26,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
-from urllib.parse import parse_qsl, quote, unquote
+from urllib.parse import quote, unquote
 from uuid import uuid4
 
 import orjson
@@ -39,7 +39,7 @@ from emulator.applications.catalogue import Application, Catalogue, Package
 from emulator.applications.errors import ApplicationError
 from emulator.arm.kinds import Identity
 from emulator.engine.refusal import Refused
-from emulator.service.auth import Address, VerifyToken, authenticate
+from emulator.service.auth import Address, VerifyToken, as_sent, authenticate
 
 logger = logging.getLogger(__name__)
 
@@ -141,10 +141,8 @@ class ManagementPlane:
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
-        raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
-        path = raw.partition(b"?")[0].decode("latin-1")
+        path, pairs = as_sent(request.scope)
         found = _PATH.fullmatch(path)
-        pairs = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
         account = self._authenticated(request, path, pairs, found)
         if found is None:
             raise ApplicationError(

@@ -11,7 +11,6 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import ExitStack
 from typing import Any, Protocol
-from urllib.parse import parse_qsl
 from uuid import uuid4
 
 import orjson
@@ -20,7 +19,7 @@ from emulator.engine.refusal import Refused
 from emulator.errors import LocalStateError
 from emulator.faults import NOTHING, Strike
 from emulator.service import job_tokens, routes
-from emulator.service.auth import Address, VerifyToken, authenticate
+from emulator.service.auth import Address, VerifyToken, as_sent, authenticate
 from emulator.service.call import Call, FileBody, Host, Reply
 from emulator.service.errors import Failure, failure_of
 from emulator.service.values import error_instant, etag, http_date
@@ -237,12 +236,10 @@ class _Request:
             name.decode("latin-1").lower(): value.decode("latin-1")
             for name, value in scope["headers"]
         }
-        raw: bytes = scope.get("raw_path") or scope["path"].encode()
-        sent = raw.partition(b"?")[0].decode("latin-1")
+        sent, self.pairs = as_sent(scope)
         host = self.headers.get("host", "localhost")
         self.address = Address.parse(sent, host)
         self.raw_path = sent.removeprefix(self.address.prefix)
-        self.pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         self.base = f"{scope['scheme']}://{host}{self.address.prefix}"
         self.id = str(uuid4())
         self.warning = ""

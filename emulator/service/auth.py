@@ -20,7 +20,8 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from urllib.parse import unquote
+from typing import Any
+from urllib.parse import parse_qsl, unquote
 
 from emulator.engine.refusal import Refused
 
@@ -60,6 +61,16 @@ class Address:
             return cls(found[0], unquote(found[1]))
         name, dot, rest = host.partition(":")[0].partition(".")
         return cls("", name if dot and rest.lower() == "localhost" else None)
+
+
+def as_sent(scope: Mapping[str, Any]) -> tuple[str, list[tuple[str, str]]]:
+    """What is signed of an ASGI request's URL: its path, and its query's names and values.
+
+    The path is still percent-encoded; names and values are decoded, in the request's order.
+    """
+    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    path = raw.partition(b"?")[0].decode("latin-1")
+    return path, parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
 
 
 def string_to_sign(
