@@ -438,8 +438,14 @@ class Job:
         Raises:
             InputError: It cannot be read, or names what the job does not have.
         """
-        manifest = self.manifest
-        return resolved(parse_selection(tasks), manifest.stages, manifest.tasks)
+        manifest, asked = self.manifest, parse_selection(tasks)
+        found = resolved(replace(asked, given=()), manifest.stages, manifest.tasks)
+        if not asked.given:
+            return found
+        names = self._names()
+        numbers = [n for wanted in asked.given for n in names.given(wanted)]
+        spans = parse_selection(written_positions(numbers)).ranges or ()
+        return replace(found, ranges=(*(found.ranges or ()), *spans))
 
     def _there(self, tasks: str) -> Selection:
         """A selection of which at least one task is in the current job, if it names any."""

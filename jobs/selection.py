@@ -7,7 +7,7 @@ is what was written; `jobs.named_tasks` finds it in a job.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from jobs.errors import InputError
@@ -16,6 +16,7 @@ ALL = "all"
 FAILED = "failed"
 _RANGE = re.compile(r"(?P<first>\d{1,9})(?:-(?P<last>\d{1,9})(?::(?P<step>\d{1,9}))?)?")
 _ID = re.compile(r"\d{7}-[0-9a-f]{0,12}")
+_GIVEN = re.compile(r"[A-Za-z_]\w*=")
 _STAGE = re.compile(r"(?P<stage>[A-Za-z_][A-Za-z0-9_]{0,63})(?:/(?P<span>.*))?")
 
 
@@ -28,12 +29,14 @@ class Selection:
         prefixes: Beginnings of ids.
         failed: Whether only those that failed are meant.
         stages: Names of stages, with positions in the stage or None for all of it.
+        given: What tasks were given, as texts by parameter; a task has all of one of these.
     """
 
     ranges: tuple[range, ...] | None = None
     prefixes: tuple[str, ...] = ()
     failed: bool = False
     stages: tuple[tuple[str, range | None], ...] = ()
+    given: tuple[Mapping[str, str], ...] = ()
 
     def has(self, task_id: str) -> bool:
         """Whether a task is meant; whether it failed is for the caller to ask."""
@@ -55,7 +58,8 @@ class Selection:
 def parse_selection(text: str) -> Selection:
     """Reads `all`, `failed`, or positions, ranges `FIRST-LAST[:STEP]` and ids with commas.
 
-    In a job with stages, `STAGE` and `STAGE/` before a position or a range, too.
+    In a job with stages, `STAGE` and `STAGE/` before a position or a range, too. And what tasks
+    were given, `x=7` or, with blanks between, `x=7 word=a`.
 
     Raises:
         InputError: It is none of these.
@@ -65,15 +69,36 @@ def parse_selection(text: str) -> Selection:
     ranges: list[range] = []
     prefixes: list[str] = []
     stages: list[tuple[str, range | None]] = []
+    given: list[Mapping[str, str]] = []
     for part in text.split(","):
         if _ID.fullmatch(part):
             prefixes.append(part)
         elif named := _STAGE.fullmatch(part):
             span = named["span"]
             stages.append((named["stage"], None if span is None else _range(span, part)))
+        elif _GIVEN.match(part):
+            given.append(_values(part))
         else:
             ranges.append(_range(part, part))
-    return Selection(ranges=tuple(ranges), prefixes=tuple(prefixes), stages=tuple(stages))
+    return Selection(
+        ranges=tuple(ranges),
+        prefixes=tuple(prefixes),
+        stages=tuple(stages),
+        given=tuple(given),
+    )
+
+
+def _values(part: str) -> dict[str, str]:
+    """`x=7 word=two words` as values by name: a word without `=` goes on with the one before."""
+    values: dict[str, str] = {}
+    for word in part.split(" "):
+        name, equals, value = word.partition("=")
+        if equals and name.isidentifier():
+            last = name
+            values[name] = value
+        else:
+            values[last] += f" {word}"
+    return values
 
 
 def _range(text: str, part: str) -> range:
@@ -83,8 +108,8 @@ def _range(text: str, part: str) -> range:
     if match is None or step == 0 or (match["last"] is not None and last < first):
         raise InputError(
             f"{part!r} selects no tasks: write positions counted from 0 like 12, 1-9 or "
-            "1-9:2, of a stage like sim/12 or sim, ids, several of these with commas, `all` "
-            "or `failed`"
+            "1-9:2, of a stage like sim/12 or sim, ids, what they were given like x=7, several of "
+            "these with commas, `all` or `failed`"
         )
     return range(first, (first if match["last"] is None else last) + 1, step)
 

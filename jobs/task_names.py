@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 from jobs.errors import InputError
 from jobs.factories import Row, Rows
@@ -20,6 +21,8 @@ from jobs.templates import Scalar, shown_value
 
 _LOG = logging.getLogger(__name__)
 Values = Mapping[str, Scalar]
+_LOOK = 10_000
+_FEW = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +66,45 @@ class TaskNames:
             row = _skipped_to(iterator, wanted - began)
             at[stage] = (wanted + 1, iterator)
             yield {} if row is None else dict(zip(rows.names, row, strict=True))
+
+    def given(self, wanted: Values) -> Iterator[int]:
+        """The numbers of the tasks that were given all of these, each by its text.
+
+        Raises:
+            InputError: No task was; with what tasks were given.
+        """
+        found = False
+        stages = {name: number for number, name in stage_names(self.counts).items()}
+        for stage, rows in self.rows.items():
+            if not wanted.keys() <= set(rows.names):
+                continue
+            at = [(rows.names.index(name), value) for name, value in wanted.items()]
+            first = stages.get(stage, 0) * STAGE_SPAN
+            for number, row in enumerate(rows.each(), first):
+                if all(shown_value(row[column]) == value for column, value in at):
+                    found = True
+                    yield number
+        if not found:
+            raise InputError(f"no task was given {written_values(wanted)}{self._near(wanted)}")
+
+    def _near(self, wanted: Values) -> str:
+        """What tasks were given instead, in a few words."""
+        if not self.rows:
+            return ": tasks were given nothing, or the workload file has other tasks by now"
+        if unknown := [name for name in wanted if name not in self.parameters]:
+            return f": there is no {unknown[0]!r}, there are {', '.join(self.parameters)}"
+        told = []
+        for name in wanted:
+            seen: dict[str, None] = {}
+            for rows in self.rows.values():
+                if name in rows.names:
+                    at = rows.names.index(name)
+                    seen |= dict.fromkeys(
+                        shown_value(row[at]) for row in islice(rows.each(), _LOOK)
+                    )
+            few = list(seen)[:_FEW]
+            told.append(f"{name} is {', '.join(few)}{', …' if len(seen) > _FEW else ''}")
+        return f": {'; '.join(told)}"
 
     def of(self, task_ids: Iterable[str]) -> dict[str, Values]:
         """The parameters of some tasks, by id."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from jobs.checking import Checked, check
+from jobs.client import Job
 from jobs.errors import InputError
 from jobs.factories import Rows
 from jobs.loading import LoadedWorkload
@@ -21,6 +22,8 @@ from jobs.report_text import failure_lines
 from jobs.reporting import names_of
 from jobs.rerun import Ends
 from jobs.results import Manifest, ResultTree
+from jobs.selection import parse_selection
+from jobs.session import Session
 from jobs.stack import Stack
 from jobs.task_names import TaskNames, written_values
 from jobs.task_table import COLUMNS, TaskRows, write_csv
@@ -152,3 +155,45 @@ def test_rows_are_gone_through_once_and_a_generator_that_fails_hides_no_report(
     assert given == [{"x": 2}, {"x": 3}, {"x": 6}, {}]
     assert made == list(range(8))
     assert "boom" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        ("x=20", ["100000002", "100000003"]),
+        ("x=20 word=a", ["100000002"]),
+        ("word==1+1", ["100000001", "100000003", "100000005"]),
+        ("x=10 word=a,sum/0", ["100000000", "110000000"]),
+    ],
+)
+def test_tasks_are_selected_by_what_they_were_given(
+    submitted: Callable[[str], tuple[ResultTree, Checked]],
+    stack: Stack,
+    text: str,
+    ids: list[str],
+) -> None:
+    tree, checked = submitted(STAGED)
+    job = Job(tree=tree, session=Session(stack=stack), _checked=checked)
+    selection = job.selection(text)
+    every = [*(str(n) for n in range(100_000_000, 100_000_006)), "110000000"]
+    assert [one for one in every if selection.has(one)] == ids
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("x=21", "no task was given x=21: x is 10, 20, 30"),
+        ("x=10 word=b", "no task was given x=10 word=b: x is 10, 20, 30; word is a, =1\\+1"),
+        ("y=1", "there is no 'y', there are x, word"),
+    ],
+)
+def test_what_no_task_was_given_is_refused_with_what_tasks_were(
+    submitted: Callable[[str], tuple[ResultTree, Checked]], stack: Stack, text: str, said: str
+) -> None:
+    tree, checked = submitted(STAGED)
+    with pytest.raises(InputError, match=said):
+        Job(tree=tree, session=Session(stack=stack), _checked=checked).selection(text)
+
+
+def test_a_value_may_have_blanks() -> None:
+    assert parse_selection("word=two words n=3").given == ({"word": "two words", "n": "3"},)
