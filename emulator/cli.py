@@ -17,6 +17,7 @@ from emulator.admin_cli import clock, fault_app, reset, world
 from emulator.errors import EmulatorError
 from emulator.limit_cli import limit_app
 from emulator.replay.cli import replay
+from emulator.request_cli import request
 from emulator.serve_cli import serve
 from emulator.stack import env, stack_app
 
@@ -32,6 +33,7 @@ app = typer.Typer(
 app.command()(serve)
 app.command()(env)
 app.command()(replay)
+app.command()(request)
 app.add_typer(stack_app, name="stack")
 app.add_typer(fault_app, name="fault")
 app.add_typer(limit_app, name="limit")

@@ -1,4 +1,4 @@
-"""`python -m emulator fault | limit | clock | world | reset`, each as a process of its own."""
+"""`python -m emulator fault | limit | clock | world | reset | request`, each as a process."""
 
 from __future__ import annotations
 
@@ -218,9 +218,46 @@ def test_the_clock_goes_as_far_as_it_is_told(shell: Shell) -> None:
     assert "seconds" in refusal(shell.run("clock", "--advance", "-1"))
 
 
+def test_a_request_is_signed_sent_and_its_answer_printed(shell: Shell) -> None:
+    job = {"id": "j1", "poolInfo": {"poolId": "p"}}
+    made = shell.run("request", "post", "/jobs", "--body", json.dumps(job), "--include")
+    assert (made.returncode, made.stdout) == (0, "")
+    assert made.stderr.splitlines()[0] == "201 Created"
+    assert "etag: 0x" in made.stderr.lower()
+    listed = shell.run(
+        "request", "GET", "/jobs?$filter=id eq 'j1' and state eq 'active'&$select=id"
+    )
+    assert json.loads(listed.stdout)["value"] == [{"id": "j1"}]
+    assert listed.stderr == "200 OK\n"
+    again = shell.run("request", "POST", "/jobs", "--body", json.dumps(job))
+    assert (again.returncode, json.loads(again.stdout)["code"]) == (1, "JobExists")
+    old = shell.run("request", "GET", "/jobs/j1?api-version=2022-10-01.16.0")
+    assert json.loads(old.stdout)["id"] == "j1"
+
+
+def test_a_request_takes_its_body_from_a_file_and_sends_what_is_no_json(
+    shell: Shell, tmp_path: Path
+) -> None:
+    file = tmp_path / "job.json"
+    file.write_text('{"id": "j", "poolInfo": {"poolId": "p"}}')
+    assert shell.run("request", "POST", "/jobs", "--body", f"@{file}").returncode == 0
+    done = shell.run("request", "PATCH", "/jobs/j", "--body", "{")
+    assert (done.returncode, json.loads(done.stdout)["code"]) == (1, "InvalidRequestBody")
+    gone = shell.run("request", "POST", "/jobs", "--body", f"@{file}.none")
+    assert (gone.returncode, gone.stdout) == (2, "")
+    assert "cannot be read" in gone.stderr
+
+
+def test_a_request_of_an_account_that_is_not_there_names_those_that_are(shell: Shell) -> None:
+    said = refusal(shell.run("request", "GET", "/pools", "--account", "x"))
+    assert "no Batch account is named x; there are: local" in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        (("request", "FETCH", "/pools"), "GET, HEAD, POST"),
+        (("request", "GET", "pools"), "slash"),
         (("serve", "--max-pools", "-1"), "--max-pools"),
         (("limit", "quota", "--max-nodes", "many"), "--max-nodes"),
         (("limit", "capacity", "--dedicated", "1"), "limit capacity SIZE"),
@@ -254,6 +291,7 @@ def test_a_wrong_command_line_is_said_to_be_one(
         ("clock",),
         ("world",),
         ("reset",),
+        ("request", "GET", "/pools"),
     ],
     ids=" ".join,
 )
