@@ -30,6 +30,7 @@ from infra.prices import PriceTable, cached_prices, refresh_prices
 from infra.rules.live import EVERY_RULE, live_findings
 from infra.sources import PROJECT_ROOT, read_secret_names, read_stack_file, stack_names
 from infra.summary import LiveSummary, PoolSummary, Summary, summarise
+from infra.telling import tell
 
 app = typer.Typer(
     name="infra",
@@ -167,20 +168,20 @@ def changes(
         _print_json({"stack": stack, "pools": pools, "unasked": told})
         return
     if unasked:
-        typer.echo(f"not asked: unfinished jobs: {unasked.reason}\n  {unasked.remedy}")
+        tell(f"not asked: unfinished jobs: {unasked.reason}\n  {unasked.remedy}")
     for change in found:
-        typer.echo(f"{change.pool}: {_ACTIONS[change.action].format(id=change.pool_id)}")
+        tell(f"{change.pool}: {_ACTIONS[change.action].format(id=change.pool_id)}")
         for job in change.unfinished_jobs or ():
-            typer.echo(
+            tell(
                 f"  job {job.job_id}: {job.running_tasks} tasks running, {job.waiting_tasks} "
                 "waiting; until they are done the pool is kept and the deployment stops"
             )
         for field in change.fields:
-            typer.echo(f"  {field.field}: {_EFFECT_TEXTS[field.effect]}")
+            tell(f"  {field.field}: {_EFFECT_TEXTS[field.effect]}")
             if not isinstance(field.before, dict | list) and not isinstance(
                 field.after, dict | list
             ):
-                typer.echo(f"    {field.before} -> {field.after}")
+                tell(f"    {field.before} -> {field.after}")
 
 
 _ACTIONS = {
@@ -216,7 +217,7 @@ def rules(as_json: JsonOption = False) -> None:
         )
         return
     for rule in EVERY_RULE:
-        typer.echo(f"{rule.code} {rule.severity:7} {rule.about}")
+        tell(f"{rule.code} {rule.severity:7} {rule.about}")
 
 
 @app.command(epilog="Example: python -m infra schema > infra/config.schema.json")
@@ -260,8 +261,8 @@ def _unasked_json(facts: LiveFacts | None) -> dict[str, Any]:
 
 def _print_unasked(told: LiveFacts | LiveSummary | None) -> None:
     for one in told.unasked if told else ():
-        typer.echo(f"not asked: {one.question}: {one.reason}")
-        typer.echo(f"  {one.remedy}")
+        tell(f"not asked: {one.question}: {one.reason}")
+        tell(f"  {one.remedy}")
 
 
 def _print_json(value: object) -> None:
@@ -284,9 +285,9 @@ def _print_findings(planned: PlannedStack) -> None:
     silenced = len(planned.findings) - len(counted)
     errors = sum(finding.severity == "error" for finding in counted)
     counts = f"{errors} errors, {len(counted) - errors} warnings, {silenced} silenced"
-    typer.echo(f"Pulumi.{planned.stack}.yaml: {counts}")
+    tell(f"Pulumi.{planned.stack}.yaml: {counts}")
     for finding in counted:
-        typer.echo(f"{finding.path}: {finding.code} {finding.severity}: {finding.message}")
+        tell(f"{finding.path}: {finding.code} {finding.severity}: {finding.message}")
 
 
 def _console() -> Console:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -163,6 +166,36 @@ def test_plan_fits_80_columns_and_shows_formulas(capsys: pytest.CaptureFixture[s
     formulas = run(capsys, "plan", "--stack", "dev", "--formulas")[1]
     assert "$TargetDedicatedNodes = " in formulas
     assert "$TargetDedicatedNodes" not in out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [["check", "--live"], ["rules"], ["plan", "--live"]])
+def test_a_terminal_of_80_columns_shows_whole_words(arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "infra", *arguments]
+    # Whoever tests this has an account, or has not: nobody is asked.
+    environment = {"PATH": "", "HOME": "/", "COLUMNS": "80", "PYTHONPATH": str(PROJECT_ROOT)}
+    plain = subprocess.run(
+        command, cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, check=True
+    ).stdout
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(command, cwd=PROJECT_ROOT, env=environment, stdout=theirs) as process:
+        os.close(theirs)
+        shown = b"".join(iter(lambda: _read(ours), b"")).decode()
+    os.close(ours)
+    assert process.returncode == 0
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in shown.splitlines()]
+    # An address is never broken, however long.
+    assert [line for line in lines if len(line) > 80 and " " in line.strip()] == []
+    assert shown.count("\n") > plain.count("\n")
+    assert " ".join(" ".join(lines).split()) == " ".join(plain.split())
+
+
+def _read(terminal: int) -> bytes:
+    """What came next; nothing once the other end is closed."""
+    try:
+        return os.read(terminal, 65536)
+    except OSError:
+        return b""
 
 
 @pytest.mark.slow
