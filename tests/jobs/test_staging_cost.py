@@ -102,6 +102,7 @@ def opened() -> Callable[[], list[str]]:
     return begin
 
 
+@pytest.mark.slow
 def test_unchanged_files_are_not_read_and_one_request_lists_5000(
     tmp_path: Path,
     listing: Listing,
