@@ -12,6 +12,7 @@ import pytest
 
 from emulator.arm.mocks import ProgramRun
 from infra import queries
+from infra.account_alerts import account_alerts
 from infra.components.identity import MONITORING_METRICS_PUBLISHER
 from infra.config import StackConfig
 from infra.estate import Estate, plan_estate
@@ -265,3 +266,47 @@ def test_a_workbook_keeps_its_name_and_differs_by_account(provision: Provision) 
     ]
     assert names[0] == names[1]
     assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", names[0])
+
+
+STATES = (
+    "Creating Starting WaitingForStartTask StartTaskFailed Idle Running Rebooting Reimaging "
+    "Offline Unusable LeavingPool Preempted"
+)
+# https://learn.microsoft.com/azure/azure-monitor/reference/supported-metrics/
+# microsoft-batch-batchaccounts-metrics
+COUNTS = {
+    *(f"{state}NodeCount" for state in STATES.split()),
+    *("CoreCount", "LowPriorityCoreCount", "TotalNodeCount", "TotalLowPriorityNodeCount"),
+}
+EVENTS = {
+    *(f"Pool{what}Event" for what in ("Create", "DeleteStart", "DeleteComplete")),
+    *(f"PoolResize{what}Event" for what in ("Start", "Complete")),
+    *(f"Task{what}Event" for what in ("Start", "Complete", "Fail")),
+    *(f"Job{what}Event" for what in ("Start", "DeleteStart", "DeleteComplete", "DisableStart")),
+    *(f"Job{what}Event" for what in ("DisableComplete", "TerminateStart", "TerminateComplete")),
+}
+
+
+def test_alerts_ask_for_metrics_that_batch_has_averaged_or_counted() -> None:
+    quota = {"vcpu_quota_by_series": {"Dsv5": 100}, "spot_vcpu_quota": 100}
+    pools = {"a": {"scale": {"max_dedicated_nodes": 2, "max_spot_nodes": 2}}}
+    found = account_alerts(planned(pools=pools, batch=quota))
+    assert {"CoreCount", "LowPriorityCoreCount"} <= {one.metric for one in found.values()}
+    for name, one in found.items():
+        known = COUNTS if one.aggregation == "Average" else EVENTS
+        assert one.metric in known, name
+        assert one.aggregation in {"Average", "Count"}, name
+
+
+def test_charts_ask_for_metrics_that_batch_has_averaged_or_counted() -> None:
+    text = content(planned(), account_id="/subscriptions/a", workspace_id="/subscriptions/w")
+    asked = [
+        (metric["metric"].rpartition("-")[2], metric["aggregation"])
+        for item in json.loads(text)["items"]
+        for metric in item.get("content", {}).get("metrics", ())
+    ]
+    assert asked
+    # A workbook has numbers for them: 4 is the average, 7 the count.
+    assert {name for name, aggregation in asked if aggregation == 4} <= COUNTS
+    assert {name for name, aggregation in asked if aggregation == 7} <= EVENTS
+    assert {aggregation for _, aggregation in asked} == {4, 7}
