@@ -13,11 +13,9 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -32,89 +30,7 @@ from azure.storage.blob import (
 from emulator.backend import new_key
 from emulator.local import LocalDirectory
 from emulator.serve import _nodes_directory, _removed_last
-
-ROOT = Path(__file__).resolve().parents[2]
-SERVE = (sys.executable, "-m", "emulator", "serve")
-FAST = ("--service-speed", "1000", "--no-provider")
-STORAGE = "mydata"
-
-
-@dataclass
-class Served:
-    """A `serve` that was started."""
-
-    process: subprocess.Popen[str]
-    local: Path
-    said: dict[str, Any] = field(default_factory=dict)
-
-    def ready(self) -> Served:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line, f"it ended: {self.process.communicate()[1]}"
-        self.said = json.loads(line)
-        return self
-
-    def keys(self, kind: str) -> dict[str, str]:
-        found: dict[str, str] = json.loads((self.local / "keys.json").read_text())[kind]
-        return found
-
-    def batch(self) -> BatchClient:
-        name = self.said["account"]
-        key = AzureNamedKeyCredential(name, self.keys("batch")[name])
-        return BatchClient(self.said["batch_endpoint"], key)
-
-    def blobs(self, account: str = STORAGE) -> BlobServiceClient:
-        url = f"{self.said['blob_endpoint']}/{account}"
-        return BlobServiceClient(url, credential=self.keys("storage")[account])
-
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
-        self.process.send_signal(number)
-        _, err = self.process.communicate(timeout=30)
-        return self.process.returncode, err
-
-
-Start = Callable[..., Served]
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    started: list[Served] = []
-
-    def _start(
-        *options: str, env: Mapping[str, str] | None = None, pass_fds: tuple[int, ...] = ()
-    ) -> Served:
-        process = subprocess.Popen(
-            [*SERVE, *options],
-            cwd=ROOT,
-            env={**os.environ, "HPC_LOCAL_DIR": str(tmp_path / "local"), **(env or {})},
-            text=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            pass_fds=pass_fds,
-        )
-        started.append(Served(process, tmp_path / "local"))
-        return started[-1]
-
-    yield _start
-    for served in started:
-        if served.process.poll() is None:
-            served.process.kill()
-        served.process.communicate()
-
-
-def give_storage(tmp_path: Path, *names: str) -> None:
-    """What an earlier run leaves that had these storage accounts."""
-    data = tmp_path / "local" / "emulator"
-    data.mkdir(parents=True, exist_ok=True)
-    (data / "storage-accounts.json").write_text(json.dumps({"accounts": names}))
-
-
-def until(condition: Callable[[], object], within_s: float = 30) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, "it does not happen"
-        time.sleep(0.02)
+from tests.emulator.served import FAST, ROOT, STORAGE, Served, Start, give_storage, until
 
 
 def make_pool(batch: BatchClient, nodes: int = 1, slots: int = 4) -> None:

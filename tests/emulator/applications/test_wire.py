@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
 import zipfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +30,9 @@ from azure.storage.blob import BlobClient
 from emulator.arm.kinds import Identity
 from emulator.identity import client_environment
 from emulator.local import LocalDirectory
+from tests.emulator.served import FAST, Served, Start, give_storage, until
 from tests.emulator.service.wire import Wire
 
-ROOT = Path(__file__).resolve().parents[3]
 SUBSCRIPTION = Identity().subscription_id
 GROUP, ACCOUNT = "any-group", "local"
 ZIP = ActivateApplicationPackageParameters(format="zip")
@@ -54,71 +45,23 @@ class _NoCredential:
         raise AssertionError("nobody asks for a token over http")
 
 
-@dataclass
-class Served:
-    process: subprocess.Popen[str]
-    local: Path
-    said: dict[str, Any]
-
-    @property
-    def key(self) -> AzureNamedKeyCredential:
-        kept = json.loads((self.local / "keys.json").read_text())
-        return AzureNamedKeyCredential(ACCOUNT, kept["batch"][ACCOUNT])
-
-    def client(self, key: AzureNamedKeyCredential | None = None) -> BatchManagementClient:
-        return BatchManagementClient(
-            _NoCredential(),
-            SUBSCRIPTION,
-            self.said["batch_endpoint"],
-            authentication_policy=BatchSharedKeyAuthPolicy(key or self.key),
-            retry_total=0,
-        )
-
-    def batch(self) -> BatchClient:
-        return BatchClient(self.said["batch_endpoint"], self.key)
-
-
-Start = Callable[..., Served]
+def managing(served: Served, key: AzureNamedKeyCredential | None = None) -> BatchManagementClient:
+    """The official client, which signs with the account's key, or another."""
+    own = AzureNamedKeyCredential(ACCOUNT, served.keys("batch")[ACCOUNT])
+    return BatchManagementClient(
+        _NoCredential(),
+        SUBSCRIPTION,
+        served.said["batch_endpoint"],
+        authentication_policy=BatchSharedKeyAuthPolicy(key or own),
+        retry_total=0,
+    )
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    started: list[subprocess.Popen[str]] = []
-    local = tmp_path / "local"
-    data = local / "emulator"
-    data.mkdir(parents=True)
-    accounts = {"accounts": ["apps", "data"], "auto_storage": {ACCOUNT: "apps"}}
-    (data / "storage-accounts.json").write_text(json.dumps(accounts))
-
-    def _start(*options: str) -> Served:
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "emulator", "serve"),
-                *("--service-speed", "1000", "--no-provider", *options),
-            ],
-            cwd=ROOT,
-            env={**os.environ, "HPC_LOCAL_DIR": str(local)},
-            text=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
-        started.append(process)
-        assert process.stdout is not None
-        return Served(process, local, json.loads(process.stdout.readline()))
-
-    yield _start
-    for process in started:
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGKILL)
-        process.communicate()
-
-
-def until(condition: Callable[[], object], within_s: float = 20) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, "it does not happen"
-        time.sleep(0.05)
+def begin(start: Start, tmp_path: Path) -> Start:
+    """Starts an emulator whose account has auto-storage, and waits until it is ready."""
+    give_storage(tmp_path, "apps", "data", links={ACCOUNT: "apps"})
+    return lambda *options: start(*FAST, *options).ready()
 
 
 def zipped(**files: str) -> bytes:
@@ -143,9 +86,9 @@ def code(error: HttpResponseError) -> str | None:
 
 
 @pytest.mark.slow
-def test_the_official_client_makes_uploads_activates_and_deletes(start: Start) -> None:
-    served = start()
-    with served.client() as client, served.batch() as batch:
+def test_the_official_client_makes_uploads_activates_and_deletes(begin: Start) -> None:
+    served = begin()
+    with managing(served) as client, served.batch() as batch:
         wanted = Application(properties=ApplicationProperties(display_name="A tool"))
         made = client.application.create(GROUP, ACCOUNT, "tool", wanted)
         root = (
@@ -196,8 +139,8 @@ def test_the_official_client_makes_uploads_activates_and_deletes(start: Start) -
 
 
 @pytest.mark.slow
-def test_lists_come_in_pages_that_the_client_follows(start: Start) -> None:
-    with start().client() as client:
+def test_lists_come_in_pages_that_the_client_follows(begin: Start) -> None:
+    with managing(begin()) as client:
         names = [f"app{number}" for number in range(7)]
         for name in reversed(names):
             client.application.create(GROUP, ACCOUNT, name, Application())
@@ -209,9 +152,9 @@ def test_lists_come_in_pages_that_the_client_follows(start: Start) -> None:
 
 
 @pytest.mark.slow
-def test_what_was_answered_survives_kill_9(start: Start) -> None:
-    served = start()
-    with served.client() as client:
+def test_what_was_answered_survives_kill_9(begin: Start) -> None:
+    served = begin()
+    with managing(served) as client:
         client.application.create(GROUP, ACCOUNT, "tool", Application())
         publish(client, "1.0", zipped(run="one"))
         client.application_package.create(GROUP, ACCOUNT, "tool", "2.0")
@@ -223,7 +166,7 @@ def test_what_was_answered_survives_kill_9(start: Start) -> None:
         ]
     served.process.kill()
     served.process.wait()
-    with start().client() as client:
+    with managing(begin()) as client:
         application = client.application.get(GROUP, ACCOUNT, "tool")
         assert application.properties is not None
         assert application.properties.default_version == "1.0"
@@ -239,18 +182,18 @@ def test_what_was_answered_survives_kill_9(start: Start) -> None:
 
 
 @pytest.mark.slow
-def test_strangers_and_what_is_not_here_are_refused_by_name(start: Start) -> None:
-    served = start()
+def test_strangers_and_what_is_not_here_are_refused_by_name(begin: Start) -> None:
+    served = begin()
     stranger = AzureNamedKeyCredential(ACCOUNT, "bm90IHRoZSBrZXk=")
     with (
-        served.client(stranger) as client,
+        managing(served, stranger) as client,
         pytest.raises(ClientAuthenticationError) as refused,
     ):
         client.application.get(GROUP, ACCOUNT, "tool")
     assert code(refused.value) == "AuthenticationFailed"
     bare = f"{served.said['batch_endpoint']}/subscriptions/{SUBSCRIPTION}/resourceGroups"
     assert httpx.get(bare, trust_env=False).status_code == 401
-    with served.client() as client:
+    with managing(served) as client:
         for ask, wanted in (
             (lambda: client.application.get(GROUP, "nobody", "tool"), "ResourceNotFound"),
             (lambda: client.batch_account.get(GROUP, ACCOUNT), "NotImplemented"),
@@ -292,8 +235,8 @@ async def test_what_is_too_deep_or_too_long_is_refused(
 
 
 @pytest.mark.slow
-def test_a_pool_with_a_package_runs_it_and_a_missing_one_is_refused(start: Start) -> None:
-    served = start()
+def test_a_pool_with_a_package_runs_it_and_a_missing_one_is_refused(begin: Start) -> None:
+    served = begin()
     image = {
         "imageReference": {"publisher": "canonical", "offer": "ubuntu-24_04-lts", "sku": "server"},
         "nodeAgentSKUId": "batch.node.ubuntu 24.04",
@@ -306,7 +249,7 @@ def test_a_pool_with_a_package_runs_it_and_a_missing_one_is_refused(start: Start
         "applicationPackageReferences": [{"applicationId": "Tool"}],
         "startTask": {"commandLine": "/bin/sh -c 'cp -r $AZ_BATCH_APP_PACKAGE_tool copied'"},
     }
-    with served.client() as client, served.batch() as batch:
+    with managing(served) as client, served.batch() as batch:
         client.application.create(GROUP, ACCOUNT, "tool", Application())
         publish(client, "1.0", zipped(run="first"))
         with pytest.raises(HttpResponseError) as none:
@@ -362,9 +305,9 @@ def outcome(batch: BatchClient, name: str, members: dict[str, Any]) -> tuple[str
 
 @pytest.mark.slow
 def test_over_tls_a_token_for_resource_manager_opens_it_and_one_for_batch_does_not(
-    start: Start, monkeypatch: pytest.MonkeyPatch
+    begin: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    served = start("--tls")
+    served = begin("--tls")
     for name, value in client_environment(LocalDirectory(served.local)).items():
         monkeypatch.setenv(name, value)
     with BatchManagementClient(
