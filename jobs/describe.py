@@ -163,13 +163,19 @@ def _stages(job: JobPlan) -> Iterator[_Shown]:
         name = f"{view.name}: " if view.name else ""
         after = f", after {', '.join(view.after)}" if view.after else ""
         yield _Shown(
-            line=f"{name}{job.count_of(stage):,}, each {needs}{after}",
+            line=f"{name}{_number(job, stage)}, each {needs}{after}",
             name=view.name,
             count=job.count_of(stage),
             first=first,
             last=last,
             given=_given(stage, {task.index for task in (*first, last)}),
         )
+
+
+def _number(job: JobPlan, stage: CheckedStage) -> str:
+    """How many tasks of a stage are sent; of a rerun, of how many, because the others are kept."""
+    number = f"{job.count_of(stage):,}"
+    return number if job.only is None else f"{number} of {stage.rows.count:,} again"
 
 
 def _given(stage: CheckedStage, positions: Collection[int]) -> dict[int, Values]:

@@ -88,6 +88,10 @@ def test_a_task_that_fails_is_told_with_its_last_words(directory: Directory) -> 
     assert "OK" not in out
     assert '1 task: exit code 2 "no luck" - such as 2' in err
     assert "its command: /bin/sh -ec 'echo no luck >&2; exit 2'" in err
+    assert re.search(r"its log: results/.*/stderr.txt", err)
+    assert "merge and check were not run" in err
+    assert directory.json("run", "job.yaml", code=1)["exit_code"] == 1
+    directory.jobs("report", code=1)
     # the file is another one by now: what was submitted is reported all the same
     directory.write(text + "nosuch: key\n")
     again, err = directory.jobs("report", code=1)
@@ -96,10 +100,6 @@ def test_a_task_that_fails_is_told_with_its_last_words(directory: Directory) -> 
     _, err = directory.jobs("wait", code=2)
     assert "nosuch" in err
     assert "python -m jobs collect" in err
-    assert re.search(r"its log: results/.*/stderr.txt", err)
-    assert "merge and check were not run" in err
-    assert directory.json("run", "job.yaml", code=1)["exit_code"] == 1
-    directory.jobs("report", code=1)
 
 
 PRINTING = """\
@@ -111,11 +111,6 @@ PRINTING = """\
       test {index} -ne 2
     tasks: 4
     """
-
-
-def job_task(directory: Directory, position: int) -> str:
-    name: str = next(directory.path.glob(f"results/*/logs/{position:07d}-*")).name
-    return name
 
 
 def test_logs_are_shown_by_position_by_outcome_and_by_search(directory: Directory) -> None:
@@ -134,7 +129,7 @@ def test_logs_are_shown_by_position_by_outcome_and_by_search(directory: Director
     assert "  exit code 1, of the program's own choosing" in shown
     assert "  stderr: err 2" in shown
     job = directory.json("explain")["explanations"][0]
-    assert job["reasons"] == ['1 task: exit code 1 "err 2" - such as ' + job_task(directory, 2)]
+    assert job["reasons"] == ['1 task: exit code 1 "err 2" - such as 2']
     shutil.rmtree(next(directory.path.glob("results/*/logs")))
     assert directory.jobs("logs", "1")[0] == "out 1\nerr 1\n"
     assert "there is no task 9" in directory.jobs("logs", "9", code=2)[1]
@@ -422,7 +417,7 @@ program: {build: {command: [sh, -c, "echo x.c:1: bad; exit 1"], sources: [job.ya
             "job.yaml:2: pool: stack local has no pool 'gpu', it has: cpu",
         ),
         ("name: x\npool: cpu\ncommand: a\n", ["--stack", "nowhere"], 2, "stack nowhere: "),
-        ("name: x\npool: cpu\ncommand: a\n", ["--job-id", "a/b"], 2, "'a/b' is no job id"),
+        ("name: x\npool: cpu\ncommand: a\n", ["--job-id", "a/b"], 2, "'a/b' is no id"),
         (
             BROKEN,
             [],

@@ -131,7 +131,9 @@ def test_tasks_of_a_stage_are_named_and_what_is_not_there_is_refused(directory: 
     assert out.splitlines() == ["square/0 stderr| s0", "square/1 stderr| s1"]
     assert directory.jobs("logs", "100000001")[0] == "s1\n"
     assert "square/9" in directory.jobs("explain", "square/9", code=2)[1]
-    assert "such as square/0" in directory.jobs("logs", "1", code=2)[1]
+    assert directory.jobs("logs", "1")[0] == "s1\n"
+    assert "0 may be square/0 or sum/0" in directory.jobs("logs", "0", code=2)[1]
+    assert "did you mean 'square'" in directory.jobs("logs", "squre/1", code=2)[1]
     assert "there is no stage 'cube'" in directory.jobs("rerun", "--tasks", "cube", code=2)[1]
     directory.jobs("rerun", "--tasks", "square/2,sum", "--detach")
     assert "which ran other tasks again" in directory.jobs("explain", "square/0", code=2)[1]
