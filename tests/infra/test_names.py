@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,7 +40,11 @@ def test_a_short_stack_name_is_in_the_group_s_name_whole(stack: str) -> None:
 
 
 def estate(pool: str, stack: str = "dev", **raw: Any) -> Estate:
-    config = StackConfig.model_validate({"pools": {pool: {}}, **raw})
+    return estate_of(stack, {"pools": {pool: {}}, **raw})
+
+
+def estate_of(stack: str, raw: dict[str, Any]) -> Estate:
+    config = StackConfig.model_validate(raw)
     return plan_estate(stack, config, root=PROJECT_ROOT, today=date(2026, 1, 1))
 
 
@@ -67,3 +72,34 @@ def test_a_pool_of_the_longest_name_that_config_takes_is_made_in_a_shared_subnet
     assert not refused(planned)
     (pool,) = provision(planned).arm.of("batch:Pool")
     assert len(pool.inputs["poolName"]) == 64
+
+
+def test_an_estate_with_every_part_fits_the_longest_names(provision: Provision) -> None:
+    every_part = yaml.safe_load((PROJECT_ROOT / "scan" / "optional.yaml").read_text("utf-8"))
+    (pool,) = every_part.pop("pools").values()
+    inbound = {"allow_from": ["203.0.113.7/32"], "port": 22, **PORTS}
+    planned = estate_of(
+        "s" * 100,
+        {
+            **every_part,
+            "network": {"private_endpoints": True},
+            "applications": {"a" * 64: {}},
+            "registry": {**every_part["registry"], "name": "r" * 50},
+            "pools": {
+                "p" * 55: {**pool, "inbound": {"n" * 77: inbound}},
+                "q": {"extensions": {"e" * 80: EXTENSION}},
+            },
+            "pipeline": {"may": ["run"], "federated_credentials": {"f" * 120: CREDENTIAL}},
+        },
+    )
+    assert not refused(planned)
+    assert len(provision(planned).arm.of("batch:Pool")) == 2
+
+
+PORTS = {"first_frontend_port": 10000, "last_frontend_port": 10099}
+EXTENSION = {
+    "publisher": "Microsoft.Azure.Monitor",
+    "type": "AzureMonitorLinuxAgent",
+    "version": "1.0",
+}
+CREDENTIAL = {"issuer": "https://tokens.lab.example", "subject": "x" * 600}
