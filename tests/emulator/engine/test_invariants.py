@@ -43,6 +43,14 @@ def no_formula(
     )
 
 
+def pool_info(pool: str) -> dict[str, Any]:
+    """A pool by its id, or one made for a job's or a schedule's life."""
+    if pool not in {"job", "jobschedule"}:
+        return {"poolId": pool}
+    made = {"vmSize": "x", "virtualMachineConfiguration": MACHINE, "targetDedicatedNodes": 2}
+    return {"autoPoolSpecification": {"poolLifetimeOption": pool, "pool": made}}
+
+
 class Scheduler(RuleBasedStateMachine):
     """Plays clients, nodes and time against one engine, and holds it to its invariants."""
 
@@ -111,6 +119,9 @@ class Scheduler(RuleBasedStateMachine):
     def all_pools(self) -> list[Pool]:
         return list(self.engine.world.pools.values())
 
+    def named_pools(self) -> list[Pool]:
+        return [pool for pool in self.all_pools() if pool.id in {"a", "b"}]
+
     def all_jobs(self) -> list[Job]:
         return list(self.engine.world.jobs.values())
 
@@ -122,7 +133,7 @@ class Scheduler(RuleBasedStateMachine):
 
     # What clients do
 
-    @precondition(lambda self: len(self.all_pools()) < 2)
+    @precondition(lambda self: len(self.named_pools()) < 2)
     @rule(
         slots=st.integers(1, 3),
         sizes=st.tuples(st.integers(0, 3), st.integers(0, 2)),
@@ -134,7 +145,7 @@ class Scheduler(RuleBasedStateMachine):
         self, slots: int, sizes: tuple[int, int], fill: str, start: bool, linked: bool
     ) -> None:
         wire: dict[str, Any] = {
-            "id": self.any_of(["a", "b"], len(self.all_pools())),
+            "id": self.any_of(["a", "b"], len(self.named_pools())),
             "vmSize": "x",
             "virtualMachineConfiguration": MACHINE,
             "taskSlotsPerNode": 1 if linked else slots,
@@ -149,7 +160,7 @@ class Scheduler(RuleBasedStateMachine):
 
     @precondition(lambda self: len(self.all_jobs()) < 4)
     @rule(
-        pool=st.sampled_from(["a", "b"]),
+        pool=st.sampled_from(["a", "b", "job"]),
         priority=st.integers(-1, 1),
         most=st.sampled_from([-1, 1, 2]),
         preparation=st.booleans(),
@@ -172,7 +183,7 @@ class Scheduler(RuleBasedStateMachine):
         self.number += 1
         wire: dict[str, Any] = {
             "id": f"j{self.number}",
-            "poolInfo": {"poolId": pool},
+            "poolInfo": pool_info(pool),
             "allowTaskPreemption": gives_way,
             "priority": priority,
             "maxParallelTasks": most,
@@ -195,7 +206,7 @@ class Scheduler(RuleBasedStateMachine):
 
     @precondition(lambda self: len(self.engine.world.schedules) < 2 and len(self.all_jobs()) < 5)
     @rule(
-        pool=st.sampled_from(["a", "b"]),
+        pool=st.sampled_from(["a", "b", "job", "jobschedule"]),
         interval=st.sampled_from([None, 60, 900]),
         window=st.sampled_from([None, 60]),
         after=st.sampled_from([None, 1800]),
@@ -204,7 +215,7 @@ class Scheduler(RuleBasedStateMachine):
         self, pool: str, interval: int | None, window: int | None, after: int | None
     ) -> None:
         self.number += 1
-        spec = {"poolInfo": {"poolId": pool}, "onAllTasksComplete": "terminatejob"}
+        spec = {"poolInfo": pool_info(pool), "onAllTasksComplete": "terminatejob"}
         spec["jobManagerTask"] = {"id": "manager", "commandLine": "manage"}
         body = bodies.schedule({"id": f"s{self.number}", "jobSpecification": spec}, "")
         timing = Timing(
@@ -387,6 +398,17 @@ class Scheduler(RuleBasedStateMachine):
         assert again == before, "no task is lost or doubled"
 
     # What always holds
+
+    @invariant()
+    def an_auto_pool_is_somebodys_or_is_going(self) -> None:
+        owned = {job.pool_key for job in self.all_jobs() if job.state != "completed"}
+        owned |= {
+            one.pool_id.lower()
+            for one in self.engine.world.schedules.values()
+            if one.state != "completed"
+        }
+        for pool in self.all_pools():
+            assert pool.id in {"a", "b"} or pool.state == "deleting" or pool.key in owned
 
     @invariant()
     def a_task_is_on_one_node_at_most(self) -> None:
