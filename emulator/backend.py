@@ -127,7 +127,7 @@ class BatchServer(Protocol):
         """Forgets an account with all that it has."""
         ...
 
-    def accounts(self) -> dict[str, bytes]:
+    def accounts(self) -> Mapping[str, bytes]:
         """Keys by name."""
         ...
 

@@ -207,9 +207,9 @@ class Server:
         del self._drivers[name]
         self._store.delete_account(name)
 
-    def accounts(self) -> dict[str, bytes]:
+    def accounts(self) -> Mapping[str, bytes]:
         """Account name → key."""
-        return dict(self._keys)
+        return self._keys
 
     def set_quotas(self, quotas: Mapping[str, int]) -> None:
         """Changes quotas of every account, also of those to come, until the next start."""
@@ -228,10 +228,6 @@ class Server:
         await self.commit()
 
     # What the data plane needs of it
-
-    def keys(self) -> Mapping[str, bytes]:
-        """Account name → key."""
-        return self._keys
 
     def host(self, account: str) -> AccountDriver:
         """The driver of an account.

@@ -71,7 +71,7 @@ _NUMBER: Final = re.compile(r"[0-9]{1,9}")
 class Accounts(Protocol):
     """What the wire needs of `emulator.server.Server`."""
 
-    def keys(self) -> Mapping[str, bytes]:
+    def accounts(self) -> Mapping[str, bytes]:
         """Account name → key."""
         ...
 
@@ -181,7 +181,7 @@ class ManagementPlane:
         found: re.Match[str] | None,
     ) -> str:
         """The account that is meant, of a caller who may."""
-        keys = self._accounts.keys()
+        keys = self._accounts.accounts()
         asked = unquote(found["account"]) if found else ""
         # Who is nobody is not told which accounts there are: first who, then what.
         known = asked if asked in keys else next(iter(keys), None)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -54,7 +55,7 @@ _HEADERS = {
 class Accounts(Protocol):
     """The accounts behind the page."""
 
-    def accounts(self) -> dict[str, bytes]:
+    def accounts(self) -> Mapping[str, bytes]:
         """Account name → key."""
         ...
 

@@ -44,7 +44,7 @@ Headers = list[tuple[str, str]]
 class Directory(Protocol):
     """The accounts behind the application."""
 
-    def keys(self) -> Mapping[str, bytes]:
+    def accounts(self) -> Mapping[str, bytes]:
         """Account name → key."""
         ...
 
@@ -111,7 +111,7 @@ class DataPlane:
 
     async def _answer(self, request: _Request, receive: Receive) -> Reply:
         content = await _read_body(receive)
-        keys = self._directory.keys()
+        keys = self._directory.accounts()
         of_task = job_tokens.read(keys, request.headers.get("authorization", ""), request.address)
         if of_task is not None:
             account = of_task[0]
