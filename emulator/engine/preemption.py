@@ -15,7 +15,7 @@ from itertools import islice
 from emulator.engine import tasks
 from emulator.engine.core import Core
 from emulator.engine.placement import may_have, room
-from emulator.engine.world import SCHEDULABLE, Attempt, Job, Node, Pool, Task
+from emulator.engine.world import Attempt, Job, Node, Pool, Task, takes_tasks
 
 
 def make_room(core: Core, pool: Pool, waiting: list[Job]) -> None:
@@ -29,15 +29,10 @@ def make_room(core: Core, pool: Pool, waiting: list[Job]) -> None:
     jobs = core.world.jobs_of_pool.get(pool.key, {}).values()
     if not any(job.body["allowTaskPreemption"] and job.attempts for job in jobs):
         return
-    coming = {node: _coming(node) for node in pool.nodes.values() if _usable(node)}
+    coming = {node: _coming(node) for node in pool.nodes.values() if takes_tasks(node)}
     for job in waiting:
         for task in _next(job):
             _for_task(core, pool, task, coming)
-
-
-def _usable(node: Node) -> bool:
-    stays = not node.leaving and not node.after_tasks
-    return stays and node.scheduling == "enabled" and node.state in SCHEDULABLE
 
 
 def _coming(node: Node) -> int:

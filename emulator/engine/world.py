@@ -500,12 +500,17 @@ def set_node_state(node: Node, state: NodeState, now: int) -> None:
     reindex(node)
 
 
+def takes_tasks(node: Node) -> bool:
+    """Whether tasks may be placed on a node, if it has slots for them."""
+    stays = not node.leaving and not node.after_tasks
+    return stays and node.scheduling == "enabled" and node.state in SCHEDULABLE
+
+
 def reindex(node: Node) -> None:
     """Files a node under the slots that it has free, if it may take tasks."""
     _unindex(node)
     free = node.pool.slots - node.used
-    takes = node.scheduling == "enabled" and not node.leaving and not node.after_tasks
-    if free > 0 and takes and node.state in SCHEDULABLE:
+    if free > 0 and takes_tasks(node):
         node.pool.free.setdefault(free, {})[node] = None
         node.free_level = free
 
