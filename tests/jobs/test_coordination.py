@@ -35,6 +35,9 @@ class Nothing:
     def get(self, name: str, _path: Path) -> int:
         raise NotFoundError(name)
 
+    def list(self, _prefix: str) -> Iterator[Any]:
+        return iter(())
+
 
 class Nodes:
     """What the nodes of one task have: subtasks, files by node and path, how reads fail."""
