@@ -14,6 +14,7 @@ from rich.text import Text
 from jobs.cli.command import command
 from jobs.client import Client
 from jobs.consent import Consent
+from jobs.describe import describe
 from jobs.job_ids import chosen_id
 from jobs.job_schedules import FIELDS, JobSchedule, as_json, deletion_lines, open_schedule
 from jobs.options import (
@@ -119,6 +120,9 @@ def update(
     stack: StackOption = None,
     outputs: OutputsOption = None,
     variables: SetOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Show the jobs; send nothing, ask nobody.")
+    ] = False,
     confirm_above: ConfirmAboveOption = None,
     yes: YesOption = False,
     no_input: NoInputOption = False,
@@ -146,7 +150,11 @@ def update(
             consent=Consent(above=confirm_above, yes=yes, no_input=no_input),
             job_id=None if job_id is None else chosen_id(job_id),
         )
-        code = schedule_workload(options, terminal, update=True)
+        code = (
+            describe(options, terminal)
+            if dry_run
+            else schedule_workload(options, terminal, update=True)
+        )
     raise typer.Exit(code)
 
 

@@ -152,6 +152,7 @@ def test_a_schedule_is_paused_resumed_updated_and_deleted(
     fan.write(text.replace("[1, 2, 3]", "[1, 2]").replace("= 14", "= 5"))
     _, err = fan.jobs("run", "job.yaml", code=2)
     assert "python -m jobs schedule update" in err
+    assert fan.json("schedule", "update", "job.yaml", "--dry-run")["tasks"] == 3
     updated = fan.json("schedule", "update", "job.yaml")
     assert (updated["updated"], updated["tasks"]) == (True, 3)
     before = len(job_ids(fan, name))
