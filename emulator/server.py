@@ -42,6 +42,7 @@ from emulator.loopback import LoopbackOnly
 from emulator.nodes.blobs import NO_STORAGE
 from emulator.nodes.interface import NodeRunner
 from emulator.page import Page
+from emulator.request_log import RequestLog
 from emulator.service import bodies, render
 from emulator.service import pools as pool_handlers
 from emulator.service.app import DataPlane
@@ -118,7 +119,9 @@ class Server:
         verify = issuer.verify if issuer is not None else None
         manage = issuer.verify_management if issuer is not None else None
         self.app.mount("/subscriptions", ManagementPlane(self, verify_token=manage))
-        self.app.mount("/", DataPlane(self, before=self.faults.before, verify_token=verify))
+        plane = DataPlane(self, before=self.faults.before, verify_token=verify)
+        # Not mounted: a path with a line break would match no route.
+        self.app.router.default = RequestLog(plane)
 
     def _driver(self, name: str) -> AccountDriver:
         return AccountDriver(
