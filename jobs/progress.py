@@ -274,6 +274,8 @@ def look_json(look: Look) -> dict[str, Any]:
         "failed": look.failed,
         "retried": look.retried,
         "over": look.over,
+        "blocked": look.blocked,
+        "unprepared": look.unprepared,
         "reasons": list(look.reasons),
         "nodes": dict(look.pool.nodes) if look.pool is not None else {},
         "target_nodes": None if look.pool is None else look.pool.target,

@@ -206,3 +206,9 @@ def test_a_line_that_was_printed_is_not_printed_again() -> None:
     assert len(text.splitlines()) == 1
     assert not shown([(0, half)], "plain", said=text.strip())
     assert shown([(0, replace(half, succeeded=51))], "plain", said=text.strip())
+
+
+def test_a_program_is_told_why_nothing_will_run() -> None:
+    text = shown([(0, look(blocked=3, unprepared=2, over=True))], "json")
+    told = json.loads(text)
+    assert (told["over"], told["blocked"], told["unprepared"]) == (True, 3, 2)
