@@ -18,7 +18,7 @@ from jobs.errors import InputError, TaskFailureError, UnfinishedError
 from jobs.finishing import Finishing, LimitReachedError, end_job, ended_on_interrupt
 from jobs.following import follow, go_on, interruptible
 from jobs.logs import last_words
-from jobs.looks import TaskEnd
+from jobs.looks import Look, TaskEnd
 from jobs.meter import Meter
 from jobs.plan import JobPlan
 from jobs.prices import money, shares
@@ -114,17 +114,10 @@ def try_first(
             f"no task can run: {told}. The other {left:,} were not submitted.{come_back}"
         )
     if look.failed:
-        first = look.first_failure
-        said = "" if first is None else last_words(session.service, job.job_id, first.id)
-        example = (
-            ""
-            if first is None
-            else f", such as {shown_task(first.id, checked.stage_counts)}"
-            + (f': "{said}"' if said else "")
-        )
+        example = _example(job, look, session, tree)
         raise TaskFailureError(
-            f"{look.failed} of the first {tried} tasks failed{example}. The other {left:,} were "
-            f"not submitted.{come_back}"
+            f"{look.failed} of the first {tried} tasks failed{example}. The other {left:,} "
+            f"{'was' if left == 1 else 'were'} not submitted.{come_back}"
         )
     ran = spread([end.run_s for end in watcher.ends.values()])
     terminal.note(f"the first {tried} tasks succeeded, in {spoken(ran.median)} each (median)")
@@ -151,3 +144,14 @@ def _worth(checked: Checked, trial: Sequence[int], ends: Collection[TaskEnd]) ->
             total += sum(filter(None, costs)) / len(costs) * (stage.rows.count - tried)
     least = "about" if all(trial) else "more than"
     return f", {least} {money(total, checked.pool.price_currency)}"
+
+
+def _example(job: JobPlan, look: Look, session: Session, tree: ResultTree) -> str:
+    """The first task that failed, as words; empty where none is known."""
+    first = look.first_failure
+    if first is None:
+        return ""
+    name = shown_task(first.id, job.checked.stage_counts)
+    said = last_words(session.service, job.job_id, first.id)
+    words = f': "{said}"' if said else ""
+    return f", such as {name}{words} (python -m jobs logs {name} --job {tree.root.name})"

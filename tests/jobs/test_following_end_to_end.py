@@ -37,7 +37,7 @@ def test_a_trial_goes_on_only_if_its_tasks_succeed_and_somebody_agrees(directory
     assert report["report"]["tasks"] == 6
     _, err = directory.jobs("run", "job.yaml", "--job-id", "t3", "--first", "5", "--yes", code=1)
     assert "1 of the first 5 tasks failed, such as 4" in err
-    assert "The other 1 were not submitted" in err
+    assert "The other 1 was not submitted" in err
     assert directory.json("status", "t3")["waiting"] == 0
     directory.jobs("cancel", "t3")
 
