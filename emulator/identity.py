@@ -287,6 +287,7 @@ def machine_environment(endpoint: str, header: str, bundle: Path) -> dict[str, s
     """
     return {
         "AZURE_POD_IDENTITY_AUTHORITY_HOST": f"{endpoint}{METADATA_HOST}/{header}",
+        "CURL_CA_BUNDLE": str(bundle),
         "REQUESTS_CA_BUNDLE": str(bundle),
         "SSL_CERT_FILE": str(bundle),
     }

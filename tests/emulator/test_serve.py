@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import stat
@@ -399,6 +400,31 @@ def test_env_without_a_provider_gives_what_tokens_need_and_makes_no_stack(
         assert "runs without its Pulumi provider" in told.stderr
     assert (told.returncode, "PULUMI" in told.stdout) == (0 if tls else 1, False)
     assert not (served.local / "pulumi").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
+def test_with_what_env_says_curl_gets_a_token_and_is_answered(start: Start) -> None:
+    served = start("--tls", "--no-provider", "--no-blob", "--in-memory").ready()
+    script = f"""
+        set -eu
+        eval "$({sys.executable} -m emulator env 2> /dev/null)"
+        token=$(curl -sS --noproxy '*' -H "X-IDENTITY-HEADER: $IDENTITY_HEADER" \
+          "$IDENTITY_ENDPOINT?api-version=2019-08-01&resource=https://batch.core.windows.net/" \
+          | {sys.executable} -c 'import json,sys; print(json.load(sys.stdin)["access_token"])')
+        curl -sS --noproxy '*' -H "Authorization: Bearer $token" \
+          "{served.said["batch_endpoint"]}/pools?api-version=2025-06-01"
+    """
+    answered = subprocess.run(
+        ("/bin/sh", "-c", script),
+        cwd=ROOT,
+        env={**os.environ, "HPC_LOCAL_DIR": str(served.local)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answered.returncode == 0, answered.stderr
+    assert json.loads(answered.stdout).get("value") == [], answered.stdout
 
 
 @pytest.mark.slow
