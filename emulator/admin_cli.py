@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _TIMEOUT_S = 60.0
 _REFUSED = 400
 
+_NODE_PREFIX = "tvmps_"
+"""Of every node's id: nobody types it."""
+
 fault_app = typer.Typer(
     help="Have requests or nodes of the running emulator fail, to see what your code does.",
     no_args_is_help=True,
@@ -187,7 +190,7 @@ def node(
         str, typer.Argument(metavar="KIND", help="preempt, unusable or starttaskfailed")
     ],
     pool: Annotated[str, typer.Argument(metavar="POOL", help="Id of its pool.")],
-    node_id: Annotated[str, typer.Argument(metavar="NODE", help="Its id.")],
+    node_id: Annotated[str, typer.Argument(metavar="NODE", help="Its id, or how it begins.")],
     *,
     account: Annotated[
         str | None, typer.Option(help="The Batch account; the first one.", show_default=False)
@@ -195,10 +198,37 @@ def node(
 ) -> None:
     """Take a spot node away, break a node, or have its start task fail.
 
-    Example: python -m emulator fault node preempt POOL NODE
+    Of an id as much as no other node of the pool has is enough, with `tvmps_` or without.
+
+    Example: python -m emulator fault node preempt POOL 3b9a
     """
     name = account or LocalDirectory.default().read_running().account
-    ask("POST", path_of("accounts", name, "pools", pool, "nodes", node_id, kind))
+    whole_id = _node_id(name, pool, node_id)
+    ask("POST", path_of("accounts", name, "pools", pool, "nodes", whole_id, kind))
+
+
+def _node_id(account: str, pool: str, beginning: str) -> str:
+    """The id of the one node that begins so; what was typed where there is none.
+
+    Raises:
+        RequestRefusedError: There are several.
+    """
+    ids = [
+        str(row[0])
+        for one in ask("GET", "overview")
+        for found in one["pools"]
+        if (one["name"], found["id"].lower()) == (account, pool.lower())
+        for row in found["nodes"]
+    ]
+    meant = [node for node in ids if beginning in _beginnings(node, len(beginning))]
+    if len(meant) > 1 and beginning not in meant:
+        several = ", ".join(meant[:3]) + (", …" if meant[3:] else "")
+        raise RequestRefusedError(f"{len(meant)} nodes begin with {beginning!r}: {several}")
+    return meant[0] if len(meant) == 1 else beginning
+
+
+def _beginnings(node_id: str, length: int) -> tuple[str, str]:
+    return node_id[:length], node_id.removeprefix(_NODE_PREFIX)[:length]
 
 
 def clock(

@@ -144,11 +144,14 @@ def test_nodes_are_struck_by_their_names(shell: Shell) -> None:
         first, second = sorted(n.id for n in batch.list_nodes("p") if n.is_dedicated)
         (spot,) = (node.id for node in batch.list_nodes("p") if not node.is_dedicated)
         shell.told("fault", "node", "unusable", "p", first)
-        shell.told("fault", "node", "starttaskfailed", "p", second)
+        shell.told("fault", "node", "starttaskfailed", "P", second.removeprefix("tvmps_")[:16])
         shell.told("fault", "node", "preempt", "p", spot)
         states = {node.id: node.state for node in batch.list_nodes("p")}
         assert states == {first: "unusable", second: "starttaskfailed", spot: "preempted"}
     assert "NodeNotFound" in refusal(shell.run("fault", "node", "preempt", "p", "a?b"))
+    assert "3 nodes begin with 'tvmps_'" in refusal(
+        shell.run("fault", "node", "preempt", "p", "tvmps_")
+    )
     assert "there is no POST" in refusal(shell.run("fault", "node", "preempt", "p", "a/b"))
     assert "PoolNotFound" in refusal(shell.run("fault", "node", "preempt", "q", spot))
     assert "preempt, unusable" in refusal(shell.run("fault", "node", "explode", "p", spot))
