@@ -8,11 +8,14 @@ and a subject are copied from where the pipeline is set up (docs/pipeline.md).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
 from infra.model import Model
+from infra.regions import Cloud, cloud_of
 
 Permission = Literal["run", "publish", "deploy"]
 
@@ -22,13 +25,14 @@ CredentialName = Annotated[
 ]
 Claim = Annotated[str, StringConstraints(min_length=1, max_length=600)]
 
-_AUDIENCE = "api://AzureADTokenExchange"
-# https://learn.microsoft.com/entra/identity-platform/authentication-national-cloud
-_AUDIENCES = {
-    "usgov": f"{_AUDIENCE}USGov",
-    "usdod": f"{_AUDIENCE}USGov",
-    "china": f"{_AUDIENCE}China",
-}
+# https://learn.microsoft.com/entra/workload-id/workload-identity-federation-config-app-trust-managed-identity
+_AUDIENCES: Mapping[Cloud, str] = MappingProxyType(
+    {
+        "public": "api://AzureADTokenExchange",
+        "us-government": "api://AzureADTokenExchangeUSGov",
+        "china": "api://AzureADTokenExchangeChina",
+    }
+)
 
 
 class FederatedCredentialConfig(Model):
@@ -74,5 +78,4 @@ class PipelineConfig(Model):
 
 def expected_audience(location: str) -> str:
     """Whom tokens must be for, in the cloud of a region."""
-    found = (audience for start, audience in _AUDIENCES.items() if location.startswith(start))
-    return next(found, _AUDIENCE)
+    return _AUDIENCES[cloud_of(location)]

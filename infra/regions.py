@@ -12,6 +12,9 @@ https://learn.microsoft.com/azure/china/overview-operations for the others.
 from __future__ import annotations
 
 from datetime import date
+from typing import Literal
+
+Cloud = Literal["public", "us-government", "china"]
 
 REGIONS_AS_OF = date(2026, 11, 1)
 
@@ -87,3 +90,10 @@ REGIONS = (
     "chinanorth2",
     "chinanorth3",
 )
+
+
+def cloud_of(region: str) -> Cloud:
+    """Which of Azure's clouds a region is in; clouds know nothing of each other's identities."""
+    if region.startswith(("usgov", "usdod")):
+        return "us-government"
+    return "china" if region.startswith("china") else "public"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from infra.estate import Estate
+from infra.regions import cloud_of
 from infra.rules.pipeline import DEVOPS_HOST, credentials
 from infra.rules.rule import Problem, Rule
 
@@ -111,12 +112,11 @@ def _retiring_images(estate: Estate) -> Iterator[Problem]:
 
 # Azure DevOps' own issuer, in Azure's public cloud: service connections have Entra's instead.
 _DEVOPS_ISSUER_UNTIL = date(2027, 7, 1)
-_OTHER_CLOUDS = ("usgov", "usdod", "china")
 
 
 def _issued_by_devops(estate: Estate) -> Iterator[str]:
     """Paths of the issuers that Azure DevOps gives up."""
-    if not estate.config.location.startswith(_OTHER_CLOUDS):
+    if cloud_of(estate.config.location) == "public":
         for path, credential in credentials(estate):
             if credential.issuer.startswith(f"https://{DEVOPS_HOST}"):
                 yield f"{path}.issuer"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from infra.checking import plan_stack
 from infra.config import SCHEMA_FILE, StackConfig, json_schema
 from infra.errors import ConfigError, StackFileError
-from infra.regions import REGIONS
+from infra.regions import REGIONS, cloud_of
 from infra.sources import PROJECT_ROOT, decode_engine_config, read_stack_file, stack_names
 
 
@@ -91,6 +92,9 @@ def test_a_misspelt_region_names_the_one_that_looks_like_it(written: str, meant:
 
 def test_the_table_of_regions_has_each_once_as_config_may_name_it() -> None:
     assert len(set(REGIONS)) == len(REGIONS)
+    # Six in China, five of the United States' government.
+    clouds = Counter(map(cloud_of, REGIONS))
+    assert (clouds["china"], clouds["us-government"]) == (6, 5)
     for region in REGIONS:
         StackConfig.model_validate({"location": region, "pools": {"a": {}}})
 

@@ -568,6 +568,16 @@ CASES = [
     ),
     Case("LOC001", {"location": "westeuorpe"}, {"location": "westeurope"}),
     Case(
+        "LOC002",
+        {"location": "usgovvirginia", "network": {"private_endpoints": True}},
+        {"location": "eastus", "network": {"private_endpoints": True}},
+    ),
+    Case(
+        "LOC002",
+        {"location": "chinanorth3", "registry": {"name": "hpcLab"}},
+        {"location": "chinanorth3"},
+    ),
+    Case(
         "MAC001",
         cached("F4s_v2", os_disk={"size_gib": 128}),
         pool(os_disk={"size_gib": 128}),
