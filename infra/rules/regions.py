@@ -32,6 +32,7 @@ def _names_of_services_are_the_clouds(estate: Estate) -> Iterator[Problem]:
     for path, is_used, what in (
         ("network.private_endpoints", config.network.private_endpoints, "private zones"),
         ("registry.name", config.registry.name is not None, "the registry's server"),
+        ("storage.file_systems", bool(config.storage.file_systems), "hosts of file systems"),
     ):
         if is_used:
             yield Problem(

@@ -578,6 +578,11 @@ CASES = [
         {"location": "chinanorth3"},
     ),
     Case(
+        "LOC002",
+        {**made_and_mounted("files-nfs"), "location": "usgovtexas"},
+        made_and_mounted("files-nfs"),
+    ),
+    Case(
         "MAC001",
         cached("F4s_v2", os_disk={"size_gib": 128}),
         pool(os_disk={"size_gib": 128}),
