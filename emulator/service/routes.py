@@ -1,6 +1,7 @@
 """The one table of the data plane's operations: all 72 of api-version 2025-06-01.
 
-An operation without a handler answers 501 with its name. `route` matches the raw path,
+Beside them are those that older clients still know and the service gave up: without a handler,
+they answer 501 with their name, which no client asks for again. `route` matches the raw path,
 so that `files/wd%2Fout.txt` is one file, and decodes what it finds.
 """
 
@@ -163,6 +164,23 @@ ROUTES: tuple[Route, ...] = (
     Route("DELETE", f"{_TASK}/files/{{filePath}}", "delete_task_file", files.delete_task_file),
 )
 
+_CERTIFICATE = "/certificates()"
+"""How a certificate is addressed is no step of a path; see `find`."""
+
+RETIRED: tuple[Route, ...] = (
+    Route("POST", "/certificates", "add_certificate"),
+    Route("GET", "/certificates", "list_certificates"),
+    Route("GET", _CERTIFICATE, "get_certificate"),
+    Route("DELETE", _CERTIFICATE, "delete_certificate"),
+    Route("POST", f"{_CERTIFICATE}/canceldelete", "cancel_certificate_deletion"),
+    Route("GET", "/lifetimejobstats", "get_all_job_lifetime_statistics"),
+    Route("GET", "/lifetimepoolstats", "get_all_pool_lifetime_statistics"),
+    Route("GET", "/nodeagentskus", "list_node_agent_skus"),
+    Route("POST", "/pools/{poolId}/upgradeos", "upgrade_pool_os"),
+    Route("GET", f"{_NODE}/rdp", "get_remote_desktop"),
+)
+"""Operations of earlier api-versions, by the names that their SDKs gave them."""
+
 
 class _Branch:
     """Where a path has got to: what may follow, and the operations that end here."""
@@ -182,7 +200,7 @@ _REST = "{filePath}"
 
 def _grow() -> _Branch:
     root = _Branch()
-    for route in ROUTES:
+    for route in (*ROUTES, *RETIRED):
         branch = root
         for step in route.path.strip("/").split("/"):
             name = _ANY if step.startswith("{") else step
@@ -207,6 +225,8 @@ def find(method: str, raw_path: str) -> tuple[Route, dict[str, str]]:
     while steps:
         step = "/".join(steps) if branch.is_rest else steps[0]
         del steps[: len(steps) if branch.is_rest else 1]
+        if branch is _ROOT and step.startswith("certificates("):
+            step = "certificates()"
         following = branch.following.get(step)
         if following is None or step == _ANY:
             following = branch.following.get(_ANY)

@@ -60,6 +60,28 @@ def test_the_table_has_every_operation_of_the_official_client() -> None:
     assert ours == official
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "name"),
+    [
+        ("GET", "/certificates", "list_certificates"),
+        (
+            "DELETE",
+            "/certificates(thumbprintAlgorithm=sha1,thumbprint=cff2ab63c8c955aaf71989efa641b906d558d9fb)",
+            "delete_certificate",
+        ),
+        ("GET", "/pools/p/nodes/n/rdp", "get_remote_desktop"),
+        ("GET", "/nodeagentskus", "list_node_agent_skus"),
+    ],
+)
+async def test_what_the_service_gave_up_is_refused_by_its_name(
+    wire: Wire, method: str, path: str, name: str
+) -> None:
+    reply = await wire.send(method, path, version="2022-10-01.16.0")
+    assert reply.status_code == 501
+    told = {value["key"]: value["value"] for value in reply.json()["values"]}
+    assert (reply.json()["code"], told) == ("NotImplemented", {"Operation": name})
+
+
 def test_every_operation_is_there() -> None:
     assert not [route.name for route in ROUTES if route.handler is None]
 
