@@ -120,8 +120,10 @@ class Server:
         manage = issuer.verify_management if issuer is not None else None
         self.app.mount("/subscriptions", ManagementPlane(self, verify_token=manage))
         plane = DataPlane(self, before=self.faults.before, verify_token=verify)
-        # Not mounted: a path with a line break would match no route.
+        # Not mounted: a path with a line break would match no route. Nor is every request of the
+        # Batch API held against all routes twice, in search of a slash too few.
         self.app.router.default = RequestLog(plane)
+        self.app.router.redirect_slashes = False
 
     def _driver(self, name: str) -> AccountDriver:
         return AccountDriver(

@@ -1,6 +1,6 @@
 """What the page asks for: three files, the overview, and the things that one can click on.
 
-GET /_emulator/                                       the page
+GET /_emulator/                                       the page; `/` and `/_emulator` lead there
 GET /_emulator/page.css, /_emulator/page.js           its parts
 GET /_emulator/overview                               every account (`summary.account`)
 GET /_emulator/accounts/A/jobs/J/tasks?group=G        the newest tasks of a job
@@ -23,7 +23,7 @@ from typing import Protocol
 import orjson
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from emulator.admin_answers import Handler, Wrong, answering, known_account
@@ -81,6 +81,7 @@ class Page:
             ("accounts/{account}/pools/{pool}/nodes/{node}", self._node),
         )
         return [
+            *(Route(short, _to_page) for short in ("/", PATH.rstrip("/"))),
             *(_file(path, name) for path, name in _FILES.items()),
             *(Route(f"{PATH}{path}", answering(handler, _HEADERS)) for path, handler in handlers),
         ]
@@ -150,6 +151,10 @@ def _part(path: Path, start: int) -> tuple[int, int, bytes]:
         start = max(0, size + start) if start < 0 else min(start, size)
         stream.seek(start)
         return size, start, stream.read(OUTPUT_BYTES)
+
+
+async def _to_page(_request: Request) -> Response:
+    return RedirectResponse(PATH)
 
 
 def _file(path: str, name: str) -> Route:

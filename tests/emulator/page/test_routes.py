@@ -48,6 +48,14 @@ async def account(page: httpx.AsyncClient) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.parametrize("short", ["/", "/_emulator"])
+async def test_a_short_address_leads_to_the_page(server: Server, short: str) -> None:
+    async with httpx.AsyncClient(base_url=server.base_url, follow_redirects=True) as client:
+        led = await client.get(short)
+    assert (led.status_code, led.url.path) == (200, "/_emulator/")
+    assert led.headers["content-type"].startswith("text/html")
+
+
 async def test_the_overview_counts_nodes_and_tasks(world: World, page: httpx.AsyncClient) -> None:
     await world.pool("p", 3)
     await world.ready("p", 3)
