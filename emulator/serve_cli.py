@@ -117,7 +117,9 @@ def serve(
             metavar="N", min=0, show_default=False, help="Stop when this descriptor ends."
         ),
     ] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log each request, and more.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Log each request, and more.")
+    ] = False,
 ) -> None:
     """Run Azure Batch, blob storage and Resource Manager on 127.0.0.1.
 
