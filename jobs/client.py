@@ -27,7 +27,7 @@ from jobs.finishing import (
     limited,
     require_price,
 )
-from jobs.job_ids import chosen_id
+from jobs.job_ids import LAST, chosen_id
 from jobs.job_schedules import JobSchedule, ScheduleRow, open_schedule, schedules_of
 from jobs.listing import JobRow, jobs_of, parse_since
 from jobs.loading import load_workload
@@ -38,7 +38,7 @@ from jobs.named_tasks import resolved
 from jobs.plan import JobPlan
 from jobs.reporting import Ground, Reported, names_of, report_on
 from jobs.rerun import all_ends, chosen, next_job_id
-from jobs.results import DEFAULT_ROOT, LAST, Manifest, ResultTree, tree_of
+from jobs.results import DEFAULT_ROOT, Manifest, ResultTree, tree_of
 from jobs.schedule_jobs import find_tree
 from jobs.scheduling import submit_schedule
 from jobs.selection import (
@@ -164,7 +164,7 @@ class Client:
                 something else.
             ServiceError: Batch or storage refuses.
         """
-        options = self._options(workload, variables, schedule_id)
+        options = replace(self._options(workload, variables), job_id=schedule_id)
         return submit_schedule(options, _quiet(), update=update).schedule
 
     def schedule(self, schedule_id: str) -> JobSchedule:

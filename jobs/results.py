@@ -22,14 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from jobs.errors import InputError, shown
-from jobs.job_ids import again_id, folder_of, is_job_id
+from jobs.job_ids import ALL, LAST, NUMBERS, again_id, folder_of, is_job_id
 from jobs.whole_files import replacing
 
 MANIFEST_VERSION = 1
 DEFAULT_ROOT = Path("results")
-LAST = "last"
-ALL = "all"
-NUMBERS = re.compile(r"(?P<first>\d{1,9})(?:-(?P<last>\d{1,9})(?::(?P<step>\d{1,9}))?)?")
 _ATTEMPT = re.compile(r"(.+)-r(\d{1,9})")
 
 

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from jobs.errors import EXIT_OK, Finding, InputError
 from jobs.following import interruptible
-from jobs.job_ids import chosen_id
+from jobs.job_ids import chosen_id, written_id
 from jobs.job_schedules import JobSchedule, as_json
 from jobs.loading import load_workload
 from jobs.looks import moment_of
@@ -103,7 +103,9 @@ def submit_schedule(options: RunOptions, terminal: Terminal, *, update: bool = F
     loaded = load_workload(options.workload, options.overrides)
     if loaded.spec.schedule is None:
         raise InputError([loaded.finding("there is none in this file", "schedule")])
-    options = replace(options, job_id=chosen_id(options.job_id or loaded.spec.name))
+    schedule_id = options.job_id or loaded.spec.name
+    schedule_id = written_id(schedule_id) if update else chosen_id(schedule_id)
+    options = replace(options, job_id=schedule_id)
     with interruptible("nothing was submitted"):
         session, job = prepared(options, terminal)
         require_time(job.checked, datetime.now(UTC))

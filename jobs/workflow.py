@@ -41,7 +41,7 @@ from jobs.finishing import (
     tell,
 )
 from jobs.following import follow_to_end, go_on, interruptible
-from jobs.job_ids import schedule_of
+from jobs.job_ids import chosen_id, schedule_of
 from jobs.loading import LoadedWorkload, load_workload
 from jobs.meter import Meter
 from jobs.node_logs import collect_node_logs
@@ -490,7 +490,10 @@ def new_job_id(workload: LoadedWorkload) -> str:
     """An id that no other job has: name, UTC time, chance; of a schedule, its name alone.
 
     A schedule is submitted once, however often that is tried, so that its id must be the same.
+
+    Raises:
+        InputError: The name of a workload with a schedule cannot be an id.
     """
     if workload.spec.schedule is not None:
-        return workload.spec.name
+        return chosen_id(workload.spec.name)
     return f"{workload.spec.name}-{datetime.now(UTC):%y%m%d-%H%M%S}-{secrets.token_hex(2)}"

@@ -21,10 +21,11 @@ from jobs.errors import (
     JobsError,
 )
 from jobs.finishing import NOTHING_ASKED, Finishing, checked_command
+from jobs.job_ids import LAST
 from jobs.notify import checked_url
 from jobs.progress import STYLES, Style
 from jobs.reporting import checked_report_file
-from jobs.results import LAST, Manifest, ResultTree, tree_of
+from jobs.results import Manifest, ResultTree, tree_of
 from jobs.schedule_jobs import find_tree
 from jobs.session import Target
 from jobs.terminal import Terminal

@@ -17,6 +17,7 @@ from jobs.errors import Finding, InputError
 from jobs.explain import Explanation
 from jobs.finishing import state_of
 from jobs.following import go_on
+from jobs.job_ids import LAST
 from jobs.listing import FIELDS, matching, parse_fields
 from jobs.looks import Look
 from jobs.options import (
@@ -45,7 +46,7 @@ from jobs.options import (
 )
 from jobs.progress import look_json
 from jobs.rerun import next_job_id
-from jobs.results import DEFAULT_ROOT, LAST
+from jobs.results import DEFAULT_ROOT
 from jobs.schedule_jobs import find_trees
 from jobs.selection import FAILED, written_positions
 from jobs.session import Session

@@ -11,6 +11,7 @@ from jobs.cli.command import command, tasks_of
 from jobs.client import open_job, options_of
 from jobs.collect import Collected, incomplete
 from jobs.errors import EXIT_OK, EXIT_TASK_FAILED, InputError, shown
+from jobs.job_ids import LAST
 from jobs.logs import ALL_SOURCES, LogLine
 from jobs.options import (
     ColorOption,
@@ -28,7 +29,7 @@ from jobs.options import (
 from jobs.report_text import report_table, stage_table
 from jobs.reporting import link_to
 from jobs.reportpage import write_page
-from jobs.results import DEFAULT_ROOT, LAST
+from jobs.results import DEFAULT_ROOT
 from jobs.schedule_jobs import find_trees
 from jobs.selection import ALL, parse_selection, position
 from jobs.stages import shown_task

@@ -12,6 +12,7 @@ from jobs.clean import leftovers, remove
 from jobs.cli.command import command, known
 from jobs.doctor import examine
 from jobs.errors import EXIT_OK, EXIT_SERVICE
+from jobs.job_ids import LAST
 from jobs.options import (
     ColorOption,
     JobArgument,
@@ -24,7 +25,7 @@ from jobs.options import (
     VerboseOption,
     YesOption,
 )
-from jobs.results import DEFAULT_ROOT, LAST
+from jobs.results import DEFAULT_ROOT
 from jobs.service import RetryPolicy
 from jobs.session import Session, Target
 

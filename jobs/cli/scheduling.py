@@ -15,7 +15,7 @@ from jobs.cli.command import command
 from jobs.client import Client
 from jobs.consent import Consent
 from jobs.describe import describe
-from jobs.job_ids import chosen_id
+from jobs.job_ids import written_id
 from jobs.job_schedules import FIELDS, JobSchedule, as_json, deletion_lines, open_schedule
 from jobs.options import (
     ColorOption,
@@ -148,7 +148,7 @@ def update(
             overrides=tuple(variables or ()),
             out=out,
             consent=Consent(above=confirm_above, yes=yes, no_input=no_input),
-            job_id=None if job_id is None else chosen_id(job_id),
+            job_id=None if job_id is None else written_id(job_id),
         )
         code = (
             describe(options, terminal)
@@ -245,7 +245,7 @@ def delete(
 
 def _opened(schedule: str, stack: str | None, outputs: Path | None, out: Path) -> JobSchedule:
     target = Target(stack=stack, outputs=outputs)
-    return open_schedule(chosen_id(schedule), target, out)
+    return open_schedule(written_id(schedule), target, out)
 
 
 def _say(found: JobSchedule, what: str, changed: bool, terminal: Terminal) -> None:

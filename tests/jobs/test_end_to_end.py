@@ -418,6 +418,13 @@ program: {build: {command: [sh, -c, "echo x.c:1: bad; exit 1"], sources: [job.ya
         ),
         ("name: x\npool: cpu\ncommand: a\n", ["--stack", "nowhere"], 2, "stack nowhere: "),
         ("name: x\npool: cpu\ncommand: a\n", ["--job-id", "a/b"], 2, "'a/b' is no id"),
+        ("name: x\npool: cpu\ncommand: a\n", ["--job-id", "all"], 2, "'all' cannot be an id"),
+        (
+            "name: last\npool: cpu\ncommand: a\nschedule: 1d\n",
+            [],
+            2,
+            "'last' cannot be an id",
+        ),
         (
             BROKEN,
             [],

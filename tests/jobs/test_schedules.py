@@ -18,7 +18,15 @@ from jobs.checking import check
 from jobs.contents import ContentCache
 from jobs.errors import InputError, NotFoundError, TakenError
 from jobs.inputs import NodeFile
-from jobs.job_ids import again_id, folder_of, is_job_id, schedule_of, scheduled_id
+from jobs.job_ids import (
+    again_id,
+    chosen_id,
+    folder_of,
+    is_job_id,
+    schedule_of,
+    scheduled_id,
+    written_id,
+)
 from jobs.loading import LoadedWorkload
 from jobs.managed import ManagerLook, without_manager
 from jobs.plan import JobPlan, plan
@@ -316,6 +324,18 @@ def test_what_only_looks_like_one_is_none(text: str, tmp_path: Path) -> None:
     assert not is_job_id(text)
     with pytest.raises(InputError, match="is no job id"):
         tree_of(text, tmp_path)
+
+
+@pytest.mark.parametrize("text", ["last", "all", "5", "0", "1-3"])
+def test_what_means_other_jobs_is_chosen_for_none(text: str) -> None:
+    with pytest.raises(InputError, match="cannot be an id"):
+        chosen_id(text)
+    assert written_id(text) == text, "one that is there can still be deleted"
+
+
+@pytest.mark.parametrize("text", ["lasts", "All", "5a", "job-5", "2026-11-21", "1-"])
+def test_other_ids_are_as_free_as_before(text: str) -> None:
+    assert chosen_id(text) == text
 
 
 def test_an_attempt_is_found_by_the_id_of_its_job(tmp_path: Path) -> None:
