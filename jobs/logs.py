@@ -122,23 +122,31 @@ class LogReader:
             if selection.has(task["id"]) and (failed or not selection.failed):
                 yield TaskState(id=task["id"], state=task["state"], failed=failed)
 
-    def lines(self, task: TaskState, source: str) -> Iterator[LogLine]:
+    def lines(self, task: TaskState, source: str, *, tail: int | None = None) -> Iterator[LogLine]:
         """What a task printed so far; nothing if it never ran or nobody has its log.
 
         Of the source `coordination`: what that command printed on each of the task's nodes.
+
+        Args:
+            task: Which.
+            source: One of `ALL_SOURCES`.
+            tail: Only so many last lines of each log: of each stream of each node.
         """
         for name, instance in self._logs(task, (source,)):
-            splitter = _Lines(task.id, name, None if instance is None else instance.number)
-            for piece in self._pieces(task, name, instance=instance):
-                yield from splitter.add(piece)
-            yield from splitter.end()
+            yield from _last(self._log_lines(task, name, instance), tail)
+
+    def _log_lines(
+        self, task: TaskState, name: str, instance: Instance | None
+    ) -> Iterator[LogLine]:
+        """The lines of one log."""
+        splitter = _Lines(task.id, name, None if instance is None else instance.number)
+        for piece in self._pieces(task, name, instance=instance):
+            yield from splitter.add(piece)
+        yield from splitter.end()
 
     def printed_by(self, task: TaskState, instance: Instance, source: str) -> list[str]:
         """The lines of the coordination command on one of a task's nodes."""
-        splitter = _Lines(task.id, source, instance.number)
-        pieces = self._pieces(task, source, instance=instance)
-        found = [line.text for piece in pieces for line in splitter.add(piece)]
-        return [*found, *(line.text for line in splitter.end())]
+        return [line.text for line in self._log_lines(task, source, instance)]
 
     def has_own_log(self, task_id: str) -> bool:
         """Whether a task that ended left a log in storage: then its own command has run."""
@@ -180,7 +188,7 @@ class LogReader:
                     first = key not in followed
                     lines = followed.setdefault(key, _Lines(*key))
                     new = self._news(task, source, lines, instance)
-                    yield from new if tail is None or not first else deque(new, maxlen=tail)
+                    yield from _last(new, tail if first else None)
             if all(task.ended for task in tasks):
                 return
             pause(POLL_S)
@@ -306,7 +314,7 @@ def read_logs(
             line
             for task in reader.tasks(selection, since)
             for source in chosen
-            for line in _last(reader.lines(task, source), tail)
+            for line in reader.lines(task, source, tail=tail)
         )
     return lines if search is None else searched(lines, search)
 

@@ -167,6 +167,24 @@ def test_logs_tell_the_node_of_each_line_and_windows_writes_where_the_service_le
     ]
 
 
+def test_the_last_lines_are_counted_on_each_node_and_of_each_stream(
+    reader: LogReader, batch: Any, nodes: Nodes
+) -> None:
+    fail(batch)
+    nodes.has(1)
+    for node in (0, 1):
+        nodes.printed(node, "".join(f"e{node}{line}\n" for line in range(3)))
+        out = "".join(f"o{node}{line}\n" for line in range(3))
+        nodes.files[f"n{node}", f"{ROOT}/coordination/stdout.txt"] = out.encode()
+
+    def shown(tail: int) -> list[str]:
+        lines = read_logs(reader, parse_selection("failed"), ["coordination"], tail=tail)
+        return [line.text for line in lines]
+
+    assert shown(2) == ["o01", "o02", "e01", "e02", "o11", "o12", "e11", "e12"]
+    assert shown(0) == []
+
+
 def test_a_job_is_asked_once_whether_its_tasks_run_on_several_nodes(
     reader: LogReader, batch: Any
 ) -> None:
