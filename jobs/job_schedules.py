@@ -46,6 +46,12 @@ class ScheduleRow:
 
 
 FIELDS = tuple(item.name for item in fields(ScheduleRow))
+OVER = {
+    "JobScheduleCompleted": "completed",
+    "JobScheduleBeingTerminated": "terminating",
+    "JobScheduleBeingDeleted": "deleting",
+}
+"""States in which a schedule makes no more jobs and takes no change, by the service's refusal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +88,8 @@ class JobSchedule:
         """Lets it make no more jobs; the job that runs goes on. False if it was paused.
 
         Raises:
-            ServiceError: There is no such schedule, or it is over.
+            InputError: It is over.
+            ServiceError: There is no such schedule, or the service refuses.
         """
         return self._switch("disable", "JobScheduleDisabled")
 
@@ -90,7 +97,8 @@ class JobSchedule:
         """Lets it make jobs again; false if it was not paused.
 
         Raises:
-            ServiceError: There is no such schedule, or it is over.
+            InputError: It is over.
+            ServiceError: There is no such schedule, or the service refuses.
         """
         return self._switch("enable", "JobScheduleNotDisabled")
 
@@ -136,6 +144,8 @@ class JobSchedule:
         try:
             self.session.service.call("POST", f"{self._path}/{verb}", doing)
         except ServiceError as error:
+            if error.code in OVER:
+                raise InputError(over_text(self.id, OVER[error.code])) from error
             if error.code != already:
                 raise
             return error.unclear
@@ -174,6 +184,20 @@ def open_schedule(
             )
         target = record.target
     return JobSchedule(id=schedule_id, session=Session(stack=target.load()), out=out)
+
+
+def over_text(schedule_id: str, state: str) -> str:
+    """That a schedule makes no more jobs, and what to do, for a person."""
+    if state == "deleting":
+        return (
+            f"schedule {schedule_id} is being deleted: once it is gone, python -m jobs run "
+            "WORKLOAD adds it again; with --job-id ID, under another id at once"
+        )
+    return (
+        f"schedule {schedule_id} is {state}: it makes no more jobs and cannot be changed. Remove "
+        f"it (python -m jobs schedule delete {schedule_id}), and python -m jobs run WORKLOAD adds "
+        "it again; or take another id (run --job-id ID)"
+    )
 
 
 def deletion_lines(row: ScheduleRow, jobs: list[JobRow]) -> Iterator[str]:

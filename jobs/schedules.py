@@ -27,8 +27,9 @@ import orjson
 from jobs.checking import Checked
 from jobs.contents import ContentCache, Contents
 from jobs.durations import spoken
-from jobs.errors import NotFoundError, ServiceError, TakenError, WorkloadError
+from jobs.errors import InputError, NotFoundError, ServiceError, TakenError, WorkloadError
 from jobs.inputs import NodeFile
+from jobs.job_schedules import OVER, over_text
 from jobs.managed import MANAGER_ID
 from jobs.plan import META_WORKLOAD, JobPlan
 from jobs.service import BatchService, segment
@@ -44,7 +45,6 @@ MANAGER_RETRIES = 3
 _SCRIPT = Path(__file__).with_name("job_manager.py")
 _RETENTION = "P7D"
 _SHOWN_RUNS = 3
-_OVER = frozenset({"completed", "terminating", "deleting"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,18 +183,17 @@ def add_schedule(plan: SchedulePlan, service: BatchService) -> bool:
     try:
         service.call("POST", "/jobschedules", doing, body=dict(plan.body))
     except ServiceError as error:
+        if error.code in OVER:
+            raise TakenError(over_text(plan.id, OVER[error.code])) from error
         if error.code != "JobScheduleExists":
             raise
         there = service.get(f"/jobschedules/{segment(plan.id)}", doing)
+        if there["state"] in OVER.values():
+            raise TakenError(over_text(plan.id, there["state"])) from error
         if metadata_of(there).get(META_SCHEDULE) != plan.digest:
             raise TakenError(
                 f"schedule {plan.id} exists and does something else. Let its next jobs be "
                 "those of this workload: python -m jobs schedule update WORKLOAD; or remove it "
-                f"(python -m jobs schedule delete {plan.id}), or take another id (--job-id)"
-            ) from error
-        if there["state"] in _OVER:
-            raise TakenError(
-                f"schedule {plan.id} is {there['state']}: it makes no more jobs. Remove it "
                 f"(python -m jobs schedule delete {plan.id}), or take another id (--job-id)"
             ) from error
         return False
@@ -205,6 +204,7 @@ def update_schedule(plan: SchedulePlan, service: BatchService) -> None:
     """Lets the next jobs of a schedule be those of a plan; jobs that there are stay.
 
     Raises:
+        InputError: It is over.
         NotFoundError: There is no such schedule.
         ServiceError: Refused.
     """
@@ -216,6 +216,10 @@ def update_schedule(plan: SchedulePlan, service: BatchService) -> None:
         raise NotFoundError(
             f"there is no schedule {plan.id}: add it with python -m jobs run", code=error.code
         ) from error
+    except ServiceError as error:
+        if error.code in OVER:
+            raise InputError(over_text(plan.id, OVER[error.code])) from error
+        raise
 
 
 def require_time(checked: Checked, now: datetime) -> None:

@@ -150,6 +150,10 @@ class FakeBatch:
                     return 409, _error("JobScheduleExists", "The schedule already exists.")
                 self.schedules[new["id"]] = new | {"state": "active", "creationTime": _now()}
                 return 201, None
+            case ("PATCH", [schedule]) | ("POST", [schedule, "disable" | "enable"]) if (
+                self.schedules.get(schedule, {}).get("state") == "completed"
+            ):
+                return 409, _error("JobScheduleCompleted", "The schedule is completed.")
             case "GET", [schedule] if schedule in self.schedules:
                 return 200, self.schedules[schedule]
             case "PATCH", [schedule] if schedule in self.schedules:

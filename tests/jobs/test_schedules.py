@@ -8,6 +8,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -27,6 +28,7 @@ from jobs.job_ids import (
     scheduled_id,
     written_id,
 )
+from jobs.job_schedules import JobSchedule
 from jobs.loading import LoadedWorkload
 from jobs.managed import ManagerLook, without_manager
 from jobs.plan import JobPlan, plan
@@ -291,7 +293,36 @@ def test_one_that_is_over_is_not_taken_for_submitted(
 ) -> None:
     add_schedule(schedule(), service)
     batch.schedules["nightly"]["state"] = "completed"
-    with pytest.raises(TakenError, match="it makes no more jobs"):
+    other = schedule(FAN.replace("[1, 2, 3]", "[1, 2]"))
+    for again in (schedule(), other):
+        with pytest.raises(TakenError, match=r"it makes no more jobs.*schedule delete nightly"):
+            add_schedule(again, service)
+
+
+def test_one_that_is_over_is_not_changed_and_every_verb_says_what_to_do(
+    schedule: Callable[..., SchedulePlan], service: BatchService, batch: Any
+) -> None:
+    add_schedule(schedule(), service)
+    batch.schedules["nightly"]["state"] = "completed"
+    found = JobSchedule(id="nightly", session=SimpleNamespace(service=service))  # type: ignore[arg-type] # of its services, one is asked
+    changes = [
+        lambda: update_schedule(schedule(FAN.replace("1d", "2d")), service),
+        found.pause,
+        found.resume,
+    ]
+    for change in changes:
+        with pytest.raises(InputError, match=r"is completed.*schedule delete nightly.*--job-id"):
+            change()
+    assert metadata_of(batch.schedules["nightly"])[META_SCHEDULE] == schedule().digest
+
+
+def test_one_that_is_being_deleted_is_waited_for(
+    schedule: Callable[..., SchedulePlan], service: BatchService, batch: Any, fault: Any
+) -> None:
+    batch.fault = lambda method, *_: (
+        fault(status=409, code="JobScheduleBeingDeleted") if method == "POST" else None
+    )
+    with pytest.raises(TakenError, match="is being deleted: once it is gone"):
         add_schedule(schedule(), service)
 
 

@@ -173,6 +173,37 @@ def test_a_schedule_is_paused_resumed_updated_and_deleted(
     assert f"there is no schedule {name}" in err
 
 
+def test_a_schedule_that_is_over_is_submitted_again_as_it_is_told(
+    timed_directory: Directory,
+) -> None:
+    text = "name: single\npool: cpu\nschedule: {start: 2020-01-01}\ncommand: [echo, hi]\n"
+    timed_directory.write(text)
+    timed_directory.jobs("run", "job.yaml")
+    timed_directory.jobs("wait", "single")
+    until(lambda: timed_directory.json("schedule", "show", "single")["state"] == "completed")
+    timed_directory.write(text.replace("hi", "ho"))
+    told = "schedule single is completed: it makes no more jobs"
+    for arguments in (
+        ("run", "job.yaml"),
+        ("schedule", "update", "job.yaml"),
+        ("schedule", "pause", "single"),
+        ("schedule", "resume", "single"),
+    ):
+        _, err = timed_directory.jobs(*arguments, code=2)
+        assert told in " ".join(err.split())
+        assert "python -m jobs schedule delete single" in " ".join(err.split())
+    timed_directory.jobs("schedule", "delete", "single", "--yes")
+
+    def added() -> bool:
+        with timed_directory.start("run", "job.yaml") as process:
+            _, err = process.communicate()
+        assert process.returncode == 0 or "is being deleted" in err, err
+        return bool(process.returncode == 0)
+
+    until(added)
+    timed_directory.jobs("schedule", "delete", "single", "--yes")
+
+
 def managers(estate: Path) -> list[int]:
     """Job manager tasks that run in an emulator, by process."""
     found = []
