@@ -49,7 +49,6 @@ from jobs.selection import (
     position,
     written_positions,
 )
-from jobs.service import segment
 from jobs.session import Session, Target
 from jobs.stack import require_one
 from jobs.task_names import TaskNames
@@ -254,7 +253,7 @@ class Job:
             UnfinishedError: It passed before; the job goes on.
         """
         require_limits(timeout_s=timeout_s)
-        return looks(self._watcher(meter=Meter(pool=self.checked.pool)), timeout_s=timeout_s)
+        return looks(self._watcher(meter=Meter(pool=self._ground().pool)), timeout_s=timeout_s)
 
     def wait(
         self,
@@ -271,7 +270,7 @@ class Job:
             LimitReachedError: So many tasks failed, or it has cost so much: it was ended.
         """
         require_limits(timeout_s=timeout_s, max_fails=max_fails, max_cost=max_cost)
-        pool = self.checked.pool
+        pool = self._ground().pool
         asked = Finishing(max_fails=max_fails, max_cost=max_cost)
         require_price(asked, pool)
         watcher = self._watcher(meter=Meter(pool=pool))
@@ -297,9 +296,8 @@ class Job:
         """Time, tasks and cost so far, kept in the result tree as JSON, CSV and a page, too."""
         watcher = self._watcher(statistics=True)
         look = watcher.look()
-        checked = self._fitting()
-        ground = self._found() if checked is None else Ground.of(checked)
-        return report_on(watcher, look, ground, names_of(self.tree, checked), self.tree)
+        names = self._names()
+        return report_on(watcher, look, self._ground(), names, self.tree)
 
     def answer(self) -> None:
         """Runs the workload's `merge` and `check` in the result tree.
@@ -475,11 +473,9 @@ class Job:
         except JobsError:
             return None
 
-    def _found(self) -> Ground:
-        """Where it runs, as the service knows."""
-        job_id = self.manifest.current
-        job = self.session.service.get(f"/jobs/{segment(job_id)}", f"reading job {job_id}")
-        return Ground.found(self.session.stack, job.get("poolInfo", {}).get("poolId", ""))
+    def _ground(self) -> Ground:
+        """Where it runs, and what."""
+        return Ground.of(self.manifest.current, self.session, self._fitting())
 
     def _send(self, options: RunOptions) -> None:
         checked = self.checked

@@ -28,6 +28,7 @@ from jobs.reportpage import Facts, render, write_page
 from jobs.rerun import Ends, all_ends
 from jobs.results import Manifest, ResultTree, write_json
 from jobs.service import API_VERSION, BatchService, segment
+from jobs.session import Session
 from jobs.stack import Pool, Stack
 from jobs.task_names import TaskNames
 from jobs.task_table import TaskRows, write_csv
@@ -55,25 +56,27 @@ class Ground:
     command: str = ""
 
     @classmethod
-    def of(cls, checked: Checked) -> Ground:
-        """As the workload says."""
-        return cls(
-            stack=checked.stack,
-            pool_name=checked.workload.spec.pool,
-            pool=checked.pool,
-            command=_command(checked.workload),
-        )
+    def of(cls, job_id: str, session: Session, checked: Checked | None) -> Ground:
+        """Of a job that was submitted.
 
-    @classmethod
-    def found(cls, stack: Stack, pool_id: str) -> Ground:
-        """As the service says, where the workload no longer fits.
+        The pool is the one that the job is in: its workload may name another one by now.
+
+        Args:
+            job_id: The job.
+            session: The services of its stack.
+            checked: Its workload as it is now; None where it no longer fits.
 
         Raises:
+            ServiceError: There is no such job, or the service refuses.
             InputError: The stack has no pool of that id any more.
         """
+        stack = session.stack
+        job = session.service.get(f"/jobs/{segment(job_id)}", f"reading job {job_id}")
+        pool_id = job.get("poolInfo", {}).get("poolId", "")
         for name, pool in stack.pools.items():
             if pool.id == pool_id:
-                return cls(stack=stack, pool_name=name, pool=pool)
+                command = "" if checked is None else _command(checked.workload)
+                return cls(stack=stack, pool_name=name, pool=pool, command=command)
         raise InputError(f"stack {stack.stack} has no pool {pool_id!r} any more")
 
 

@@ -367,8 +367,10 @@ def finish(
     )
     manifest = tree.read_manifest()
     asked = options.finishing
-    require_price(asked, checked.pool)
     with interruptible(come_back):
+        ground = Ground.of(job_id, session, checked)
+        checked = replace(checked, pool=ground.pool)
+        require_price(asked, checked.pool)
         watcher = Watcher(service=session.service, job_id=job_id, meter=Meter(pool=checked.pool))
         with ended_on_interrupt(session.service, job_id, asked):
             look, limit = follow_to_end(watcher, checked, tree, terminal, options.timeout_s, asked)
@@ -376,7 +378,7 @@ def finish(
             collected = bring_home(manifest, session, tree, progress)
         note_collected(collected, tree, terminal)
         names = names_of(tree, checked)
-        made = report_on(watcher, look, Ground.of(checked), names, tree, limit=asked.max_cost)
+        made = report_on(watcher, look, ground, names, tree, limit=asked.max_cost)
         report = made.report
         if asked.report is not None:
             write_report(made, asked.report)

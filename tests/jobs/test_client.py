@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from jobs import Client, InputError, Job
-from jobs.checking import check
 from jobs.errors import StackError
-from jobs.loading import LoadedWorkload
 from jobs.results import ResultTree
 from jobs.session import Session
 from jobs.stack import Stack
-
-MakeWorkload = Callable[..., LoadedWorkload]
 
 
 @pytest.fixture
@@ -69,17 +64,3 @@ def test_all_that_is_wrong_is_told_at_once(job: Job) -> None:
     with pytest.raises(InputError) as refused:
         job.wait(timeout_s=-1, max_fails=0, max_cost=-2.0)
     assert len(refused.value.findings) == 3
-
-
-@pytest.mark.parametrize("spot", [0, 3])
-def test_a_limit_of_an_unknown_cost_is_refused_before_anything_is_asked(
-    workload: MakeWorkload, stack: Stack, tmp_path: Path, spot: int
-) -> None:
-    checked = check(workload("name: n\npool: cpu\ncommand: a\n"), stack)
-    unknown: dict[str, Any] = {"max_spot_nodes": spot, "spot_price_per_hour": None}
-    if not spot:
-        unknown |= {"max_dedicated_nodes": 2, "dedicated_price_per_hour": None}
-    blind = replace(checked, pool=checked.pool.model_copy(update=unknown))
-    job = Job(tree=ResultTree(tmp_path), session=Session(stack=stack), _checked=blind)
-    with pytest.raises(InputError, match="no price of Standard"):
-        job.wait(max_cost=5.0)

@@ -59,6 +59,15 @@ def test_a_limit_on_the_cost_ends_the_job(directory: Any) -> None:
     directory.jobs("cancel", "dear")
 
 
+def test_a_job_is_watched_and_reported_in_the_pool_that_it_is_in(directory: Any) -> None:
+    text = "name: moved\npool: cpu\ncommand: 'true'\ntasks: 2\n"
+    directory.write(text)
+    directory.jobs("submit", "job.yaml", "--job-id", "moved")
+    directory.write(text.replace("pool: cpu", "pool: mpi"))
+    assert directory.json("wait", "moved")["report"]["pool"] == "cpu"
+    assert directory.json("report", "moved")["report"]["pool"] == "cpu"
+
+
 REASON = """\
     name: why
     pool: cpu

@@ -1,0 +1,85 @@
+"""A job is reported as what it was: in the pool that it is in, whatever its file says by now."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs import InputError, Job
+from jobs.client import open_job
+from jobs.results import Manifest, tree_of
+
+TEXT = "name: n\npool: {pool}\ncommand: a\n"
+POOL_OF_THE_FILE = "hpc"
+
+
+@pytest.fixture
+def submitted(
+    batch: Any, values: Callable[..., Any], tmp_path: Path, service: Any
+) -> Callable[..., Job]:
+    """A job that is over, in pool `cpu`, and whose file names pool `hpc` by now."""
+
+    def make(**members: Any) -> Job:
+        pools = values()["pools"]
+        pools["cpu"] |= {"max_spot_nodes": 0, **members}
+        pools[POOL_OF_THE_FILE] = pools["cpu"] | {
+            "id": "pool-hpc", "vm_size": "Standard_HB120rs_v3", "task_slots_per_node": 1,
+            "dedicated_price_per_hour": 3600.0,
+        }  # fmt: skip
+        outputs = tmp_path / "outputs.json"
+        outputs.write_text(json.dumps(values(batch_endpoint=batch.url, pools=pools)))
+        workload = tmp_path / "job.yaml"
+        workload.write_text(TEXT.format(pool=POOL_OF_THE_FILE))
+        body = {"id": "job", "poolInfo": {"poolId": "pool-cpu"}, "onAllTasksComplete": "x"}
+        service.call("POST", "/jobs", "adding", body=body)
+        batch._add("job", {"id": "0000000-a", "commandLine": "a"})
+        batch.complete("job", "0000000-a")
+        start, end = "2026-11-21T10:00:00Z", "2026-11-21T11:00:00Z"
+        batch.tasks["job"]["0000000-a"]["executionInfo"] |= {"startTime": start, "endTime": end}
+        batch.jobs["job"] |= {"state": "completed"}
+        tree_of("job", tmp_path / "results").write_manifest(
+            Manifest(
+                job_id="job", workload=str(workload), stack=None, outputs=str(outputs),
+                plan="p", tasks=1, created=start,
+            )
+        )  # fmt: skip
+        return open_job("job", tmp_path / "results")
+
+    return make
+
+
+def test_its_time_is_priced_where_it_was_used(submitted: Callable[..., Job]) -> None:
+    made = submitted(dedicated_price_per_hour=0.5).report()
+    assert (made.report.pool, made.ground.pool.id) == ("cpu", "pool-cpu")
+    assert made.report.cost == pytest.approx(0.5)
+    assert "Standard_D4s_v5, id pool-cpu" in made.page()
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        {"dedicated_price_per_hour": None},
+        {"max_spot_nodes": 3, "spot_price_per_hour": None},
+    ],
+)
+def test_its_limits_are_those_of_its_pool(
+    submitted: Callable[..., Job], unknown: dict[str, Any]
+) -> None:
+    with pytest.raises(InputError, match="no price of Standard_D4s_v5"):
+        submitted(**unknown).wait(max_cost=5.0)
+
+
+def test_what_it_has_cost_is_counted_at_its_pools_price(submitted: Callable[..., Job]) -> None:
+    job = submitted(dedicated_price_per_hour=0.5)
+    assert job.wait(max_cost=5.0).cost == pytest.approx(0.5)
+    assert [look.cost for look in job.watch()] == [pytest.approx(0.5)]
+
+
+def test_a_pool_that_the_stack_has_no_more_is_named(submitted: Callable[..., Job]) -> None:
+    job = submitted(id="another")
+    with pytest.raises(InputError, match="stack test has no pool 'pool-cpu' any more"):
+        job.report()
