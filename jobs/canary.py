@@ -4,7 +4,8 @@ With stages it goes through the whole file as far as it can: the first tasks of 
 waits for none, and of every other stage the first ones that wait for nothing but these.
 
 The job stays open in between, its submission unfinished, so that `resume` goes on from
-there: after a trial that failed as well as after one that nobody watched to its end.
+there: after a trial that failed as well as after one that nobody watched to its end. A job
+whose preparation failed wherever it could run is ended, as without a trial.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from jobs.consent import Consent
 from jobs.durations import spoken
 from jobs.errors import InputError, TaskFailureError, UnfinishedError
 from jobs.finishing import Finishing, LimitReachedError, end_job, ended_on_interrupt
-from jobs.following import follow, go_on, interruptible
+from jobs.following import follow, go_on, interruptible, unprepared
 from jobs.logs import last_words
 from jobs.looks import Look, TaskEnd
 from jobs.meter import Meter
@@ -89,7 +90,8 @@ def try_first(
         timeout_s: How long to wait.
 
     Raises:
-        TaskFailureError: One of them failed; the job waits to be resumed or canceled.
+        TaskFailureError: One of them failed, and the job waits to be resumed or canceled; or its
+            preparation failed on every node, and it is ended.
         UnfinishedError: Somebody does not agree to go on, or there is nobody to ask.
     """
     checked, tried = job.checked, sum(trial)
@@ -108,16 +110,15 @@ def try_first(
                 end_job(session.service, job.job_id, error.reason)
                 raise
     left = job.count - tried
+    unsent = f"The other {left:,} {'was' if left == 1 else 'were'} not submitted."
     if look.unprepared:
-        told = next((reason for reason in look.reasons if "preparation" in reason), "")
-        raise TaskFailureError(
-            f"no task can run: {told}. The other {left:,} were not submitted.{come_back}"
-        )
+        failure = unprepared(session.service, job.job_id, tree, look.unprepared)
+        end_job(session.service, job.job_id, failure.reason)
+        raise TaskFailureError(f"{failure}\n{unsent}")
     if look.failed:
         example = _example(job, look, session, tree)
         raise TaskFailureError(
-            f"{look.failed} of the first {tried} tasks failed{example}. The other {left:,} "
-            f"{'was' if left == 1 else 'were'} not submitted.{come_back}"
+            f"{look.failed} of the first {tried} tasks failed{example}. {unsent}{come_back}"
         )
     ran = spread([end.run_s for end in watcher.ends.values()])
     terminal.note(f"the first {tried} tasks succeeded, in {spoken(ran.median)} each (median)")

@@ -109,7 +109,7 @@ def follow_to_end(
             f"{'it waits' if look.blocked == 1 else 'they wait'} for failed; the job is ended"
         )
     elif look.unprepared:
-        limit = _unprepared(service, job_id, tree, look.unprepared)
+        limit = unprepared(service, job_id, tree, look.unprepared)
         reason = limit.reason
     if reason:
         end_job(service, job_id, reason)
@@ -117,10 +117,13 @@ def follow_to_end(
     return look, limit
 
 
-def _unprepared(
+def unprepared(
     service: BatchService, job_id: str, tree: ResultTree, nodes: int
 ) -> UnpreparedError:
-    """What ends a job whose preparation failed wherever it could run; its log is kept."""
+    """What ends a job whose preparation failed wherever it could run; its log is kept.
+
+    Call it before the job is ended: then nodes may go, and what was printed with them.
+    """
     job = service.get(f"/jobs/{segment(job_id)}", f"reading job {job_id}")
     said = keep_logs(service, job, tree.logs)
     text = (

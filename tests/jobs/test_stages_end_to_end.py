@@ -215,18 +215,19 @@ int main(int argc, char **argv) {
 COMPILER = Path(sys.executable).parent / "mpicc"
 
 
+UNPREPARED = """\
+    name: unprepared
+    pool: cpu
+    preparation: {script: 'echo "no data set" >&2; exit 9'}
+    command: echo {index}
+    tasks: 3
+    """
+
+
 def test_a_preparation_that_fails_everywhere_ends_the_run_with_its_log(
     directory: Directory,
 ) -> None:
-    directory.write(
-        """\
-        name: unprepared
-        pool: cpu
-        preparation: {script: 'echo "no data set" >&2; exit 9'}
-        command: echo {index}
-        tasks: 3
-        """
-    )
+    directory.write(UNPREPARED)
     _, err = directory.jobs("job.yaml", "--timeout", "4m", code=1, module="jobs.run")
     assert "the preparation failed on all 2 nodes that the pool has" in err
     assert "preparation: no data set" in err
@@ -234,6 +235,21 @@ def test_a_preparation_that_fails_everywhere_ends_the_run_with_its_log(
     logs = results_of(directory) / "logs" / "preparation"
     assert {path.read_text() for path in logs.glob("*/stderr.txt")} == {"no data set\n"}
     assert directory.json("status")["state"] == "completed"
+
+
+def test_a_preparation_that_fails_everywhere_ends_a_trial_with_its_log_too(
+    directory: Directory,
+) -> None:
+    directory.write(UNPREPARED)
+    _, err = directory.jobs("run", "job.yaml", "--first", "1", "--timeout", "4m", code=1)
+    assert "the preparation failed on all 2 nodes that the pool has" in err
+    assert "preparation: no data set" in err
+    assert "the job was ended" in err
+    assert "The other 2 were not submitted." in err
+    assert "python -m jobs resume" not in err
+    logs = results_of(directory) / "logs" / "preparation"
+    assert {path.read_text() for path in logs.glob("*/stderr.txt")} == {"no data set\n"}
+    assert directory.json("status")["state"] in {"terminating", "completed"}
 
 
 @pytest.mark.skipif(
