@@ -27,6 +27,7 @@ from jobs.finishing import (
     limited,
     require_price,
 )
+from jobs.given_tasks import read_given
 from jobs.job_ids import LAST, chosen_id
 from jobs.job_schedules import JobSchedule, ScheduleRow, open_schedule, schedules_of
 from jobs.listing import JobRow, jobs_of, parse_since
@@ -36,6 +37,7 @@ from jobs.looks import Look
 from jobs.meter import Meter
 from jobs.named_tasks import resolved
 from jobs.plan import JobPlan
+from jobs.reasons import require_same_rows
 from jobs.reporting import Ground, Reported, names_of, report_on
 from jobs.rerun import all_ends, chosen, next_job_id
 from jobs.results import DEFAULT_ROOT, Manifest, ResultTree, tree_of
@@ -317,18 +319,23 @@ class Job:
         tasks: str = FAILED,
         exit_codes: Collection[int] = (),
         canceled: bool = False,
+        allow_changed: bool = False,
     ) -> frozenset[int]:
         """Numbers of the tasks that `rerun` would run.
 
         Raises:
-            InputError: The job is not over, or it does not have these tasks.
+            InputError: The job is not over, it does not have these tasks, or its workload has
+                others in their place by now.
         """
         watcher = self._watcher()
         look = watcher.look()
         manifest = self.manifest
         ends = all_ends(manifest, list(watcher.ends.values()), self.session.service)
         selection = self.selection(tasks)
-        return chosen(manifest, look, ends, selection, exit_codes, canceled=canceled)
+        numbers = chosen(manifest, look, ends, selection, exit_codes, canceled=canceled)
+        if numbers and not allow_changed:
+            require_same_rows(self.tree, self.checked, numbers)
+        return numbers
 
     def rerun(
         self,
@@ -336,6 +343,7 @@ class Job:
         tasks: str = FAILED,
         exit_codes: Collection[int] = (),
         canceled: bool = False,
+        allow_changed: bool = False,
     ) -> Job | None:
         """Runs tasks again, as another attempt in the same result tree; None if there are none.
 
@@ -343,11 +351,15 @@ class Job:
             tasks: Which, as for the verb: positions, ids, `failed` or `all`.
             exit_codes: Of failed ones, only those of these exit codes.
             canceled: Of failed ones, those that never ran to their own end, too.
+            allow_changed: Whether what gives tasks their values may have changed: then what
+                the workload has at a position now runs in place of what ran there.
 
         Raises:
             InputError: The job is not over, or its workload no longer has these tasks.
         """
-        numbers = self.again(tasks=tasks, exit_codes=exit_codes, canceled=canceled)
+        numbers = self.again(
+            tasks=tasks, exit_codes=exit_codes, canceled=canceled, allow_changed=allow_changed
+        )
         if not numbers:
             return None
         manifest = self.manifest
@@ -437,13 +449,19 @@ class Job:
             InputError: It cannot be read, or names what the job does not have.
         """
         manifest, asked = self.manifest, parse_selection(tasks)
-        found = resolved(replace(asked, given=()), manifest.stages, manifest.tasks)
+
+        def there(part: Selection) -> Selection:
+            return resolved(part, manifest.stages, manifest.tasks)
+
+        found = there(replace(asked, given=()))
         if not asked.given:
             return found
-        names = self._names()
-        numbers = [n for wanted in asked.given for n in names.given(wanted)]
-        spans = parse_selection(written_positions(numbers)).ranges or ()
-        return replace(found, ranges=(*(found.ranges or ()), *spans))
+        also = read_given(asked.given, self._names(), there)
+        return replace(
+            found,
+            ranges=(*(found.ranges or ()), *(also.ranges or ())),
+            prefixes=(*found.prefixes, *also.prefixes),
+        )
 
     def _there(self, tasks: str) -> Selection:
         """A selection of which at least one task is in the current job, if it names any."""

@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Iterator, Mapping
 
 from jobs.errors import InputError
-from jobs.selection import ALL, FAILED, Selection, position
+from jobs.selection import WORDS, Selection, position
 from jobs.stages import FIRST_STAGE, STAGE_SPAN, stage_number
 
 _ID_DIGITS = 9
@@ -35,11 +35,8 @@ def resolved(selection: Selection, counts: Mapping[str, int], total: int) -> Sel
         found = [*_of_stages(selection, counts), *_numbers(selection, counts)]
         return Selection(ranges=tuple(found))
     for name, _ in selection.stages:
-        close = difflib.get_close_matches(name, [FAILED, ALL], n=1)
-        raise InputError(
-            f"there is no stage {name!r}: the job has no stages, so write positions, such as 0"
-            + (f"; did you mean {close[0]!r}?" if close else "")
-        )
+        none = "" if name in WORDS else ": the job has no stages, so write positions, such as 0"
+        raise InputError(f"there is no stage {name!r}{none}{_meant(name, {})}")
     named = [*(_last(span) for span in selection.ranges), *map(position, selection.prefixes)]
     for number in named:
         if number >= total:
@@ -50,7 +47,8 @@ def resolved(selection: Selection, counts: Mapping[str, int], total: int) -> Sel
 def _of_stages(selection: Selection, counts: Mapping[str, int]) -> Iterator[range]:
     for name, span in selection.stages:
         if name not in counts:
-            raise InputError(f"there is no stage {name!r}{_meant(name, counts)}")
+            meant = _meant(name, counts) or f": the job has {', '.join(counts)}"
+            raise InputError(f"there is no stage {name!r}{meant}")
         asked = range(counts[name]) if span is None else span
         if asked and _last(asked) >= counts[name]:
             raise InputError(
@@ -61,9 +59,10 @@ def _of_stages(selection: Selection, counts: Mapping[str, int]) -> Iterator[rang
 
 def _meant(name: str, counts: Mapping[str, int]) -> str:
     """What somebody may have meant by the name of a stage that is not there."""
-    close = difflib.get_close_matches(name, [*counts, FAILED, ALL], n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ":"
-    return f"{hint} the job has {', '.join(counts)}"
+    if name in WORDS:
+        return f": {name} stands alone, without others and without commas"
+    close = difflib.get_close_matches(name, [*counts, *WORDS], n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _shifted(span: range, name: str, counts: Mapping[str, int]) -> range:

@@ -7,13 +7,15 @@ is what was written; `jobs.named_tasks` finds it in a job.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from jobs.errors import InputError
 
 ALL = "all"
 FAILED = "failed"
+WORDS = (ALL, FAILED)
+"""What stands alone."""
 _RANGE = re.compile(r"(?P<first>\d{1,9})(?:-(?P<last>\d{1,9})(?::(?P<step>\d{1,9}))?)?")
 _ID = re.compile(r"\d{7}-[0-9a-f]{0,12}")
 _GIVEN = re.compile(r"[A-Za-z_]\w*=")
@@ -29,14 +31,15 @@ class Selection:
         prefixes: Beginnings of ids.
         failed: Whether only those that failed are meant.
         stages: Names of stages, with positions in the stage or None for all of it.
-        given: What tasks were given, as texts by parameter; a task has all of one of these.
+        given: From the first that says what tasks were given on, what stands between commas:
+            `jobs.given_tasks` reads them, because a value may have commas, too.
     """
 
     ranges: tuple[range, ...] | None = None
     prefixes: tuple[str, ...] = ()
     failed: bool = False
     stages: tuple[tuple[str, range | None], ...] = ()
-    given: tuple[Mapping[str, str], ...] = ()
+    given: tuple[str, ...] = ()
 
     def has(self, task_id: str) -> bool:
         """Whether a task is meant; whether it failed is for the caller to ask."""
@@ -59,46 +62,45 @@ def parse_selection(text: str) -> Selection:
     """Reads `all`, `failed`, or positions, ranges `FIRST-LAST[:STEP]` and ids with commas.
 
     In a job with stages, `STAGE` and `STAGE/` before a position or a range, too. And what tasks
-    were given, `x=7` or, with blanks between, `x=7 word=a`.
+    were given, `x=7` or, with blanks between, `x=7 word=a`: that and what follows stays unread.
 
     Raises:
         InputError: It is none of these.
     """
-    if text in {ALL, FAILED}:
+    if text in WORDS:
         return Selection(failed=text == FAILED)
+    return parse_parts(text.split(","))
+
+
+def parse_parts(parts: Sequence[str]) -> Selection:
+    """What stands between commas, of which `all` and `failed` can be no part but a stage's name.
+
+    Raises:
+        InputError: As `parse_selection`.
+    """
     ranges: list[range] = []
     prefixes: list[str] = []
     stages: list[tuple[str, range | None]] = []
-    given: list[Mapping[str, str]] = []
-    for part in text.split(","):
+    first = next((n for n, part in enumerate(parts) if is_given(part)), len(parts))
+    for part in parts[:first]:
         if _ID.fullmatch(part):
             prefixes.append(part)
         elif named := _STAGE.fullmatch(part):
             span = named["span"]
             stages.append((named["stage"], None if span is None else _range(span, part)))
-        elif _GIVEN.match(part):
-            given.append(_values(part))
         else:
             ranges.append(_range(part, part))
     return Selection(
         ranges=tuple(ranges),
         prefixes=tuple(prefixes),
         stages=tuple(stages),
-        given=tuple(given),
+        given=tuple(parts[first:]),
     )
 
 
-def _values(part: str) -> dict[str, str]:
-    """`x=7 word=two words` as values by name: a word without `=` goes on with the one before."""
-    values: dict[str, str] = {}
-    for word in part.split(" "):
-        name, equals, value = word.partition("=")
-        if equals and name.isidentifier():
-            last = name
-            values[name] = value
-        else:
-            values[last] += f" {word}"
-    return values
+def is_given(part: str) -> bool:
+    """Whether something tells tasks by what they were given."""
+    return _GIVEN.match(part) is not None
 
 
 def _range(text: str, part: str) -> range:

@@ -182,7 +182,7 @@ class AfterTasks(Model):
                 read = parse_selection(self.tasks)
             except InputError as error:
                 raise ValueError(str(error)) from error
-            if not read.ranges or read.stages or read.prefixes:
+            if not read.ranges or read.stages or read.prefixes or read.given:
                 raise ValueError("tasks: positions and ranges, such as 0-99 or 3,7")
         return self
 

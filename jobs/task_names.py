@@ -21,6 +21,9 @@ from jobs.templates import Scalar, shown_value
 
 _LOG = logging.getLogger(__name__)
 Values = Mapping[str, Scalar]
+Texts = Mapping[str, str]
+Given = frozenset[tuple[str, str]]
+"""Some parameters with their texts."""
 _LOOK = 10_000
 _FEW = 8
 
@@ -67,25 +70,36 @@ class TaskNames:
             at[stage] = (wanted + 1, iterator)
             yield {} if row is None else dict(zip(rows.names, row, strict=True))
 
-    def given(self, wanted: Values) -> Iterator[int]:
-        """The numbers of the tasks that were given all of these, each by its text.
+    def given(self, wanted: Iterable[Texts]) -> dict[Given, list[int]]:
+        """The numbers of the tasks that were given all of some texts: one pass over the rows.
 
-        Raises:
-            InputError: No task was; with what tasks were given.
+        Args:
+            wanted: Texts by parameter; any number of these.
+
+        Returns:
+            Of each that a task was given, which tasks.
         """
-        found = False
+        asked = {frozenset(texts.items()) for texts in wanted}
+        together = {frozenset(name for name, _ in texts) for texts in asked}
+        found: dict[Given, list[int]] = {}
         stages = {name: number for number, name in stage_names(self.counts).items()}
         for stage, rows in self.rows.items():
-            if not wanted.keys() <= set(rows.names):
-                continue
-            at = [(rows.names.index(name), value) for name, value in wanted.items()]
+            there = [
+                [(name, rows.names.index(name)) for name in names]
+                for names in together
+                if names <= set(rows.names)
+            ]
             first = stages.get(stage, 0) * STAGE_SPAN
-            for number, row in enumerate(rows.each(), first):
-                if all(shown_value(row[column]) == value for column, value in at):
-                    found = True
-                    yield number
-        if not found:
-            raise InputError(f"no task was given {written_values(wanted)}{self._near(wanted)}")
+            for number, row in enumerate(rows.each() if there else (), first):
+                for columns in there:
+                    texts = frozenset((name, shown_value(row[at])) for name, at in columns)
+                    if texts in asked:
+                        found.setdefault(texts, []).append(number)
+        return found
+
+    def not_given(self, wanted: Values) -> InputError:
+        """The refusal of what no task was given, with what tasks were given."""
+        return InputError(f"no task was given {written_values(wanted)}{self._near(wanted)}")
 
     def _near(self, wanted: Values) -> str:
         """What tasks were given instead, in a few words."""

@@ -40,6 +40,8 @@ def test_tasks_of_a_stage_have_names(text: str, ids: list[str]) -> None:
         ("cube", "there is no stage 'cube': the job has square, sum, big"),
         ("squre/1", "there is no stage 'squre'; did you mean 'square'"),
         ("faild", "did you mean 'failed'"),
+        ("failed,a", "there is no stage 'failed': failed stands alone"),
+        ("sum,all", "there is no stage 'all': all stands alone"),
         ("square/4", "there is no task square/4: the stage has 4 tasks, 0 to 3"),
         ("square/0-4", "there is no task square/4"),
         ("sum/1", "the stage has 1 task, 0"),
@@ -68,11 +70,18 @@ def test_what_a_job_with_stages_does_not_have_is_refused(text: str, words: str) 
         ("square/0", "the job has no stages"),
         ("square", "the job has no stages"),
         ("faild", "did you mean 'failed'"),
+        ("0,failed", "there is no stage 'failed': failed stands alone"),
     ],
 )
 def test_what_a_job_without_stages_does_not_have_is_refused(text: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
         resolved(parse_selection(text), {}, 4)
+
+
+def test_a_stage_may_have_the_name_of_a_word_that_stands_alone() -> None:
+    selection = resolved(parse_selection("failed,sum"), {"failed": 2, "sum": 1}, 3)
+    assert [n for n in (100000001, 110000000) if selection.has_number(n)] == [100000001, 110000000]
+    assert not selection.failed
 
 
 @pytest.mark.parametrize("text", ["all", "failed", "0-3", "3,0000001-ab"])

@@ -154,6 +154,12 @@ def test_what_cannot_be_is_said(
     assert any(message in found for found in findings(workload(text), stack))
 
 
+def test_the_tasks_that_others_wait_for_are_told_by_position_alone(workload: MakeWorkload) -> None:
+    for tasks in ("0,x=1", "x=1", "sim/0"):
+        with pytest.raises(WorkloadError, match="positions and ranges, such as 0-99 or 3,7"):
+            workload(WAYS.format(way=f'{{tasks: "{tasks}"}}', tasks=1))
+
+
 def test_a_stage_has_no_pool_and_the_reason_is_said(workload: MakeWorkload) -> None:
     with pytest.raises(WorkloadError, match="tasks wait for each other inside one job only"):
         workload(FAN.replace("    tasks: 3", "    pool: gpu"))

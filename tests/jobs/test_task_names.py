@@ -22,7 +22,6 @@ from jobs.report_text import failure_lines
 from jobs.reporting import names_of
 from jobs.rerun import Ends
 from jobs.results import Manifest, ResultTree
-from jobs.selection import parse_selection
 from jobs.session import Session
 from jobs.stack import Stack
 from jobs.task_names import TaskNames, written_values
@@ -193,7 +192,3 @@ def test_what_no_task_was_given_is_refused_with_what_tasks_were(
     tree, checked = submitted(STAGED)
     with pytest.raises(InputError, match=said):
         Job(tree=tree, session=Session(stack=stack), _checked=checked).selection(text)
-
-
-def test_a_value_may_have_blanks() -> None:
-    assert parse_selection("word=two words n=3").given == ({"word": "two words", "n": "3"},)
