@@ -42,6 +42,9 @@ META_SUBMISSION = "jobs.submission"
 SUBMITTING = "unfinished"
 SUBMITTED = "complete"
 
+ROW_PARTS = ("tasks", "rows of its tasks")
+"""Parts of a plan, of each stage, that decide on the values of its tasks."""
+
 _UNBUILT = "not built"
 
 
@@ -239,7 +242,8 @@ def row_parts(checked: Checked) -> dict[str, str]:
     return {
         name: digest
         for name, digest in _parts(checked, {}).items()
-        if name in {"tasks", "variables"} or name.endswith((".tasks", "rows of its tasks"))
+        if name == "variables"
+        or (name.rpartition(".")[2] in ROW_PARTS and not name.startswith("file "))
     }
 
 
@@ -262,7 +266,7 @@ def _parts(checked: Checked, contents: Mapping[Path, Contents]) -> dict[str, str
             own = stage.view.spec.model_dump(mode="json", by_alias=True)
             parts |= {f"{where}{key}": _hashed(value) for key, value in own.items()}
         if stage.rows.facts:
-            parts[f"{where}rows of its tasks"] = _hashed(stage.rows.facts)
+            parts[f"{where}{ROW_PARTS[1]}"] = _hashed(stage.rows.facts)
     for file in (*checked.program, *checked.input_files):
         known = contents.get(file.local)
         parts[f"file {file.node_path}"] = _UNBUILT if known is None else known.sha256

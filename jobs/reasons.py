@@ -6,14 +6,16 @@ It holds no values, so that nothing that a file keeps to itself gets into it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.checking import Checked
-from jobs.errors import JobsError
-from jobs.plan import JobPlan, changed_parts, row_parts
+from jobs.errors import InputError, JobsError, shown
+from jobs.plan import ROW_PARTS, JobPlan, changed_parts, row_parts
 from jobs.results import Manifest, ResultTree, read_json, write_json
+from jobs.stages import stage_names, stage_number
 
 _FILE = "plan.json"
 
@@ -62,6 +64,53 @@ def same_rows(tree: ResultTree, checked: Checked) -> bool:
         return False
     now = row_parts(checked)
     return isinstance(before, dict) and all(before.get(name) == now[name] for name in now)
+
+
+def require_same_rows(tree: ResultTree, checked: Checked, numbers: Collection[int]) -> None:
+    """Refuses to run tasks again that are others by now, at the same positions.
+
+    Commands, variables, programs and inputs may have changed: a rerun is with those of now.
+
+    Args:
+        tree: The result tree.
+        checked: Its workload as it is now.
+        numbers: The tasks that are to run again.
+
+    Raises:
+        InputError: What gives the tasks of one of their stages their values has changed, or it
+            was not noted what it was.
+    """
+    manifest = tree.read_manifest()
+    if changes := _changed_rows(tree, manifest, checked, numbers):
+        raise InputError(
+            f"job {manifest.job_id} had other tasks: {', '.join(changes)}, so that what the file "
+            "has at a position may be another task than ran there. Bring that back to what it "
+            f"was, or submit anew: python -m jobs.run {shlex.quote(manifest.workload)}. "
+            "--allow-changed (allow_changed) runs what is there now, in place of what ran"
+        )
+
+
+def _changed_rows(
+    tree: ResultTree, manifest: Manifest, checked: Checked, numbers: Collection[int]
+) -> list[str]:
+    """What gives these tasks their values and is not as it was submitted, in words."""
+    try:
+        before = read_json(parts_file(tree)).get("parts")
+    except JobsError:
+        before = None
+    if not isinstance(before, dict):
+        return [f"it is not known which, without {shown(parts_file(tree))}"]
+    were, are = stage_names(manifest.stages), stage_names(checked.stage_counts)
+    stages = sorted({stage_number(number) for number in numbers}) if were or are else []
+    if moved := [number for number in stages if were.get(number) != are.get(number)]:
+        return [f"stage {were.get(number, number)} is not where it was" for number in moved]
+    places = [f"{were[number]}." for number in stages if number in were] or [""]
+    now = row_parts(checked)
+    wanted = {f"{place}{name}" for place in places for name in ROW_PARTS}
+    return changed_parts(
+        {name: digest for name, digest in before.items() if name in wanted},
+        {name: digest for name, digest in now.items() if name in wanted},
+    )
 
 
 def last_tree(job: JobPlan, root: Path) -> tuple[ResultTree, Manifest] | None:

@@ -38,11 +38,13 @@ class Attempt:
         job_id: That job.
         tasks: Their positions, as `jobs.selection` writes them.
         created: When, UTC, ISO 8601.
+        plan: Digest of the plan; empty in trees of before that was noted.
     """
 
     job_id: str
     tasks: str
     created: str
+    plan: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -187,13 +187,16 @@ def require_same(job: JobPlan, tree: ResultTree) -> None:
             f"job {manifest.current} gets its tasks from its job manager task, which goes on by "
             f"itself; what is missing once it is over: python -m jobs rerun {manifest.current}"
         )
-    if not manifest.attempts and manifest.plan != job.digest:
-        changes = differing(tree, job.parts)
+    attempt = manifest.attempts[-1] if manifest.attempts else None
+    submitted = manifest.plan if attempt is None else attempt.plan or job.digest
+    if submitted != job.digest:
+        # Of an attempt the parts were not noted: its file may differ from the first submission's.
+        changes = differing(tree, job.parts) if attempt is None else None
         what = ", ".join(changes) if changes else (
             "the file, one that it names or the stack has changed since"
         )  # fmt: skip
         raise InputError(
-            f"job {manifest.job_id} was made from another workload: {what}, and its tasks would "
+            f"job {manifest.current} was made from another workload: {what}, and its tasks would "
             "not be the same. Submit it "
             f"anew: python -m jobs.run {shlex.quote(manifest.workload)}"
         )
@@ -346,7 +349,7 @@ def _note_submission(job: JobPlan, tree: ResultTree, options: RunOptions) -> Man
     if before.current == job.job_id:
         return None
     set_aside(tree, len(before.job_ids), positions_of(job.only))
-    attempt = Attempt(job_id=job.job_id, tasks=job.only, created=created)
+    attempt = Attempt(job_id=job.job_id, tasks=job.only, created=created, plan=job.digest)
     tree.write_manifest(replace(before, attempts=(*before.attempts, attempt)))
     return before
 

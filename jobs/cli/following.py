@@ -159,6 +159,12 @@ def rerun(
         str | None,
         typer.Option("--tasks", help="These tasks, whatever became of them.", metavar="TASKS"),
     ] = None,
+    allow_changed: Annotated[
+        bool,
+        typer.Option(
+            "--allow-changed", help="Run what the file has there now, if other tasks ran there."
+        ),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", "-n", help="Show the tasks; send nothing.")
     ] = False,
@@ -185,7 +191,8 @@ def rerun(
     """Run failed tasks again.
 
     In the same result tree, with the program and inputs as they are now. What the tasks
-    had left is set aside under attempts/; then as `run`.
+    had left is set aside under attempts/; then as `run`. Refused where the file makes
+    other tasks by now.
 
     For example:
 
@@ -211,6 +218,7 @@ def rerun(
             tasks=FAILED if tasks is None else tasks,
             exit_codes=exit_codes or (),
             canceled=canceled and not failed,
+            allow_changed=allow_changed,
         )
         if not again:
             terminal.note("no task is to be run again")

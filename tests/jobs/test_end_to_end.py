@@ -205,6 +205,22 @@ def test_what_failed_runs_again_in_the_same_result_tree(
     assert "no task is to be run again" in directory.jobs("rerun")[1]
 
 
+def test_a_task_that_is_another_by_now_runs_again_only_if_that_is_said(
+    directory: Directory,
+) -> None:
+    text = "name: moved\npool: cpu\nscript: echo {x}; test {x} -gt 2\ntasks: {list: [%s]}\n"
+    directory.write(text % "{x: 1}, {x: 2}, {x: 3}")
+    directory.jobs("run", "job.yaml", "--job-id", "moved-rows", code=1)
+    directory.write(text % "{x: 9}, {x: 1}, {x: 3}")
+    for more in ((), ("--dry-run",), ("--tasks", "1")):
+        _, err = directory.jobs("rerun", "moved-rows", *more, code=2)
+        assert "job moved-rows had other tasks: tasks changed" in err
+    assert directory.json("status", "moved-rows")["job_id"] == "moved-rows"
+    again = directory.json("rerun", "moved-rows", "--tasks", "0", "--allow-changed", code=1)
+    assert again["report"]["succeeded"] == 2
+    assert directory.jobs("logs", "0", "--source", "stdout", "--job", "moved-rows")[0] == "9\n"
+
+
 def test_clean_shows_and_asks_before_it_removes(directory: Directory) -> None:
     directory.write("name: c\npool: cpu\nscript: echo {index} > o\noutputs: [o]\ntasks: 2\n")
     directory.jobs("run", "job.yaml", "--job-id", "clean-me")

@@ -1,16 +1,24 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobs.checking import check
 from jobs.errors import InputError
+from jobs.loading import LoadedWorkload
 from jobs.looks import Look, TaskEnd
+from jobs.plan import JobPlan, plan
+from jobs.reasons import keep_parts, require_same_rows
 from jobs.rerun import Ends, chosen, earlier_jobs, next_job_id, set_aside, superseded
 from jobs.results import Attempt, Manifest, ResultTree
 from jobs.selection import parse_selection, written_positions
+from jobs.stack import Stack
+from jobs.workflow import require_same
 
 FAILED = parse_selection("failed")
 
@@ -90,3 +98,98 @@ def test_what_tasks_left_is_set_aside(tmp_path: Path) -> None:
     assert set_aside(tree, 1, {1, 2}) == 1
     assert (tree.attempt(1) / "outputs" / "0000001-b" / "out").read_text() == "0000001-b"
     assert {path.name for path in tree.outputs.iterdir()} == {"0000000-a", "somebody"}
+
+
+LIST = "name: n\npool: cpu\ncommand: echo {{x}} {extra}\ntasks: {{list: [{rows}]}}\n"
+STAGES = """\
+    name: n
+    pool: cpu
+    stages:
+      one: {{command: "a {{x}}", tasks: {{sweep: {{x: [{one}]}}}}}}
+      two: {{command: "b {{y}}", tasks: {{csv: y.csv}}}}
+    """
+
+
+@pytest.fixture
+def submitted(
+    workload: Callable[..., LoadedWorkload], stack: Stack, tmp_path: Path
+) -> Callable[..., ResultTree]:
+    """Notes the submission of a workload, as `run` does."""
+
+    def make(text: str, **files: str) -> ResultTree:
+        checked = check(workload(text, **files), stack)
+        tree = ResultTree(tmp_path / "results" / "job")
+        job = plan(checked, {}, job_id="job")
+        tree.write_manifest(
+            replace(
+                manifest(), tasks=job.count, plan=job.digest, stages=dict(checked.stage_counts)
+            )
+        )
+        keep_parts(tree, job)
+        return tree
+
+    return make
+
+
+def test_another_task_at_the_same_position_does_not_run_in_its_place(
+    submitted: Callable[..., ResultTree], workload: Callable[..., LoadedWorkload], stack: Stack
+) -> None:
+    tree = submitted(LIST.format(extra="", rows="{x: 1}, {x: 2}, {x: 3}"))
+    edited = check(workload(LIST.format(extra="", rows="{x: 9}, {x: 1}, {x: 3}")), stack)
+    with pytest.raises(InputError, match="had other tasks: tasks changed") as refused:
+        require_same_rows(tree, edited, {1})
+    assert "--allow-changed" in str(refused.value)
+    fixed = check(workload(LIST.format(extra="more", rows="{x: 1}, {x: 2}, {x: 3}")), stack)
+    require_same_rows(tree, fixed, {1})
+
+
+def test_only_the_stages_whose_tasks_run_again_must_have_the_same_ones(
+    submitted: Callable[..., ResultTree], workload: Callable[..., LoadedWorkload], stack: Stack
+) -> None:
+    first, second = 100_000_000, 110_000_000
+    tree = submitted(STAGES.format(one="1, 2"), y_DOT_csv="y\n1\n2\n")
+    edited = check(workload(STAGES.format(one="1, 3")), stack)
+    require_same_rows(tree, edited, {second})
+    with pytest.raises(InputError, match=r"one\.tasks changed,"):
+        require_same_rows(tree, edited, {first + 1, second})
+    table = check(workload(STAGES.format(one="1, 2"), y_DOT_csv="y\n2\n1\n"), stack)
+    require_same_rows(tree, table, {first})
+    with pytest.raises(InputError, match=r"two\.rows of its tasks changed"):
+        require_same_rows(tree, table, {second})
+
+
+def test_stages_that_changed_places_are_told(
+    submitted: Callable[..., ResultTree], workload: Callable[..., LoadedWorkload], stack: Stack
+) -> None:
+    tree = submitted(STAGES.format(one="1, 2"), y_DOT_csv="y\n1\n")
+    lines = STAGES.format(one="1, 2").splitlines()
+    lines[3], lines[4] = lines[4], lines[3]
+    with pytest.raises(InputError, match="stage one is not where it was"):
+        require_same_rows(tree, check(workload("\n".join(lines)), stack), {100_000_000})
+
+
+def test_where_it_was_not_noted_what_ran_nothing_is_guessed(
+    submitted: Callable[..., ResultTree], workload: Callable[..., LoadedWorkload], stack: Stack
+) -> None:
+    text = LIST.format(extra="", rows="{x: 1}")
+    tree = submitted(text)
+    (tree.root / "plan.json").unlink()
+    with pytest.raises(InputError, match=r"not known which, without .*plan\.json"):
+        require_same_rows(tree, check(workload(text), stack), {0})
+
+
+def test_an_attempt_is_finished_only_with_the_tasks_that_it_was_begun_with(
+    submitted: Callable[..., ResultTree], workload: Callable[..., LoadedWorkload], stack: Stack
+) -> None:
+    tree = submitted(LIST.format(extra="", rows="{x: 1}, {x: 2}"))
+
+    def again(rows: str) -> JobPlan:
+        checked = check(workload(LIST.format(extra="", rows=rows)), stack)
+        return plan(checked, {}, job_id="job-r2", only="1")
+
+    begun = again("{x: 1}, {x: 3}")
+    attempt = Attempt(job_id="job-r2", tasks="1", created="", plan=begun.digest)
+    tree.write_manifest(replace(tree.read_manifest(), attempts=(attempt,)))
+    require_same(begun, tree)
+    with pytest.raises(InputError, match="job job-r2 was made from another workload"):
+        require_same(again("{x: 1}, {x: 4}"), tree)
