@@ -145,9 +145,7 @@ def explain_task(
             parameters=given,
             state=state,
             reasons=tuple(_unfinished(task, state, info, look, watcher)),
-            commands=()
-            if state != "running"
-            else (f"python -m jobs logs {name} --follow --job {job_id}",),
+            commands=_go_on(name, state, look, job_id),
         )
     end = task_end(task)
     took = f"it ran for {spoken(end.run_s)} on {end.node_id}"
@@ -180,6 +178,13 @@ def explain_task(
         printed=tuple(printed),
         commands=(f"python -m jobs logs {name} --job {job_id}",),
     )
+
+
+def _go_on(name: str, state: str, look: Look, job_id: str) -> tuple[str, ...]:
+    """What to do about a task that has not ended."""
+    if state == "running":
+        return (f"python -m jobs logs {name} --follow --job {job_id}",)
+    return (f"python -m jobs rerun {job_id} --tasks {name}",) if look.job_over else ()
 
 
 def _coordination(task: Mapping[str, Any], reader: LogReader) -> Iterator[str]:
@@ -286,8 +291,8 @@ def _preparation_reasons(service: BatchService, job: Mapping[str, Any]) -> Itera
 
 
 def _remedies(look: Look) -> Iterator[str]:
-    """What to do about nodes that do not come."""
-    code = "" if look.pool is None else look.pool.missing
+    """What to do about nodes that do not come, while anybody waits for them."""
+    code = "" if look.pool is None or look.job_over else look.pool.missing
     if remedy := next((text for part, text in _REMEDIES.items() if part in code), None):
         yield f"  {remedy}"
 
@@ -317,8 +322,12 @@ def _unfinished(
         yield f"its files are being brought to {node}"
     else:
         slots = task.get("requiredSlots", 1)
+        if look.job_over:
+            yield "it has not run, and never will: its job is over"
         held = [*_too_large(slots, look), *_parents(task.get("dependsOn") or {}, watcher)]
         yield from held
+        if look.job_over:
+            return
         yield from (*look.reasons, *_remedies(look))
         if not look.reasons and not held:
             yield (

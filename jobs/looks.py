@@ -12,6 +12,9 @@ from typing import Any
 
 from jobs.durations import parse_seconds
 
+JOB_OVER = frozenset({"completed", "terminating", "deleting"})
+"""States of a job that runs no more tasks."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskEnd:
@@ -163,6 +166,11 @@ class Look:
     def ended(self) -> int:
         """Tasks that are over."""
         return self.succeeded + self.failed
+
+    @property
+    def job_over(self) -> bool:
+        """Whether the job runs no more tasks, even if some wait: it has ended, or is ending."""
+        return self.job_state in JOB_OVER
 
 
 def task_end(task: Mapping[str, Any]) -> TaskEnd:

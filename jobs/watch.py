@@ -15,7 +15,16 @@ from typing import Any
 
 from jobs.blocked import blocked_tasks
 from jobs.errors import ServiceError, UnfinishedError
-from jobs.looks import Look, PoolView, StageLook, TaskEnd, moment_of, pool_view, task_end
+from jobs.looks import (
+    JOB_OVER,
+    Look,
+    PoolView,
+    StageLook,
+    TaskEnd,
+    moment_of,
+    pool_view,
+    task_end,
+)
 from jobs.managed import MANAGER_ID, ManagerLook, has_manager, look_at_manager, without_manager
 from jobs.meter import Meter
 from jobs.plan import META_STAGES, META_SUBMISSION, META_TASKS, SUBMITTED
@@ -29,7 +38,6 @@ LONGEST_S = 10.0
 POOL_EVERY_S = 5.0
 _OVERLAP = timedelta(seconds=2)
 _ENDED_FIELDS = "id,creationTime,stateTransitionTime,executionInfo,nodeInfo,requiredSlots"
-_OVER = frozenset({"completed", "terminating", "deleting"})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -96,7 +104,7 @@ class Watcher:
             self._pool_at = self.now()
             self._pool = self._look_at_pool(doing)
             self._job = self.service.get(path, doing)
-        ending = counts["completed"] >= total or self._job["state"] in _OVER
+        ending = counts["completed"] >= total or self._job["state"] in JOB_OVER
         if ending and len(self.ends) < total:
             self._learn_ends(path, doing, everything=True)
         over = len(self.ends) >= total or (
@@ -126,7 +134,7 @@ class Watcher:
             job_state=self._job["state"],
             pool=self._pool,
             first_failure=self._first_failure,
-            reasons=() if moving else tuple(self._reasons(waits=waits)),
+            reasons=() if moving else tuple(self._reasons(waits=waits, over=over)),
             over=over,
             retried=self._retried,
             stages=tuple(
@@ -147,14 +155,14 @@ class Watcher:
             and counts["failed"]
             and counts["active"]
             and not counts["running"]
-            and self._job["state"] not in _OVER
+            and self._job["state"] not in JOB_OVER
             and self._job.get("usesTaskDependencies")
             and (
                 self.total is not None or metadata_of(self._job).get(META_SUBMISSION) == SUBMITTED
             )
         ):
             self._blocked = blocked_tasks(self.service, self.job_id)
-        return 0 if self._job["state"] in _OVER else self._blocked or 0
+        return 0 if self._job["state"] in JOB_OVER else self._blocked or 0
 
     def _read_meter(
         self, at: float, running: int, slots: Mapping[str, Any], *, over: bool
@@ -243,14 +251,15 @@ class Watcher:
     @property
     def _held_back(self) -> bool:
         """Whether its tasks wait for its preparation."""
-        return holds_tasks_back(self._job) and self._job["state"] not in _OVER
+        return holds_tasks_back(self._job) and self._job["state"] not in JOB_OVER
 
-    def _reasons(self, *, waits: bool) -> Iterator[str]:
+    def _reasons(self, *, waits: bool, over: bool) -> Iterator[str]:
         if self._job["state"] in {"disabled", "disabling"}:
             yield "the job is disabled: its tasks wait until it is enabled again"
         if self._manager is not None and self._manager.failed:
             yield "its job manager task, which adds its tasks, failed"
-        if self._pool is not None:
+        # a job that is over wants no nodes, unless none of those it had could be prepared
+        if self._pool is not None and (waits or not over) and self._job["state"] not in JOB_OVER:
             yield from self._pool.reasons
         if waits and self._held_back and self._preparations is not None:
             yield from filter(None, [self._preparations.told])

@@ -160,6 +160,23 @@ def test_each_cause_of_missing_nodes_has_its_remedy(
         assert words in text
 
 
+def test_a_job_that_was_ended_has_no_reasons_of_a_pool_that_it_no_longer_needs(
+    job: tuple[Watcher, LogReader, list[str]], batch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watcher, reader, ids = job
+    pool = {
+        "id": "pool-cpu", "state": "active", "enableAutoScale": True,
+        "resizeErrors": [{"code": "AccountCoreQuotaReached", "message": "said so"}],
+    }  # fmt: skip
+    monkeypatch.setattr(batch, "_pool", lambda _pool: pool)
+    batch.complete("job", ids[0])
+    batch.jobs["job"] |= {"state": "completed", "executionInfo": {"terminateReason": "Canceled"}}
+    assert explain_job(watcher, reader).reasons == ("it was ended: Canceled",)
+    made = explain_task(ids[1], watcher, watcher.look(), reader)
+    assert made.reasons == ("it has not run, and never will: its job is over",)
+    assert made.commands == ("python -m jobs rerun job --tasks 1",)
+
+
 def test_a_task_that_no_node_has_room_for_is_told(
     job: tuple[Watcher, LogReader, list[str]], batch: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -141,6 +141,29 @@ def test_why_nothing_moves_is_told(
     assert "PoolNotFound" in look.reasons[0], "a pool that cannot be asked does not end watching"
 
 
+def test_a_job_that_is_over_wants_nothing_of_its_pool(
+    submitted: Callable[[int], list[str]],
+    service: BatchService,
+    batch: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ids = submitted(3)
+    monkeypatch.setattr(batch, "_pool", lambda _pool: {"id": "x", "enableAutoScale": True})
+    batch.complete("job", ids[0], exit_code=1)
+    for state in ("terminating", "completed"):
+        batch.jobs["job"]["state"] = state
+        look = Watcher(service=service, job_id="job").look()
+        assert (look.over, look.reasons) == (state == "completed", ())
+    # what waits for one that failed needs no nodes, either
+    batch.jobs["job"] |= {"state": "active", "usesTaskDependencies": True}
+    for task_id in ids[1:]:
+        batch.tasks["job"][task_id]["dependsOn"] = {"taskIds": [ids[0]]}
+    watcher = Watcher(service=service, job_id="job")
+    watcher.look()
+    look = watcher.look()
+    assert (look.blocked, look.reasons) == (2, ())
+
+
 def test_a_job_that_is_gone_ends_the_watching(service: BatchService) -> None:
     with pytest.raises(NotFoundError, match="JobNotFound"):
         Watcher(service=service, job_id="gone").look()
