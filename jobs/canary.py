@@ -22,7 +22,7 @@ from jobs.logs import last_words
 from jobs.looks import Look, TaskEnd
 from jobs.meter import Meter
 from jobs.plan import JobPlan
-from jobs.prices import money, shares
+from jobs.prices import money_about, money_at_least, shares
 from jobs.report import spread
 from jobs.results import ResultTree
 from jobs.session import Session
@@ -143,8 +143,8 @@ def _worth(checked: Checked, trial: Sequence[int], ends: Collection[TaskEnd]) ->
             if None in costs or not costs:
                 return ""
             total += sum(filter(None, costs)) / len(costs) * (stage.rows.count - tried)
-    least = "about" if all(trial) else "more than"
-    return f", {least} {money(total, checked.pool.price_currency)}"
+    words = (money_about if all(trial) else money_at_least)(total, checked.pool.price_currency)
+    return f", {words}" if words else ""
 
 
 def _example(job: JobPlan, look: Look, session: Session, tree: ResultTree) -> str:

@@ -122,6 +122,17 @@ def most_per_hour(pool: Pool) -> float | None:
     )
 
 
+def money_at_least(amount: float, currency: str) -> str:
+    """An amount that is a part of what is meant, as words; empty where it tells nothing."""
+    return f"more than {money(amount, currency)}" if amount >= _LEAST_SHOWN else ""
+
+
+def money_about(amount: float, currency: str) -> str:
+    """An amount that is not exact, as words."""
+    least = 0 < amount < _LEAST_SHOWN
+    return money(amount, currency) if least else f"about {money(amount, currency)}"
+
+
 def money(amount: float, currency: str) -> str:
     """An amount with as many digits as it needs: `$1.84`, `$0.0003`."""
     sign = "$" if currency == "USD" else f"{currency} "

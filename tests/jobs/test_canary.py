@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from jobs import canary
 from jobs.canary import trial_of, trial_text
 from jobs.checking import Checked, check
 from jobs.loading import LoadedWorkload
+from jobs.looks import TaskEnd
 from jobs.plan import plan
 from jobs.service import BatchService
 from jobs.stack import Stack
@@ -73,6 +75,40 @@ def test_what_is_tried_and_what_is_not_is_said(
     )
     plain = check(workload("name: n\npool: cpu\ncommand: a\ntasks: 9\n"), stack)
     assert trial_text(plain, trial_of(plain, 2)) == "trying the first 2 tasks"
+
+
+@pytest.mark.parametrize(
+    ("first", "run_s", "words"),
+    [
+        (4, 3600.0, ", more than $"),
+        (4, 1e-6, ""),
+        (8, 3600.0, ", about $"),
+        (8, 1e-6, ", less than $0.0001"),
+    ],
+)
+def test_what_the_others_may_cost_is_said_as_far_as_it_is_known(
+    workload: MakeWorkload, stack: Stack, first: int, run_s: float, words: str
+) -> None:
+    file = """\
+        name: n
+        pool: cpu
+        stages:
+          mesh: {command: m, tasks: 16}
+          sim: {command: s, after: {mesh: {groups: 8}}, tasks: 2}
+        """
+    checked = check(workload(file), stack)
+    trial = trial_of(checked, first)
+    ends = [
+        TaskEnd(
+            id=f"{stage}{at:07d}", succeeded=True, exit_code=0, failure="", retries=0, requeues=0,
+            node_id="n_d", created=0, started=0, ended=run_s,
+        )
+        for stage, tried in zip((10, 11), trial, strict=True)
+        for at in range(tried)
+    ]  # fmt: skip
+    said = canary._worth(checked, trial, ends)
+    assert said.startswith(words)
+    assert bool(said) == bool(words)
 
 
 def test_only_the_tasks_of_the_trial_are_submitted_and_the_others_follow(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from jobs.looks import TaskEnd
-from jobs.prices import busy_s, money, shares
+from jobs.prices import busy_s, money, money_about, money_at_least, shares
 from jobs.report import FailureGroup, Report, last_lines, make_report, spread
 from jobs.report_text import failure_lines, report_table
 from jobs.results import ResultTree
@@ -137,6 +137,20 @@ def test_a_job_of_which_nothing_ended_has_a_report(stack: Stack) -> None:
 )
 def test_small_amounts_keep_their_digits(amount: float, text: str) -> None:
     assert money(amount, "USD") == text
+
+
+@pytest.mark.parametrize(
+    ("amount", "about", "at_least"),
+    [
+        (0.01, "about $0.0100", "more than $0.0100"),
+        (1e-6, "less than $0.0001", ""),
+        (0, "about $0.00", ""),
+    ],
+)
+def test_small_amounts_that_are_not_exact_read_well(
+    amount: float, about: str, at_least: str
+) -> None:
+    assert (money_about(amount, "USD"), money_at_least(amount, "USD")) == (about, at_least)
 
 
 def test_shares_of_tasks_and_stages_add_up_to_the_cost(stack: Stack) -> None:
