@@ -122,7 +122,8 @@ def logs(
     with command(json_output, quiet, verbose, color) as terminal:
         if source is not None and source not in ALL_SOURCES:
             raise InputError(f"--source {source!r} is not one of {', '.join(ALL_SOURCES)}")
-        wanted = tasks_of(tasks, out) or ALL
+        named = tasks_of(tasks, out)
+        wanted = ALL if named is None else named
         parse_selection(wanted)
         found = open_job(job, out)
         selection, stages = found.selection(wanted), found.manifest.stages

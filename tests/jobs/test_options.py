@@ -145,6 +145,13 @@ def test_warnings_fail_where_that_is_asked_for_and_not_if_they_are_known(
     assert ("[rounds]" in done.output) == ("[rounds]" in said)
 
 
+@pytest.mark.parametrize("words", [[""], ["", "1"], ["1", ""]])
+def test_tasks_that_are_an_empty_text_are_not_all_tasks(words: list[str]) -> None:
+    done = CliRunner().invoke(app, ["logs", *words])
+    assert done.exit_code == 2
+    assert "'' selects no tasks" in done.output
+
+
 def test_the_help_says_that_a_number_is_a_job() -> None:
     for verb in ("wait", "rerun", "report", "explain", "logs"):
         done = CliRunner().invoke(app, [verb, "--help"])
