@@ -52,13 +52,14 @@ def describe(options: RunOptions, terminal: Terminal) -> int:
     warnings = options.strictness.heeded(job.warnings, shown(checked.workload.path))
     scheduled = _scheduled(job, options)
     sizes += 0 if scheduled is None else scheduled.size
-    runs = [] if scheduled is None else first_runs(scheduled.timing, datetime.now(UTC))
+    now = datetime.now(UTC)
+    runs = [] if scheduled is None else first_runs(scheduled.timing, now)
     since = since_last(job, options.out)
     terminal.result(
         {
             "version": 1,
             "job": job.body,
-            "schedule": None if scheduled is None else scheduled.body,
+            "schedule": None if scheduled is None else scheduled.sent(now),
             "first_runs": [wire_moment(run) for run in runs],
             "tasks": job.count,
             "plan": job.digest,

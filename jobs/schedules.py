@@ -26,10 +26,11 @@ import orjson
 
 from jobs.checking import Checked
 from jobs.contents import ContentCache, Contents
-from jobs.durations import spoken
+from jobs.durations import parse_seconds, spoken
 from jobs.errors import InputError, NotFoundError, ServiceError, TakenError, WorkloadError
 from jobs.inputs import NodeFile
 from jobs.job_schedules import OVER, over_text
+from jobs.looks import moment_of
 from jobs.managed import MANAGER_ID
 from jobs.plan import META_WORKLOAD, JobPlan
 from jobs.service import BatchService, segment
@@ -45,6 +46,7 @@ MANAGER_RETRIES = 3
 _SCRIPT = Path(__file__).with_name("job_manager.py")
 _RETENTION = "P7D"
 _SHOWN_RUNS = 3
+_SENDING = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +56,7 @@ class SchedulePlan:
     Attributes:
         job: What each of its jobs is made from; `job_id` is the schedule's id.
         timing: When it makes them.
-        body: For the service.
+        body: For the service, without when it makes jobs, which depends on when it is sent.
         digest: Of all that decides on it; two plans with the same digest do the same.
         files: What the manager task gets besides what the tasks get.
         contents: What is in these.
@@ -71,6 +73,10 @@ class SchedulePlan:
     def id(self) -> str:
         """The schedule's id."""
         return self.job.job_id
+
+    def sent(self, now: datetime) -> dict[str, Any]:
+        """All that is sent to the service at an instant."""
+        return {**self.body, "schedule": self.timing.wire(now)}
 
     @property
     def size(self) -> int:
@@ -119,7 +125,6 @@ def plan_schedule(job: JobPlan, task_files: Sequence[NodeFile]) -> SchedulePlan:
         timing=timing,
         body={
             "id": job.job_id,
-            "schedule": timing.wire(),
             "jobSpecification": members,
             "metadata": [{"name": name, "value": value} for name, value in metadata.items()],
         },
@@ -180,8 +185,11 @@ def add_schedule(plan: SchedulePlan, service: BatchService) -> bool:
         ServiceError: Refused.
     """
     doing = f"adding schedule {plan.id}"
+    if plan.timing.recurs_from_start:
+        # for its clock, as it is after everything was staged
+        service.get("/jobschedules", doing, **{"$select": "id", "maxresults": "1"})
     try:
-        service.call("POST", "/jobschedules", doing, body=dict(plan.body))
+        service.call("POST", "/jobschedules", doing, body=plan.sent(_soon(service)))
     except ServiceError as error:
         if error.code in OVER:
             raise TakenError(over_text(plan.id, OVER[error.code])) from error
@@ -208,10 +216,15 @@ def update_schedule(plan: SchedulePlan, service: BatchService) -> None:
         NotFoundError: There is no such schedule.
         ServiceError: Refused.
     """
-    members = {name: value for name, value in plan.body.items() if name != "id"}
-    path = f"/jobschedules/{segment(plan.id)}"
+    path, doing = f"/jobschedules/{segment(plan.id)}", f"updating schedule {plan.id}"
     try:
-        service.call("PATCH", path, f"updating schedule {plan.id}", body=members)
+        there = service.get(path, doing)
+        now = _soon(service)
+        body = plan.sent(now)
+        del body["id"]
+        if _keeps_turns(there["schedule"], body["schedule"], now):
+            body["schedule"]["doNotRunUntil"] = there["schedule"]["doNotRunUntil"]
+        service.call("PATCH", path, doing, body=body)
     except NotFoundError as error:
         raise NotFoundError(
             f"there is no schedule {plan.id}: add it with python -m jobs run", code=error.code
@@ -222,27 +235,60 @@ def update_schedule(plan: SchedulePlan, service: BatchService) -> None:
         raise
 
 
+def _soon(service: BatchService) -> datetime:
+    """A little after now, by the service's clock: turns that come before are left out.
+
+    Where the first turn has passed by the time when the service reads of it, it counts all
+    turns from then.
+    """
+    now = datetime.now(UTC) if service.date is None else datetime.fromtimestamp(service.date, UTC)
+    return now + _SENDING
+
+
+def _keeps_turns(there: Mapping[str, Any], new: Mapping[str, Any], now: datetime) -> bool:
+    """Whether a schedule that has begun goes on with the turns that it has.
+
+    Told another first one, the service would forget a job that is due and waits for the one
+    that runs.
+    """
+    names = ("recurrenceInterval", "doNotRunUntil")
+    if not all(timing.get(name) for name in names for timing in (there, new)):
+        return False
+    every, same = (parse_seconds(timing["recurrenceInterval"]) for timing in (there, new))
+    begun, first = (moment_of(timing["doNotRunUntil"]) for timing in (there, new))
+    return every == same and begun <= now and (first - begun).total_seconds() % every == 0
+
+
 def require_time(checked: Checked, now: datetime) -> None:
     """Refuses a schedule that would never make a job.
 
     Raises:
-        WorkloadError: Its end has passed.
+        WorkloadError: Its end has passed, or comes before its next turn.
     """
     timing = checked.workload.spec.schedule
-    if timing is not None and timing.until is not None and timing.until <= now:
-        finding = checked.workload.finding(
-            "has passed: there would be no job", "schedule", "until"
-        )
-        raise WorkloadError([finding])
+    if timing is None:
+        return
+    if timing.until is not None and timing.until <= now:
+        why = "has passed"
+    elif next(occurrences(timing, now), None) is None:
+        why = "comes before the next turn that is counted from `start`"
+    else:
+        return
+    key = "every" if timing.until is None else "until"
+    finding = checked.workload.finding(f"{why}: there would be no job", "schedule", key)
+    raise WorkloadError([finding])
 
 
 def occurrences(timing: Schedule, now: datetime) -> Iterator[datetime]:
     """When jobs are due, from now on, for a schedule that is added now.
 
-    A `start` that has passed counts as now: the service makes the first job at once. A job
-    that is not over when the next one is due delays that one; nobody knows it beforehand.
+    A job that is not over when the next one is due delays that one; nobody knows it
+    beforehand.
     """
-    at = now if timing.start is None else max(timing.start, now)
+    try:
+        at = timing.due_from(now)
+    except OverflowError:
+        return
     while timing.until is None or at <= timing.until:
         yield at
         if timing.every is None:

@@ -72,7 +72,8 @@ class Schedule(Model):
     start: Moment | None = Field(
         default=None,
         description="No job before this date or time (UTC without an offset), from which "
-        "recurrences are counted; without it, from when the schedule is submitted.",
+        "recurrences are counted, also when it has passed; without it, from when the schedule is "
+        "submitted.",
     )
     until: Moment | None = Field(
         default=None, description="No job after this; without it, until the schedule is deleted."
@@ -98,10 +99,37 @@ class Schedule(Model):
             )
         return self
 
-    def wire(self) -> dict[str, Any]:
-        """The schedule as the service takes it."""
+    @property
+    def recurs_from_start(self) -> bool:
+        """Whether it recurs, and its turns are counted from an instant of its own."""
+        return self.every is not None and self.start is not None
+
+    def due_from(self, now: datetime) -> datetime:
+        """When the first job is due of a schedule that is submitted now.
+
+        One that recurs keeps its turns, also when its `start` has passed; where there is one
+        job, it is due at once.
+
+        Raises:
+            OverflowError: Not before the year 10000.
+        """
+        if self.start is None or (self.every is None and self.start < now):
+            return now
+        if self.every is None or self.start >= now:
+            return self.start
+        return self.start + -((self.start - now) // self.every) * self.every
+
+    def wire(self, now: datetime | None = None) -> dict[str, Any]:
+        """The schedule as the service takes it.
+
+        Args:
+            now: When it is sent; None: as it is written. Where `doNotRunUntil` has passed, the
+                service may make a job at once, and it is documented nowhere that it counts from
+                there: so it is told the first turn in place of a `start` in the past.
+        """
+        until = self.due_from(now) if now and self.recurs_from_start else self.start
         members = {
-            "doNotRunUntil": None if self.start is None else wire_moment(self.start),
+            "doNotRunUntil": None if until is None else wire_moment(until),
             "doNotRunAfter": None if self.until is None else wire_moment(self.until),
             "startWindow": None if self.start_window is None else iso_duration(self.start_window),
             "recurrenceInterval": None if self.every is None else iso_duration(self.every),

@@ -150,6 +150,8 @@ class FakeBatch:
                     return 409, _error("JobScheduleExists", "The schedule already exists.")
                 self.schedules[new["id"]] = new | {"state": "active", "creationTime": _now()}
                 return 201, None
+            case "GET", []:
+                return 200, {"value": list(self.schedules.values())}
             case ("PATCH", [schedule]) | ("POST", [schedule, "disable" | "enable"]) if (
                 self.schedules.get(schedule, {}).get("state") == "completed"
             ):

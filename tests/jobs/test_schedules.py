@@ -7,6 +7,7 @@ import json
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -202,7 +203,7 @@ def test_the_manager_task_has_a_token_and_reads_with_the_pools_identity(
     assert spec["usesTaskDependencies"] is True
     assert "id" not in spec
     assert metadata_of(spec)["jobs.submission"] == "unfinished"
-    assert made.body["schedule"] == {"recurrenceInterval": "P1D"}
+    assert made.sent(datetime.now(UTC))["schedule"] == {"recurrenceInterval": "P1D"}
 
 
 def test_in_azure_the_nodes_identity_adds_the_tasks(
@@ -279,6 +280,36 @@ def test_another_one_of_the_same_id_is_refused_and_can_be_updated(
     assert metadata_of(batch.schedules["nightly"])[META_SCHEDULE] == other.digest
     assert batch.schedules["nightly"]["schedule"] == other.timing.wire()
     assert add_schedule(other, service) is False
+
+
+PAST = "{every: 1d, start: 2020-01-01T02:00Z}"
+
+
+def first_turn(batch: Any) -> datetime:
+    return datetime.fromisoformat(batch.schedules["nightly"]["schedule"]["doNotRunUntil"])
+
+
+def test_one_whose_start_has_passed_is_sent_with_its_next_turn(
+    schedule: Callable[..., SchedulePlan], service: BatchService, batch: Any
+) -> None:
+    past = schedule(FAN.replace("{every: 1d}", PAST))
+    assert add_schedule(past, service) is True
+    assert timedelta(0) < first_turn(batch) - datetime.now(UTC) <= timedelta(days=1, seconds=10)
+    assert (first_turn(batch).hour, first_turn(batch).minute) == (2, 0)
+    assert add_schedule(schedule(FAN.replace("{every: 1d}", PAST)), service) is False
+
+
+def test_an_update_leaves_the_turns_of_one_that_has_begun(
+    schedule: Callable[..., SchedulePlan], service: BatchService, batch: Any
+) -> None:
+    add_schedule(schedule(FAN.replace("{every: 1d}", PAST)), service)
+    begun = "2020-02-01T02:00:00Z"
+    batch.schedules["nightly"]["schedule"]["doNotRunUntil"] = begun
+    update_schedule(schedule(FAN.replace("{every: 1d}", PAST).replace("3]", "4]")), service)
+    assert batch.schedules["nightly"]["schedule"]["doNotRunUntil"] == begun
+    update_schedule(schedule(FAN.replace("{every: 1d}", PAST.replace("02:00", "03:00"))), service)
+    assert first_turn(batch).hour == 3
+    assert first_turn(batch) > datetime.now(UTC)
 
 
 def test_what_is_not_there_is_not_updated(

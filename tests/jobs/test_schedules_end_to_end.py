@@ -334,6 +334,21 @@ def test_a_dry_run_says_when_and_asks_nobody(timed_directory: Directory) -> None
     assert not (timed_directory.path / "results").exists()
 
 
+def test_a_start_that_has_passed_sets_the_turns(timed_directory: Directory) -> None:
+    timed_directory.write(
+        "name: turns\npool: cpu\nschedule: {every: 1d, start: 2020-01-01T02:34Z}\ncommand: x\n"
+    )
+    out, _ = timed_directory.jobs("run", "job.yaml", "--dry-run")
+    assert out.count(" 02:34 UTC") == 4, "when, and the first three jobs"
+    submitted = timed_directory.json("run", "job.yaml")
+    assert submitted["next_run"][11:16] == "02:34"
+    assert timed_directory.json("run", "job.yaml")["added"] is False
+    updated = timed_directory.json("schedule", "update", "job.yaml")
+    assert updated["next_run"] == submitted["next_run"]
+    assert timed_directory.json("schedule", "show", "turns")["jobs"] == []
+    timed_directory.jobs("schedule", "delete", "turns", "--yes")
+
+
 def test_what_needs_somebody_who_watches_is_refused_together(timed_directory: Directory) -> None:
     timed_directory.write("name: w\npool: cpu\nschedule: 1d\ncommand: x\n")
     _, err = timed_directory.jobs(

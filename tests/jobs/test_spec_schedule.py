@@ -158,10 +158,41 @@ def test_jobs_are_due_at_equal_distances_and_within_bounds(
     due = list(islice(occurrences(timing, now), 50))
     assert all(b - a == every for a, b in pairwise(due))
     assert all(at >= now and (start is None or at >= start) for at in due)
+    first = now if start is None else start
+    assert all((at - first) % every == timedelta(0) for at in due), "start has passed or not"
+    assert due or until is not None
+    assert not due or due[0] - max(first, now) < every
     assert all(until is None or at <= until for at in due)
     if due and len(due) < 50:
         assert until is not None
         assert due[-1] + every > until
+
+
+def test_turns_are_counted_from_a_start_that_has_passed(workload: MakeWorkload) -> None:
+    daily = schedule(workload, "{every: 1d, start: 2026-11-20T02:00Z}")
+    assert next(occurrences(daily, NOW)) == datetime(2026, 11, 22, 2, tzinfo=UTC)
+    assert daily.wire(NOW) == {
+        "doNotRunUntil": "2026-11-22T02:00:00Z",
+        "recurrenceInterval": "P1D",
+    }
+    on_time = datetime(2026, 11, 21, 2, tzinfo=UTC)
+    assert daily.due_from(on_time) == on_time
+    assert daily.wire()["doNotRunUntil"] == "2026-11-20T02:00:00Z", "its digest never changes"
+
+
+def test_one_job_whose_start_has_passed_is_due_at_once(workload: MakeWorkload) -> None:
+    once = schedule(workload, "{start: 2026-11-20}")
+    assert list(occurrences(once, NOW)) == [NOW]
+    assert once.wire(NOW) == {"doNotRunUntil": "2026-11-20T00:00:00Z"}
+
+
+def test_an_end_before_the_next_turn_is_refused(workload: MakeWorkload, stack: Stack) -> None:
+    text = "{every: 1d, start: 2026-11-20T02:00Z, until: 2026-11-21T18:00Z}"
+    with pytest.raises(WorkloadError, match=r"schedule\.until: comes before the next turn"):
+        require_time(check(workload(f"{HEAD}schedule: {text}\n"), stack), NOW)
+    far = "{every: 3000000d, start: 2026-11-20}"
+    with pytest.raises(WorkloadError, match=r"schedule\.every: .*there would be no job"):
+        require_time(check(workload(f"{HEAD}schedule: {far}\n"), stack), NOW)
 
 
 @given(moment=moments, offset=st.integers(-14 * 60, 14 * 60))
