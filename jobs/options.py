@@ -228,5 +228,17 @@ TimeoutOption = Annotated[
 ]
 JobIdOption = Annotated[
     str | None,
-    typer.Option(help="The job's id; by default name, time and chance.", metavar="ID"),
+    typer.Option(
+        help="The job's id; by default name, time and chance. With a schedule: its id, by default "
+        "the name.",
+        metavar="ID",
+    ),
+]
+ScheduleIdOption = Annotated[
+    str | None,
+    typer.Option(
+        "--job-id",
+        help="The schedule's id; by default the name in the file.",
+        metavar="ID",
+    ),
 ]

@@ -20,12 +20,12 @@ from jobs.job_schedules import FIELDS, JobSchedule, as_json, deletion_lines, ope
 from jobs.options import (
     ColorOption,
     ConfirmAboveOption,
-    JobIdOption,
     JsonOption,
     NoInputOption,
     OutOption,
     OutputsOption,
     QuietOption,
+    ScheduleIdOption,
     SetOption,
     StackOption,
     VerbCommand,
@@ -126,7 +126,7 @@ def update(
     confirm_above: ConfirmAboveOption = None,
     yes: YesOption = False,
     no_input: NoInputOption = False,
-    job_id: JobIdOption = None,
+    job_id: ScheduleIdOption = None,
     out: OutOption = DEFAULT_ROOT,
     json_output: JsonOption = False,
     quiet: QuietOption = False,
@@ -135,7 +135,8 @@ def update(
 ) -> None:
     """Let the next jobs of a schedule be those of a workload file.
 
-    Builds and stages as `run`. Jobs that it has made already stay as they are.
+    Builds and stages as `run`. The schedule is the one that is called as the workload in the
+    file; --job-id names another. Jobs that it has made already stay as they are.
 
     For example:
 

@@ -158,6 +158,19 @@ def test_the_help_says_that_a_number_is_a_job() -> None:
         assert "a number counted from the last" in " ".join(done.output.split())
 
 
+def test_the_help_says_what_an_id_is_of() -> None:
+    def told(*verb: str) -> str:
+        return " ".join(CliRunner().invoke(app, [*verb, "--help"]).output.split())
+
+    update = told("schedule", "update")
+    assert "The schedule's id; by default the name in the file." in update
+    assert "time and chance" not in update
+    for verb in ("run", "submit"):
+        assert "by default name, time and chance. With a schedule: its id, by default" in told(
+            verb
+        )
+
+
 @pytest.mark.slow
 def test_variables_do_what_their_options_do(tmp_path: Path, values: Any) -> None:
     (tmp_path / "stack.json").write_text(json.dumps(values()))
