@@ -44,7 +44,16 @@ def keep_parts(tree: ResultTree, job: JobPlan) -> None:
     Raises:
         InputError: It cannot be written.
     """
-    write_json(parts_file(tree), {"version": 1, "parts": dict(job.parts)})
+    write_parts(tree, job.parts)
+
+
+def write_parts(tree: ResultTree, parts: Mapping[str, str]) -> None:
+    """Notes parts of a plan, as `keep_parts`.
+
+    Raises:
+        InputError: They cannot be written.
+    """
+    write_json(parts_file(tree), {"version": 1, "parts": dict(parts)})
 
 
 def differing(tree: ResultTree, parts: Mapping[str, str]) -> tuple[str, ...] | None:

@@ -1,15 +1,18 @@
 """Jobs that a schedule made: found by their ids, and given a result tree when they are.
 
 Nobody was there when Batch made them. What every verb needs to know of a job (its workload,
-its stack) was noted when the schedule was submitted, in `results/.schedules/SCHEDULE/`; the
-rest is in the job itself. The first verb that names such a job writes its manifest, and
-from then on it is a job like any other.
+its stack, what gave its tasks their values) was noted when the schedule was submitted, in
+`results/.schedules/SCHEDULE/`: what was submitted last, and each plan under its digest,
+because an update leaves the jobs before it what they are. The rest is in the job itself. The
+first verb that names such a job writes its manifest, and from then on it is a job like any
+other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +20,7 @@ from jobs.errors import InputError, NotFoundError, shown
 from jobs.job_ids import JOB_ID, schedule_of, scheduled_id
 from jobs.looks import moment_of
 from jobs.plan import META_PLAN, META_STAGES, META_TASKS
+from jobs.reasons import write_parts
 from jobs.results import Manifest, ResultTree, read_json, tree_of, write_json
 from jobs.results import find_tree as _find_tree
 from jobs.results import find_trees as _find_trees
@@ -27,6 +31,7 @@ from jobs.submit import metadata_of
 
 DIRECTORY = ".schedules"
 _FILE = "schedule.json"
+_PLAN = re.compile(r"[0-9a-f]{64}")
 _VERSION = 1
 
 
@@ -41,6 +46,8 @@ class Record:
         stack: Name given by `--stack`, or None.
         outputs: Absolute path given by `--outputs`, or None.
         created: When, UTC, ISO 8601.
+        plan: Digest of the plan of its jobs; empty in records of before that was noted.
+        parts: What that was made from (`jobs.plan.JobPlan.parts`).
         version: Of this file.
     """
 
@@ -50,6 +57,8 @@ class Record:
     stack: str | None
     outputs: str | None
     created: str
+    plan: str = ""
+    parts: Mapping[str, str] = field(default_factory=dict)
     version: int = _VERSION
 
     @property
@@ -60,9 +69,25 @@ class Record:
 
 
 def write_record(
-    schedule_id: str, workload: Path, overrides: tuple[str, ...], target: Target, root: Path
+    schedule_id: str,
+    workload: Path,
+    overrides: tuple[str, ...],
+    target: Target,
+    root: Path,
+    *,
+    plan: str,
+    parts: Mapping[str, str],
 ) -> None:
-    """Notes a schedule that is about to be submitted.
+    """Notes a schedule that was submitted; what was noted of its other plans stays.
+
+    Args:
+        schedule_id: The schedule.
+        workload: Its file.
+        overrides: `NAME=VALUE` texts of `--set`.
+        target: Its stack.
+        root: Where result trees are.
+        plan: Digest of the plan of its next jobs, which each of them has in its metadata.
+        parts: What that was made from.
 
     Raises:
         InputError: It cannot be written.
@@ -74,36 +99,51 @@ def write_record(
         stack=target.stack,
         outputs=None if target.outputs is None else str(target.outputs.absolute()),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
+        plan=plan,
+        parts=dict(parts),
     )
-    write_json(_place(schedule_id, root), asdict(record))
+    for path in (_place(schedule_id, root, plan), _place(schedule_id, root)):
+        write_json(path, asdict(record))
 
 
-def read_record(schedule_id: str, root: Path) -> Record | None:
+def read_record(schedule_id: str, root: Path, plan: str | None = None) -> Record | None:
     """What was noted of a schedule; None if it was not submitted from here.
+
+    Args:
+        schedule_id: The schedule.
+        root: Where result trees are.
+        plan: Digest of the plan of one of its jobs; None: what was submitted last.
 
     Raises:
         InputError: The file is damaged, or of another version.
     """
     if JOB_ID.fullmatch(schedule_id) is None:
         return None
-    path = _place(schedule_id, root)
+    if plan is not None and _PLAN.fullmatch(plan) is None:
+        return None
+    path = _place(schedule_id, root, plan)
     if not path.exists():
         return None
     values = read_json(path)
     if values.get("version") != _VERSION:
         raise InputError(f"{shown(path)} is not of version {_VERSION}, which this checkout reads")
     try:
-        return Record(**{**values, "overrides": tuple(values["overrides"])})
-    except (KeyError, TypeError) as error:
+        parts = dict(values.get("parts", {}))
+        return Record(**{**values, "overrides": tuple(values["overrides"]), "parts": parts})
+    except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{shown(path)} is damaged: {error}") from error
 
 
 def forget_record(schedule_id: str, root: Path) -> None:
     """Removes what was noted of a schedule that is gone."""
-    path = _place(schedule_id, root)
-    path.unlink(missing_ok=True)
-    if path.parent.is_dir() and not any(path.parent.iterdir()):
-        path.parent.rmdir()
+    directory = _place(schedule_id, root).parent
+    if not directory.is_dir():
+        return
+    for path in list(directory.iterdir()):
+        if path.name == _FILE or (path.suffix == ".json" and _PLAN.fullmatch(path.stem)):
+            path.unlink(missing_ok=True)
+    if not any(directory.iterdir()):
+        directory.rmdir()
 
 
 def find_tree(job: str, root: Path) -> ResultTree:
@@ -129,6 +169,10 @@ def find_trees(jobs: str, root: Path) -> list[ResultTree]:
 def adopt(record: Record, job_id: str, service: BatchService, root: Path) -> None:
     """Gives a schedule's job a result tree, if it has none.
 
+    It is of the submission that it was made from, before or after an update. Where that was
+    not noted here (another machine's update) it is of `record`, without `plan.json`: the verbs
+    then do not claim to know what its tasks were given.
+
     Raises:
         NotFoundError: There is no such job.
         InputError: The job is not of a workload, or the tree cannot be written.
@@ -148,6 +192,10 @@ def adopt(record: Record, job_id: str, service: BatchService, root: Path) -> Non
     metadata = metadata_of(job)
     if META_PLAN not in metadata:
         raise InputError(f"job {job_id} was not made from a workload file")
+    made = read_record(record.schedule_id, root, metadata[META_PLAN])
+    if made is not None:
+        record = made
+        write_parts(tree, made.parts)
     tree.write_manifest(
         Manifest(
             job_id=job_id,
@@ -194,5 +242,5 @@ def known_records(root: Path) -> Iterator[str]:
     yield from sorted(path.parent.name for path in (root / DIRECTORY).glob(f"*/{_FILE}"))
 
 
-def _place(schedule_id: str, root: Path) -> Path:
-    return root / DIRECTORY / schedule_id / _FILE
+def _place(schedule_id: str, root: Path, plan: str | None = None) -> Path:
+    return root / DIRECTORY / schedule_id / (_FILE if plan is None else f"{plan}.json")

@@ -120,7 +120,15 @@ def submit_schedule(options: RunOptions, terminal: Terminal, *, update: bool = F
         if update:
             update_schedule(plan, session.service)
         added = not update and add_schedule(plan, session.service)
-        write_record(plan.id, loaded.path, options.overrides, options.target, options.out)
+        write_record(
+            plan.id,
+            loaded.path,
+            options.overrides,
+            options.target,
+            options.out,
+            plan=job.digest,
+            parts=job.parts,
+        )
     schedule = JobSchedule(id=plan.id, session=session, out=options.out)
     return Scheduled(plan=plan, schedule=schedule, added=added)
 

@@ -12,6 +12,7 @@ from jobs.errors import InputError, NotFoundError, ServiceError
 from jobs.job_schedules import JobSchedule, open_schedule
 from jobs.logs import LogReader
 from jobs.managed import MANAGER_ID
+from jobs.reasons import differing
 from jobs.results import tree_of
 from jobs.schedule_jobs import (
     Record,
@@ -30,6 +31,8 @@ from jobs.stack import parse_stack
 from jobs.watch import Watcher
 
 JOB = "nightly:job-3"
+PLAN = "d1" * 32
+PARTS = {"tasks": "t1", "command": "c1"}
 
 
 @pytest.fixture
@@ -45,14 +48,15 @@ def root(outputs: Path, tmp_path: Path) -> Path:
     """A place of results from which `nightly` was submitted."""
     root = tmp_path / "results"
     target = Target(stack=None, outputs=outputs)
-    write_record("nightly", tmp_path / "job.yaml", ("x=1",), target, root)
+    path = tmp_path / "job.yaml"
+    write_record("nightly", path, ("x=1",), target, root, plan=PLAN, parts=PARTS)
     return root
 
 
 @pytest.fixture
 def account(batch: Any) -> Any:
     """An account with a schedule and its third job, two of whose three tasks are in."""
-    metadata = {"jobs.workload": "nightly", "jobs.plan": "d1", "jobs.tasks": "3",
+    metadata = {"jobs.workload": "nightly", "jobs.plan": PLAN, "jobs.tasks": "3",
                 "jobs.stages": "a=2 b=1", "jobs.submission": "unfinished"}  # fmt: skip
     batch.jobs[JOB] = {
         "id": JOB,
@@ -83,11 +87,55 @@ def test_a_job_that_batch_made_gets_a_result_tree_when_it_is_named(
     tree = find_tree(named, root)
     assert tree.root == root / "nightly.job-3"
     manifest = tree.read_manifest()
-    assert (manifest.job_id, manifest.plan, manifest.tasks) == (JOB, "d1", 3)
+    assert (manifest.job_id, manifest.plan, manifest.tasks) == (JOB, PLAN, 3)
     assert manifest.stages == {"a": 2, "b": 1}
     assert manifest.overrides == ("x=1",)
     assert Path(manifest.workload).name == "job.yaml"
     assert manifest.created == "2026-11-21T02:00:00+00:00"
+    assert differing(tree, PARTS) == ()
+
+
+def test_a_job_from_before_an_update_is_what_it_was_made_from(
+    account: Any, root: Path, outputs: Path, tmp_path: Path
+) -> None:
+    target, later = Target(stack=None, outputs=outputs), "d2" * 32
+    path, parts = tmp_path / "other.yaml", {"tasks": "t2", "command": "c1"}
+    write_record("nightly", path, ("x=2",), target, root, plan=later, parts=parts)
+    metadata = [
+        item | ({"value": later} if item["name"] == "jobs.plan" else {})
+        for item in account.jobs[JOB]["metadata"]
+    ]
+    account.jobs["nightly:job-4"] = account.jobs[JOB] | {
+        "id": "nightly:job-4", "metadata": metadata,
+    }  # fmt: skip
+    before, after = (find_tree(job, root) for job in (JOB, "nightly:job-4"))
+    assert before.read_manifest().overrides == ("x=1",)
+    assert Path(before.read_manifest().workload).name == "job.yaml"
+    assert differing(before, PARTS) == ()
+    assert after.read_manifest().overrides == ("x=2",)
+    assert differing(after, PARTS) == ("tasks changed",)
+
+
+@pytest.mark.parametrize("plan", ["e" * 64, "../../../x", ""])
+def test_of_a_plan_that_was_not_noted_here_nothing_is_claimed(
+    account: Any, root: Path, plan: str
+) -> None:
+    account.jobs[JOB]["metadata"][1]["value"] = plan
+    tree = find_tree(JOB, root)
+    assert tree.read_manifest().plan == plan
+    assert differing(tree, PARTS) is None
+
+
+def test_a_note_without_plans_is_read_too(account: Any, root: Path) -> None:
+    place = root / ".schedules" / "nightly" / "schedule.json"
+    values = json.loads(place.read_text())
+    forget_record("nightly", root)
+    place.parent.mkdir()
+    place.write_text(json.dumps({k: v for k, v in values.items() if k not in {"plan", "parts"}}))
+    tree = find_tree(JOB, root)
+    assert tree.read_manifest().overrides == ("x=1",)
+    assert differing(tree, PARTS) is None
+    assert account.jobs
 
 
 def test_one_that_has_a_tree_is_asked_for_no_more(account: Any, root: Path) -> None:
@@ -131,7 +179,14 @@ def test_a_job_that_no_workload_file_made_is_refused(
 
 @pytest.mark.parametrize(
     "content",
-    ["", "[]", '{"version": 2}', '{"version": 1}', '{"version": 1, "overrides": [], "x": 1}'],
+    [
+        "",
+        "[]",
+        '{"version": 2}',
+        '{"version": 1}',
+        '{"version": 1, "overrides": [], "x": 1}',
+        '{"version": 1, "overrides": [], "parts": ["x"]}',
+    ],
 )
 def test_a_damaged_note_is_an_error_with_its_place(root: Path, content: str) -> None:
     place = root / ".schedules" / "nightly" / "schedule.json"
@@ -150,9 +205,11 @@ def test_notes_are_kept_and_forgotten(root: Path, outputs: Path) -> None:
     assert isinstance(record, Record)
     assert record.target == Target(stack=None, outputs=outputs)
     assert list(known_records(root)) == ["nightly"]
+    assert read_record("nightly", root, PLAN) == record
     forget_record("nightly", root)
     forget_record("nightly", root)
     assert list(known_records(root)) == []
+    assert not (root / ".schedules" / "nightly").exists()
 
 
 def test_a_schedule_tells_its_next_job_unless_it_is_paused(

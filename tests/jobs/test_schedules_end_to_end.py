@@ -204,6 +204,25 @@ def test_a_schedule_that_is_over_is_submitted_again_as_it_is_told(
     timed_directory.jobs("schedule", "delete", "single", "--yes")
 
 
+def test_a_job_is_what_it_was_made_from_whatever_its_schedule_is_by_now(
+    timed_directory: Directory,
+) -> None:
+    timed_directory.write(
+        "name: kept\npool: cpu\nschedule: 1d\nvariables: {n: 1}\ncommand: [echo, '{n}', '{x}']\n"
+        "tasks: {sweep: {x: [1, 2]}}\n"
+    )
+    timed_directory.jobs("run", "job.yaml", "--set", "n=3")
+    timed_directory.jobs("schedule", "update", "job.yaml", "--set", "n=5")
+    assert timed_directory.json("wait", "kept:job-1")["report"]["succeeded"] == 2
+    tree = timed_directory.path / "results" / "kept.job-1"
+    assert json.loads((tree / "job.json").read_text())["overrides"] == ["n=3"]
+    (explained,) = timed_directory.json("explain", "--job", "kept", "x=1")["explanations"]
+    assert explained["parameters"] == {"x": 1}
+    assert "parameter.x" in (tree / "tasks.csv").read_text().splitlines()[0]
+    assert timed_directory.jobs("logs", "--job", "kept", "x=2")[0] == "3 2\n"
+    timed_directory.jobs("schedule", "delete", "kept", "--yes")
+
+
 def managers(estate: Path) -> list[int]:
     """Job manager tasks that run in an emulator, by process."""
     found = []
