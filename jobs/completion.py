@@ -1,9 +1,10 @@
 """A completion script for bash, and for zsh through its bashcompinit.
 
-What can be known beforehand (verbs, their options) is written into it; ids of jobs are
-looked up as one types, in the result trees under the working directory, tasks and stages in
-the note of what was submitted and among the collected logs of the job that is named or the
-latest, and stacks in the local state: no request, and no Python is started for a key.
+What can be known beforehand (verbs, their options, which of these take a value) is written into
+it; ids of jobs and schedules are looked up as one types, in the result directory, tasks and
+stages in the note of what was submitted and among the collected logs of the job that is named
+or the latest, and stacks in the local state: no request, and no Python is started for a key.
+bash cuts words at `:` and `=`, as readline does (`COMP_WORDBREAKS`); they are put together again.
 """
 
 from __future__ import annotations
@@ -57,25 +58,78 @@ _hpc_tasks() {
         [[ $log == *[!A-Za-z0-9_-]* || $log != [0-9]* ]] || words+=" $log"
     done
 }
+_hpc_typed() {
+    local line=${COMP_LINE-} rest word at
+    typed=()
+    for (( at = 0; at <= COMP_CWORD; at++ )); do
+        word=${COMP_WORDS[at]}
+        rest=${line#"${line%%[![:space:]]*}"}
+        if [[ -n ${COMP_LINE-} && $rest == "$line" ]] && (( at > 0 )); then
+            typed[${#typed[@]}-1]+=$word
+        else
+            typed+=("$word")
+        fi
+        [[ $rest == "$word"* ]] || { typed=("${COMP_WORDS[@]:0:COMP_CWORD+1}"); return 0; }
+        line=${rest#"$word"}
+    done
+}
+_hpc_schedules() {
+    local schedule
+    for schedule in "$1"/.schedules/*/schedule.json; do
+        [[ -e $schedule ]] || continue
+        schedule=${schedule%/schedule.json}
+        schedule=${schedule##*/}
+        [[ $schedule == *[!A-Za-z0-9_-]* ]] || words+=" $schedule"
+    done
+}
 _hpc_jobs() {
-    local cur=${COMP_WORDS[COMP_CWORD]} verb="" words=""
+    local verb="" words="" valued="" kind="" cut="" begins=4 at word
+    local -a typed
     COMPREPLY=()
-    [[ ${COMP_WORDS[1]} == -m ]] || return 0
-    case ${COMP_WORDS[2]} in
-        jobs) (( COMP_CWORD > 3 )) && verb=${COMP_WORDS[3]} ;;
-        jobs.run) (( COMP_CWORD > 2 )) && verb=run ;;
+    _hpc_typed
+    local last=$(( ${#typed[@]} - 1 ))
+    local cur=${typed[last]}
+    # of a word that the shell cut up, it takes what follows the last cut
+    [[ $cur == "${COMP_WORDS[COMP_CWORD]}" ]] || cut=${cur%"${cur##*[:=]}"}
+    [[ ${typed[1]} == -m ]] || return 0
+    case ${typed[2]} in
+        jobs) (( last > 3 )) && verb=${typed[3]} ;;
+        jobs.run) begins=3; (( last > 2 )) && verb=run ;;
         *) return 0 ;;
     esac
-    (( COMP_CWORD < 3 )) && return 0
-    (( COMP_CWORD > 4 )) && [[ $verb == @GROUPS@ ]] && verb+="-${COMP_WORDS[4]}"
+    (( last < 3 )) && return 0
+    (( last > 4 )) && [[ $verb == @GROUPS@ ]] && { verb+="-${typed[4]}"; begins=5; }
     case $verb in
 @CASES@
     esac
-    local prev=${COMP_WORDS[COMP_CWORD-1]} kind=""
-    case $prev in
+    local named="" out="" option="" first="" head=""
+    for (( at = begins; at < last; at++ )); do
+        word=${typed[at]}
+        case $word in
+            --job=*) named=${word#*=} ;;
+            --out=*) out=${word#*=} ;;
+            --*=*) ;;
+            -?*)
+                [[ $valued == *" $word "* ]] || continue
+                (( ++at < last )) || { option=$word; continue; }
+                case $word in
+                    --job|-j) named=${typed[at]} ;;
+                    --out) out=${typed[at]} ;;
+                esac ;;
+            *) [[ -n $first ]] || first=$word ;;
+        esac
+    done
+    out=${out:-${JOBS_OUT:-results}}
+    if [[ $cur == --*=* ]]; then
+        option=${cur%%=*}
+        head=$option=
+        cur=${cur#*=}
+    fi
+    case $option in
         --job|-j) kind=job ;;
         --stack|-s) kind=stack ;;
         --tasks) kind=task ;;
+        ?*) return 0 ;;
         *) if [[ $cur != -* && ( $verb == @TAKERS@ ) ]]; then kind=job
            elif [[ $cur != -* && ( $verb == @TASK_TAKERS@ ) ]]; then kind=task
            elif [[ $cur != -* && ( $verb == @SCHEDULE_TAKERS@ ) ]]; then kind=schedule; fi ;;
@@ -90,47 +144,41 @@ _hpc_jobs() {
             [[ $stack == *[!A-Za-z0-9_.-]* ]] || words+=" $stack"
         done
     elif [[ $kind == task ]]; then
-        local tree="" named="" file at head=""
-        for (( at = 4; at < COMP_CWORD; at++ )); do
-            case ${COMP_WORDS[at]} in
-                --job|-j) named=${COMP_WORDS[at+1]} ;;
-            esac
-        done
-        if [[ $verb == rerun && ${COMP_WORDS[4]} != -* ]]; then named=${COMP_WORDS[4]}; fi
-        for file in "${JOBS_OUT:-results}"/*/job.json; do
+        local tree="" file others=""
+        [[ $verb == rerun && -n $first ]] && named=$first
+        [[ $named == last ]] && named=""
+        for file in "$out"/*/job.json; do
             [[ -e $file ]] || continue
-            if [[ -n $named && $named != last ]]; then
-                [[ $file == */"$named"/job.json ]] && tree=$file
-            else
-                [[ -z $tree || $file -nt $tree ]] && tree=$file
-            fi
+            case $file in
+                "$out/${named/:/.}"/job.json) tree=$file; break ;;
+                "$out/$named".job-*) ;;
+                *) [[ -z $named ]] || continue ;;
+            esac
+            [[ -z $tree || $file -nt $tree ]] && tree=$file
         done
-        [[ $cur == *,* ]] && head=${cur%,*},
+        [[ $cur == *,* ]] && others=${cur%,*},
         _hpc_tasks "${cur##*,}" "${tree%/job.json}"
-        [[ -n $head ]] && words=$head${words// / "$head"}
+        [[ -n $others ]] && words=$others${words// / "$others"}
     elif [[ $kind == schedule ]]; then
-        local schedule
         words=""
-        for schedule in "${JOBS_OUT:-results}"/.schedules/*/schedule.json; do
-            [[ -e $schedule ]] || continue
-            schedule=${schedule%/schedule.json}
-            schedule=${schedule##*/}
-            [[ $schedule == *[!A-Za-z0-9_-]* ]] || words+=" $schedule"
-        done
+        _hpc_schedules "$out"
     elif [[ $kind == job ]]; then
         local tree
         words="last"
-        for tree in "${JOBS_OUT:-results}"/*/job.json; do
+        _hpc_schedules "$out"
+        for tree in "$out"/*/job.json; do
             [[ -e $tree ]] || continue
             tree=${tree%/job.json}
             tree=${tree##*/}
-            [[ $tree == *[!A-Za-z0-9_.-]* ]] || words+=" $tree"
+            [[ $cur == *:* ]] && tree=${tree/.job-/:job-}
+            [[ $tree == *[!A-Za-z0-9_.:-]* ]] || words+=" $tree"
         done
     fi
     [[ -n $verb && $cur != -* && $words == --* ]] && return 0
-    local word
     for word in $words; do
-        [[ $word == "$cur"* ]] && COMPREPLY+=("$word")
+        [[ $word == "$cur"* ]] || continue
+        word=$head$word
+        COMPREPLY+=("${word#"$cut"}")
     done
 }
 complete -o bashdefault -o default -F _hpc_jobs python python3
@@ -144,9 +192,9 @@ def script(app: typer.Typer, shell: str) -> str:
     cases = [f'        "") words="{" ".join(group.commands)}" ;;']
     groups = [name for name, verb in group.commands.items() if isinstance(verb, TyperGroup)]
     verbs = dict(_flat(group.commands))
-    cases.extend(
-        f'        {name}) words="{" ".join(_options(verb))}" ;;' for name, verb in verbs.items()
-    )
+    for name, verb in verbs.items():
+        offered, valued = " ".join(_options(verb)), " ".join(_valued(verb))
+        cases.append(f'        {name}) words="{offered}"; valued=" {valued} " ;;')
     text = _SCRIPT.replace("@CASES@", "\n".join(cases))
     for mark, names in (
         ("@TAKERS@", ("job", "jobs")),
@@ -174,6 +222,13 @@ def _options(verb: Any) -> Iterator[str]:
         if parameter.param_type_name == "option":
             yield from (name for name in parameter.opts if name.startswith("--"))
     yield "--help"
+
+
+def _valued(verb: Any) -> Iterator[str]:
+    """Options after which a value comes, by every name."""
+    for parameter in () if isinstance(verb, TyperGroup) else verb.params:
+        if parameter.param_type_name == "option" and not parameter.is_flag:
+            yield from parameter.opts
 
 
 def _takers(verbs: Mapping[str, Any], names: Collection[str]) -> Iterator[str]:

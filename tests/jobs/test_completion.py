@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import os
+import pty
+import re
 import subprocess
 from pathlib import Path
 
@@ -19,6 +22,9 @@ def directory(tmp_path: Path) -> Path:
         (tmp_path / "results" / job).mkdir(parents=True)
         if job != "no-job":
             (tmp_path / "results" / job / "job.json").touch()
+    (tmp_path / "elsewhere" / "there").mkdir(parents=True)
+    (tmp_path / "elsewhere" / "there" / "job.json").touch()
+    (tmp_path / "results" / "nightly.job-1" / "job.json").write_text('{\n  "tasks": 12\n}\n')
     latest = tmp_path / "results" / "other"
     for task in ("0000001-aaa", "0000002-bbb", "0000002-$(id)"):
         (latest / "logs" / task).mkdir(parents=True)
@@ -43,7 +49,10 @@ def directory(tmp_path: Path) -> Path:
     ("typed", "offered"),
     [
         ("python -m jobs wa", {"wait", "watch"}),
-        ("python -m jobs wait ", {"last", "mc-1", "mc-2", "nightly.job-1", "other"}),
+        (
+            "python -m jobs wait ",
+            {"last", "mc-1", "mc-2", "nightly", "nightly.job-1", "other", "weekly"},
+        ),
         ("python -m jobs cancel mc", {"mc-1", "mc-2"}),
         ("python -m jobs status o", {"other"}),
         ("python -m jobs logs 0 --job mc", {"mc-1", "mc-2"}),
@@ -63,7 +72,22 @@ def directory(tmp_path: Path) -> Path:
         ("python -m jobs rerun --tasks 4", {"4", "40", "41"}),
         ("python -m jobs list --stack ", {"dev", "prod"}),
         ("python -m jobs rerun --exit", {"--exit-code"}),
-        ("python -m jobs wait night", {"nightly.job-1"}),
+        ("python -m jobs wait night", {"nightly", "nightly.job-1"}),
+        ("python -m jobs wait nightly:", {"nightly:job-1"}),
+        ("python -m jobs logs --job week", {"weekly"}),
+        ("python -m jobs logs --job nightly 1", {"1", "10", "11"}),
+        ("python -m jobs logs --job nightly:job-1 1", {"1", "10", "11"}),
+        ("python -m jobs logs --job=nightly:job-1 1", {"1", "10", "11"}),
+        ("python -m jobs logs --job=mc", {"--job=mc-1", "--job=mc-2"}),
+        ("python -m jobs wait --report ", set()),
+        ("python -m jobs wait --report o", set()),
+        ("python -m jobs wait --report=o", set()),
+        ("python -m jobs wait --report out o", {"other"}),
+        ("python -m jobs logs --source ", set()),
+        ("python -m jobs logs --tail ", set()),
+        ("python -m jobs rerun --exit-code 3 mc-1 --tasks si", {"sim"}),
+        ("python -m jobs wait --quiet o", {"other"}),
+        ("python -m jobs wait --out elsewhere ", {"last", "there"}),
         ("python -m jobs sched", {"schedule"}),
         ("python -m jobs schedule p", {"pause"}),
         ("python -m jobs schedule show ", {"nightly", "weekly"}),
@@ -89,6 +113,43 @@ def test_what_is_typed_is_completed(directory: Path, typed: str, offered: set[st
     )  # fmt: skip
     assert set(done.stdout.split()) == offered
     assert not done.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("wait nightly:", ["wait", "nightly:job-1"]),
+        ("wait nightly:jo", ["wait", "nightly:job-1"]),
+        ("wait --report x ot", ["wait", "--report", "x", "other"]),
+        ("logs --job=oth", ["logs", "--job=other"]),
+        ("logs --job=nightly:j", ["logs", "--job=nightly:job-1"]),
+        ("logs --job nightly:job-1 al", ["logs", "--job", "nightly:job-1", "all"]),
+        ("logs --source st", ["logs", "--source", "st"]),
+        ("wait --report=sc", ["wait", "--report=script"]),
+    ],
+)
+def test_bash_itself_completes_words_that_it_cuts_up(
+    directory: Path, typed: str, completed: list[str]
+) -> None:
+    keys = (
+        "source ./script; python() { printf '<%s>\\n' \"$@\"; }; bind 'set bell-style none'\n"
+        f"python -m jobs {typed}\t\nexit\n"
+    )
+    parent, child = pty.openpty()
+    with subprocess.Popen(
+        ["bash", "--norc", "--noprofile", "-i"],
+        cwd=directory, stdin=child, stdout=child, stderr=child, start_new_session=True,
+        env={"PATH": "/usr/bin:/bin", "TERM": "dumb", "PS1": "", "HOME": str(directory)},
+    ) as shell:  # fmt: skip
+        os.close(child)
+        os.write(parent, keys.encode())
+        told = b""
+        with contextlib.suppress(OSError):  # Linux ends a terminal that nobody has with EIO
+            while piece := os.read(parent, 4096):
+                told += piece
+        assert shell.wait(30) == 0
+    os.close(parent)
+    assert re.findall(r"(?m)^<(.*)>\r?$", told.decode()) == ["-m", "jobs", *completed]
 
 
 def test_zsh_gets_what_it_needs_first() -> None:
