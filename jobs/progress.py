@@ -177,7 +177,8 @@ class Progress:
             lines.append(_nodes(look.pool, look.at))
         if look.cost is not None:
             lines.append(self._cost(look))
-        if (gap := missing(look.pool)) is not None and look.pool is not None:
+        gap = None if look.job_over else missing(look.pool)
+        if gap is not None and look.pool is not None:
             text = f"! {gap} node{'' if gap == 1 else 's'} missing: {look.pool.missing}"
             lines.append(Text(text, "yellow"))
         lines.extend(Text(f"! {reason}", "yellow") for reason in look.reasons)

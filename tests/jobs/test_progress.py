@@ -115,6 +115,11 @@ def test_the_end_is_drawn_whenever_it_comes() -> None:
     assert "1000/1000" in text
 
 
+def test_a_job_that_is_over_misses_no_nodes() -> None:
+    ended = look(succeeded=3, waiting=0, pool=POOL, over=True, job_state="completed")
+    assert "missing" not in shown([(0, ended)])
+
+
 def test_nodes_are_missing_only_if_the_service_says_why() -> None:
     assert missing(None) is None
     assert missing(POOL) == 5
