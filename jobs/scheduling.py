@@ -141,7 +141,6 @@ def _require_unwatched(options: RunOptions) -> None:
     """
     asked = options.finishing
     given = (
-        (options.first is not None, "--first"),
         (options.timeout_s is not None, "--timeout"),
         (asked.max_fails is not None, "--max-fails"),
         (asked.max_cost is not None, "--max-cost"),
@@ -150,12 +149,14 @@ def _require_unwatched(options: RunOptions) -> None:
         (asked.notify is not None, "--notify"),
         (asked.report is not None, "--report"),
     )
-    if found := [name for here, name in given if here]:
-        raise InputError(
-            Finding(
-                where=name,
-                message="is for a job that is watched from here, and Batch makes the jobs of "
-                "a schedule when nobody is: give it to `wait SCHEDULE`",
-            )
-            for name in found
-        )
+    unwatched = "is for a job that is watched from here, and Batch makes the jobs of a schedule "
+    found = [
+        Finding(where=name, message=f"{unwatched}when nobody is: give it to `wait SCHEDULE`")
+        for here, name in given
+        if here
+    ]
+    if options.first is not None:
+        message = f"{unwatched}whole: try the tasks with a file that has no `schedule`"
+        found.insert(0, Finding(where="--first", message=message))
+    if found:
+        raise InputError(found)

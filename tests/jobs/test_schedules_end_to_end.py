@@ -374,8 +374,14 @@ def test_what_needs_somebody_who_watches_is_refused_together(timed_directory: Di
         "run", "job.yaml", "--first", "1", "--max-fails", "2", "--timeout", "1m", code=2
     )
     assert "3 findings" in err
+    said = " ".join(err.split())
     for option in ("--first", "--max-fails", "--timeout"):
-        assert f"{option}: is for a job that is watched" in err
+        assert f"{option}: is for a job that is watched" in said
+    assert said.count("give it to `wait SCHEDULE`") == 2, "which has no --first"
+    assert (
+        "--first: is for a job that is watched from here, and Batch makes the jobs of a "
+        "schedule whole: try the tasks with a file that has no `schedule`" in said
+    )
 
 
 def test_a_schedule_that_made_no_job_yet_says_when(timed_directory: Directory) -> None:
