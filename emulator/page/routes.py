@@ -1,6 +1,6 @@
 """What the page asks for: three files, the overview, and the things that one can click on.
 
-GET /_emulator/                                       the page; `/` and `/_emulator` lead there
+GET /_emulator/                                       the page; `/_emulator` leads there
 GET /_emulator/page.css, /_emulator/page.js           its parts
 GET /_emulator/overview                               every account (`summary.account`)
 GET /_emulator/accounts/A/jobs/J/tasks?group=G        the newest tasks of a job
@@ -81,7 +81,7 @@ class Page:
             ("accounts/{account}/pools/{pool}/nodes/{node}", self._node),
         )
         return [
-            *(Route(short, _to_page) for short in ("/", PATH.rstrip("/"))),
+            Route(PATH.rstrip("/"), _to_page),
             *(_file(path, name) for path, name in _FILES.items()),
             *(Route(f"{PATH}{path}", answering(handler, _HEADERS)) for path, handler in handlers),
         ]

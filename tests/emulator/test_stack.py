@@ -43,6 +43,7 @@ CONTRACT = {
     "log_analytics_workspace_id",
     "applications",
     "pools",
+    "nodes_submit_jobs",
 }
 
 
