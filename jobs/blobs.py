@@ -18,7 +18,7 @@ import obstore.exceptions as blob_errors
 from jobs.errors import NotFoundError
 from jobs.large_blobs import LARGE_BYTES, get_in_ranges, put_in_blocks
 from jobs.translate import blob_errors_translated
-from jobs.whole_files import replacing_bytes
+from jobs.whole_files import replace_small, replacing_bytes
 
 if TYPE_CHECKING:
     from azure.storage.blob import ContainerClient
@@ -29,6 +29,8 @@ _LIST_CHUNK = 5000
 PART_BYTES = 8 << 20
 """A file above this size is sent in parts, several at once, each held in memory."""
 _PARTS_AT_ONCE = 4
+_AT_A_TIME = 1 << 20
+"""Bytes of a blob in memory at most, about."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,10 +129,10 @@ class ObstoreContainer:
 
     def get(self, name: str, path: Path, listed: Blob | None = None) -> int:
         """Fetches a blob."""
-        path.parent.mkdir(parents=True, exist_ok=True)
         with blob_errors_translated(f"downloading {name} from container {self._name}"):
             if listed is None or listed.size < LARGE_BYTES:
                 return _written(obstore.get(self._store, name), path)
+            path.parent.mkdir(parents=True, exist_ok=True)
             etag = f'"{listed.etag}"'
             get_in_ranges(self._store, name, path, size=listed.size, etag=etag)
             return listed.size
@@ -146,9 +148,14 @@ class ObstoreContainer:
 
 def _written(got: GetResult, path: Path) -> int:
     """Writes what comes to a file that appears when it is whole; its size."""
+    if got.meta["size"] <= _AT_A_TIME:
+        # A stream would wait twice more, which is a third of the time of a small blob.
+        data = got.bytes()
+        replace_small(path, data)
+        return len(data)
     size = 0
     with replacing_bytes(path) as stream:
-        for chunk in got.stream(min_chunk_size=1 << 20):
+        for chunk in got.stream(min_chunk_size=_AT_A_TIME):
             stream.write(chunk)
             size += len(chunk)
     return size

@@ -20,7 +20,7 @@ from jobs.results import ResultTree, read_json, write_json
 from jobs.selection import position
 from jobs.threads import in_threads
 
-DOWNLOADS_AT_ONCE = 96
+DOWNLOADS_AT_ONCE = 128
 _MAX_NAME_BYTES = 255
 _MOST_TOLD = 5
 _FORBIDDEN = frozenset(chr(code) for code in range(32)) | {"\\", "\x7f"}

@@ -200,12 +200,18 @@ def test_no_link_in_the_tree_is_followed_out_of_it(tmp_path: Path) -> None:
         local_path("t1/tmp/x", tmp_path / "out")
 
 
+@pytest.mark.parametrize("size", [8, 8 << 20])
 def test_an_aborted_download_leaves_no_half_file(
-    tmp_path: Path, session: Session, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, session: Session, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     import obstore
 
     class Broken:
+        meta = {"size": size}  # noqa: RUF012 - as obstore has it
+
+        def bytes(self) -> Any:
+            raise obstore.exceptions.GenericError("connection reset")
+
         def stream(self, **_: object) -> Any:
             yield b"half"
             raise obstore.exceptions.GenericError("connection reset")
