@@ -6,12 +6,12 @@ run, their ends recorded on disk. *node* is a task on a node alone: its director
 environment and files, the program started under a supervisor and waited for with all that it
 left, its use of the machine counted. *agent* leaves out the directories, too.
 
-Found on two idle cores with its directories in memory (`TMPDIR=/dev/shm`), medians of 3 rounds of
-300: 0.58 of xargs' rate through the whole emulator, 0.77 for a node alone. On a file system where a
-directory with two files took 1.8 ms to make (51 µs in memory) it was 0.17 and 0.21: then the disk
-is what is measured, for xargs makes nothing. With other work beside both the ratio swings between
-0.14 and 0.94. Before the supervisors made the tasks' directories and before what nodes report was
-stored together it was half as much.
+Found on two cores with its directories in memory (`TMPDIR=/dev/shm`), medians of 3 rounds of 300:
+0.58 of xargs' rate through the whole emulator, 0.77 for a node alone. On a file system where a
+directory with two files took 1.8 ms to make (51 µs in memory) it was 0.17 and 0.21: then the
+disk is what is measured, for xargs makes nothing. With other work beside both it swings between
+0.14 and 0.94. It was 0.34, and 0.70 for a node, before the supervisors made the tasks' directories
+and before what nodes report was stored together.
 """
 
 from __future__ import annotations

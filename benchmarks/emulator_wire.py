@@ -9,10 +9,10 @@ kept connections, and a server in a process of its own with its state on disk:
 - *memory*: what a finished task adds to the process (its tasks are simulated: they end at once).
 - *idle*: the share of a core that 10,000 idle nodes of a pool with autoscale take.
 
-Found on two cores: accept 0.83, last tenth 1.01, pages 0.98, 1.02 and 1.13, 1,347 bytes, 0.003 of a
-core. A page by transition took 1.65 times as long while a quarter of all tasks was looked through
-for recent ones before the filter went by order; now it is one in 32, and times are compared before
-a task is rendered.
+Found on two cores: accept 0.83, last tenth 1.01, pages 0.98, 1.02 and 1.13, 1,347 bytes, 0.003 of
+a core. A page by transition took 1.65 times as long while a quarter of all tasks was looked
+through for recent ones before the filter went by order; now it is one in 32, and times are
+compared before a task is rendered.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ the number of tasks.
 
 `--latency-ms 50 --only jobs` holds the rate against what latency and the requests in flight
 allow, 15,000 a second for 20,000 tasks: 81 % of it at 32 µs of processor a task (84 % for 100,000
-tasks), 78 % in hours when the same machine took 47 µs. It was 70 % at 62 µs before the outputs of a
-stage were serialised once and the environment's proxies read once. Tasks made beforehand go at
+tasks), 78 % in hours when the same machine took 47 µs. It was 70 % at 62 µs before the outputs of
+a stage were serialised once and the environment's proxies read once. Tasks made beforehand go at
 84 to 90 %: what is left is the SDK's pipeline, a millisecond of the interpreter a request.
 """
 
