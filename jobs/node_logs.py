@@ -6,8 +6,7 @@ is gone when its node is. Each task is asked for once, after it has ended.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,8 @@ from jobs.logs import SOURCES
 from jobs.results import ResultTree, write_json
 from jobs.selection import position
 from jobs.service import BatchService, segment
+from jobs.threads import in_threads
+from jobs.whole_files import replacing_bytes
 
 _AT_ONCE = 16
 _CONFLICT = 409
@@ -77,7 +78,7 @@ def collect_node_logs(
                 files += before[1]
             else:
                 wanted.append(task)
-        for ended, got in _each(fetch, wanted):
+        for ended, got in in_threads(fetch, wanted, at_once=_AT_ONCE, name="node-logs"):
             files, fetched = files + got.files, fetched + got.files
             size, gone = size + got.size, gone + got.gone
             if got.done:
@@ -117,18 +118,6 @@ def _key(task: Mapping[str, Any]) -> str:
     return f"{COORDINATION}/{task['id']}"
 
 
-def _each(
-    fetch: Callable[[Mapping[str, Any]], tuple[Mapping[str, Any], _Fetched]],
-    tasks: Iterable[Mapping[str, Any]],
-) -> Iterator[tuple[Mapping[str, Any], _Fetched]]:
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="node-logs") as pool:
-        try:
-            yield from pool.map(fetch, tasks)
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-
-
 def _fetch(
     task: Mapping[str, Any], job_id: str, tree: ResultTree, service: BatchService
 ) -> _Fetched:
@@ -162,15 +151,5 @@ def _write(path: Path, instance: Instance, service: BatchService, source: str) -
     first = next(pieces, b"")
     if not first:
         return 0
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("wb") as stream:
-            size = stream.write(first)
-            for piece in pieces:
-                size += stream.write(piece)
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    return size
+    with replacing_bytes(path) as stream:
+        return stream.write(first) + sum(stream.write(piece) for piece in pieces)
