@@ -42,8 +42,24 @@ def replacing_bytes(path: Path) -> Iterator[IO[bytes]]:
         raise
 
 
+@contextmanager
+def replacing(path: Path, *, newline: str | None = None) -> Iterator[IO[str]]:
+    """The same for text.
+
+    Text that is no Unicode, such as a name of bytes, is written with `?` in its place.
+
+    Raises:
+        OSError: It cannot be written; the file is what it was.
+    """
+    with (
+        replacing_bytes(path) as stream,
+        io.TextIOWrapper(stream, encoding="utf-8", errors="replace", newline=newline) as text,
+    ):
+        yield text
+
+
 def replace_small(path: Path, data: Buffer) -> None:
-    """The same for contents that are there; made with its parents.
+    """As `replacing_bytes`, for contents that are there already and are not many.
 
     With as few calls of the system as can be: each gives the interpreter to another of a
     hundred threads, which is most of what a small file costs.
@@ -69,19 +85,3 @@ def replace_small(path: Path, data: Buffer) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-
-
-@contextmanager
-def replacing(path: Path, *, newline: str | None = None) -> Iterator[IO[str]]:
-    """The same for text.
-
-    Text that is no Unicode, such as a name of bytes, is written with `?` in its place.
-
-    Raises:
-        OSError: It cannot be written; the file is what it was.
-    """
-    with (
-        replacing_bytes(path) as stream,
-        io.TextIOWrapper(stream, encoding="utf-8", errors="replace", newline=newline) as text,
-    ):
-        yield text
