@@ -35,7 +35,7 @@ class OutputFiles:
     def __init__(self, checked: Checked, spec: Tasks) -> None:
         """Takes what was checked, and the stage's part of the workload."""
         self._stack = checked.stack
-        self._identity = {"resourceId": checked.pool.identity_id}
+        self._identity = checked.pool.identity_reference
         # The node takes patterns from a task's own directory, MPI's is another.
         shared = spec.multi_instance is not None and checked.pool.os != "windows"
         self._above = f"{SHARED}/" if shared else ""

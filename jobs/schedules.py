@@ -142,7 +142,7 @@ def _log_files(job: JobPlan) -> dict[str, Any]:
         "destination": {
             "container": {
                 "containerUrl": f"{stack.blob_endpoint}/{stack.logs_container}",
-                "identityReference": {"resourceId": job.checked.pool.identity_id},
+                "identityReference": job.checked.pool.identity_reference,
             }
         },
         "uploadOptions": {"uploadCondition": "taskcompletion"},

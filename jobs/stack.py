@@ -54,6 +54,14 @@ class Pool(_Outputs):
     prices_as_of: str
 
     @property
+    def identity_reference(self) -> dict[str, str | None]:
+        """The identity with which its nodes reach storage and registries, for the service.
+
+        Source: `BatchNodeIdentityReference` of azure-batch.
+        """
+        return {"resourceId": self.identity_id}
+
+    @property
     def tells_registries(self) -> bool:
         """Whether the outputs say which registries nodes know; older ones do not."""
         return "registries" in self.model_fields_set

@@ -77,11 +77,6 @@ class Places:
     checked: Checked
     contents: Mapping[Path, Contents]
 
-    @property
-    def identity(self) -> dict[str, Any]:
-        """With which nodes read and write blobs."""
-        return {"resourceId": self.checked.pool.identity_id}
-
     def program(self, file: NodeFile) -> dict[str, Any]:
         """A staged file of the program."""
         return self._staged(file, self.checked.stack.programs_container)
@@ -97,7 +92,7 @@ class Places:
             "httpUrl": f"{self.checked.stack.blob_endpoint}/{container}/{name}",
             "filePath": file.node_path,
             "fileMode": "0755" if file.executable else "0644",
-            "identityReference": self.identity,
+            "identityReference": self.checked.pool.identity_reference,
         }
 
     def blob(self, container: str, name: str, path: str) -> dict[str, Any]:
@@ -105,7 +100,7 @@ class Places:
         return {
             "httpUrl": f"{self.checked.stack.blob_endpoint}/{container}/{name}",
             "filePath": path,
-            "identityReference": self.identity,
+            "identityReference": self.checked.pool.identity_reference,
         }
 
     def below(self, container: str, prefix: str, to: str | None) -> dict[str, Any]:
@@ -114,7 +109,7 @@ class Places:
             "storageContainerUrl": f"{self.checked.stack.blob_endpoint}/{container}",
             **({"blobPrefix": prefix} if prefix else {}),
             **({"filePath": to} if to else {}),
-            "identityReference": self.identity,
+            "identityReference": self.checked.pool.identity_reference,
         }
 
     def remote(self, entry: Input, text: str) -> dict[str, Any]:
@@ -129,7 +124,7 @@ class Places:
             return self.below(container, prefix, entry.to)
         resource = {"httpUrl": text, "filePath": url_file(text, entry.to)}
         if text.startswith(f"{self.checked.stack.blob_endpoint}/"):
-            resource |= {"identityReference": self.identity}  # type: ignore[dict-item] # a mapping of its own
+            resource |= {"identityReference": self.checked.pool.identity_reference}  # type: ignore[dict-item] # a mapping of its own
         return resource
 
 
@@ -221,7 +216,9 @@ class TaskMaker:
         if self._several is None:
             members["requiredSlots"] = spec.resources.slots
         if spec.container is not None:
-            members["containerSettings"] = _container(spec.container, self._places.identity)
+            members["containerSettings"] = _container(
+                spec.container, checked.pool.identity_reference
+            )
         rules = [stage.view.spec.on_failure for stage in checked.stages]
         conditions = exit_conditions(
             spec.on_failure,
