@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jobs.checking import Checked
-    from jobs.client import Client, Job, open_job
+    from jobs.client import Client
     from jobs.collect import Collected
     from jobs.errors import (
         CredentialError,
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     )
     from jobs.explain import Explanation
     from jobs.finishing import LimitReachedError
+    from jobs.job import Job, open_job
     from jobs.job_schedules import JobSchedule, ScheduleRow
     from jobs.listing import JobRow
     from jobs.logs import LogLine
@@ -73,8 +74,8 @@ __all__ = [
 _PLACES = {
     "Checked": "checking",
     "Client": "client",
-    "Job": "client",
-    "open_job": "client",
+    "Job": "job",
+    "open_job": "job",
     "Collected": "collect",
     "Explanation": "explain",
     "LimitReachedError": "finishing",

@@ -10,13 +10,14 @@ from rich.table import Table
 from rich.text import Text
 
 from jobs.cli.command import command, finishing_of, known, tasks_of
-from jobs.client import MOST_EXPLAINED, Client, open_job
+from jobs.client import Client
 from jobs.consent import Consent
 from jobs.describe import describe
 from jobs.errors import Finding, InputError
 from jobs.explain import Explanation
 from jobs.finishing import state_of
 from jobs.following import go_on
+from jobs.job import MOST_EXPLAINED, open_job
 from jobs.job_ids import LAST
 from jobs.listing import FIELDS, matching, parse_fields
 from jobs.looks import Look

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from jobs import InputError, Job
-from jobs.client import open_job
+from jobs.job import open_job
 from jobs.results import Manifest, tree_of
 
 TEXT = "name: n\npool: {pool}\ncommand: a\n"

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from jobs.checking import Checked, check
-from jobs.client import Job
 from jobs.errors import InputError
 from jobs.factories import Rows
+from jobs.job import Job
 from jobs.loading import LoadedWorkload
 from jobs.looks import TaskEnd
 from jobs.plan import plan

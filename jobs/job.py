@@ -1,0 +1,396 @@
+"""A job that was submitted from here, for programs and for the verbs that follow it.
+
+Beside `jobs.client`, and in its manner: nothing is printed, nothing asked, and whatever goes
+wrong is a `JobsError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+
+from jobs.answer import answer
+from jobs.arguments import require, require_limits
+from jobs.checking import Checked
+from jobs.collect import Collected
+from jobs.errors import InputError, JobsError
+from jobs.explain import Explanation, explain_job, explain_task
+from jobs.finishing import (
+    Finishing,
+    LimitReachedError,
+    end_job,
+    limited,
+    require_price,
+)
+from jobs.given_tasks import read_given
+from jobs.listing import parse_since
+from jobs.logs import ALL_SOURCES, LogLine, LogReader, read_logs
+from jobs.looks import Look
+from jobs.meter import Meter
+from jobs.named_tasks import resolved
+from jobs.reasons import require_same_rows
+from jobs.reporting import Ground, Reported, names_of, report_on
+from jobs.rerun import all_ends, chosen, next_job_id
+from jobs.results import DEFAULT_ROOT, Manifest, ResultTree
+from jobs.schedule_jobs import find_tree
+from jobs.selection import (
+    ALL,
+    FAILED,
+    Selection,
+    parse_selection,
+    position,
+    written_positions,
+)
+from jobs.session import Session, Target
+from jobs.task_names import TaskNames
+from jobs.terminal import Terminal
+from jobs.watch import Watcher, looks, watch
+from jobs.workflow import (
+    RunOptions,
+    bring_home,
+    checked_workload,
+    prepare,
+    require_same,
+    send,
+)
+
+MOST_EXPLAINED = 20
+_FEW_NEAR = 3
+
+
+@dataclass(slots=True, kw_only=True)
+class Job:
+    """A submitted job, with its later attempts.
+
+    Attributes:
+        tree: Its results.
+        session: The services of its stack.
+    """
+
+    tree: ResultTree
+    session: Session
+    _checked: Checked | None = field(default=None, repr=False)
+
+    @property
+    def id(self) -> str:
+        """The id that it was submitted under."""
+        return self.manifest.job_id
+
+    @property
+    def manifest(self) -> Manifest:
+        """What was submitted, as the result tree has it now."""
+        return self.tree.read_manifest()
+
+    @property
+    def checked(self) -> Checked:
+        """The workload as its file is now.
+
+        Raises:
+            InputError: The file is gone, or no longer fits the stack.
+        """
+        if self._checked is None:
+            self._checked = checked_workload(options_of(self.manifest, self.tree))
+        return self._checked
+
+    def status(self) -> Look:
+        """Where it stands."""
+        return self._watcher().look()
+
+    def watch(self, *, timeout_s: float | None = None) -> Iterator[Look]:
+        """Looks until it is over; only the last look says that it is.
+
+        Raises:
+            InputError: `timeout_s` is negative.
+            UnfinishedError: It passed before; the job goes on.
+        """
+        require_limits(timeout_s=timeout_s)
+        return looks(self._watcher(meter=Meter(pool=self._ground().pool)), timeout_s=timeout_s)
+
+    def wait(
+        self,
+        *,
+        timeout_s: float | None = None,
+        max_fails: int | None = None,
+        max_cost: float | None = None,
+    ) -> Look:
+        """Waits for its end; at a limit, ends it.
+
+        Raises:
+            InputError: A limit that is none, or one of the cost where no price is known.
+            UnfinishedError: `timeout_s` passed before; the job goes on.
+            LimitReachedError: So many tasks failed, or it has cost so much: it was ended.
+        """
+        require_limits(timeout_s=timeout_s, max_fails=max_fails, max_cost=max_cost)
+        pool = self._ground().pool
+        asked = Finishing(max_fails=max_fails, max_cost=max_cost)
+        require_price(asked, pool)
+        watcher = self._watcher(meter=Meter(pool=pool))
+        try:
+            return watch(
+                watcher,
+                limited(lambda _look: None, asked, pool.price_currency),
+                timeout_s=timeout_s,
+            )
+        except LimitReachedError as error:
+            self.cancel(reason=error.reason)
+            raise
+
+    def collect(self, progress: Callable[[int, int], None] | None = None) -> Collected:
+        """Downloads what it has left so far; only what is new.
+
+        Args:
+            progress: Called with files and bytes done, as they grow.
+        """
+        return bring_home(self.manifest, self.session, self.tree, progress)
+
+    def report(self) -> Reported:
+        """Time, tasks and cost so far, kept in the result tree as JSON, CSV and a page, too."""
+        watcher = self._watcher(statistics=True)
+        look = watcher.look()
+        names = self._names()
+        return report_on(watcher, look, self._ground(), names, self.tree)
+
+    def answer(self) -> None:
+        """Runs the workload's `merge` and `check` in the result tree.
+
+        Raises:
+            TaskFailureError: One of them failed.
+        """
+        answer(self.checked.workload, self.tree, self.id, results_to_stderr=True)
+
+    def cancel(self, *, reason: str = "CanceledByUser") -> bool:
+        """Ends it; False for a job that is over or being ended already, which stays as it is."""
+        return end_job(self.session.service, self.manifest.current, reason)
+
+    def again(
+        self,
+        *,
+        tasks: str = FAILED,
+        exit_codes: Collection[int] = (),
+        canceled: bool = False,
+        allow_changed: bool = False,
+    ) -> frozenset[int]:
+        """Numbers of the tasks that `rerun` would run.
+
+        Raises:
+            InputError: The job is not over, it does not have these tasks, or its workload has
+                others in their place by now.
+        """
+        watcher = self._watcher()
+        look = watcher.look()
+        manifest = self.manifest
+        ends = all_ends(manifest, list(watcher.ends.values()), self.session.service)
+        selection = self.selection(tasks)
+        numbers = chosen(manifest, look, ends, selection, exit_codes, canceled=canceled)
+        if numbers and not allow_changed:
+            require_same_rows(self.tree, self.checked, numbers)
+        return numbers
+
+    def rerun(
+        self,
+        *,
+        tasks: str = FAILED,
+        exit_codes: Collection[int] = (),
+        canceled: bool = False,
+        allow_changed: bool = False,
+    ) -> Job | None:
+        """Runs tasks again, as another attempt in the same result tree; None if there are none.
+
+        Args:
+            tasks: Which, as for the verb: positions, ids, `failed` or `all`.
+            exit_codes: Of failed ones, only those of these exit codes.
+            canceled: Of failed ones, those that never ran to their own end, too.
+            allow_changed: Whether what gives tasks their values may have changed: then what
+                the workload has at a position now runs in place of what ran there.
+
+        Raises:
+            InputError: The job is not over, or its workload no longer has these tasks.
+        """
+        numbers = self.again(
+            tasks=tasks, exit_codes=exit_codes, canceled=canceled, allow_changed=allow_changed
+        )
+        if not numbers:
+            return None
+        manifest = self.manifest
+        options = replace(
+            options_of(manifest, self.tree),
+            job_id=next_job_id(manifest),
+            again=self.tree,
+            only=written_positions(numbers),
+        )
+        self._send(options)
+        return self
+
+    def resume(self) -> Job:
+        """Finishes a submission that was cut short: adds the tasks that are missing.
+
+        Raises:
+            InputError: The workload is another one now.
+        """
+        self._send(replace(options_of(self.manifest, self.tree), resume=True))
+        return self
+
+    def explain(self, tasks: str | None = None) -> list[Explanation]:
+        """Why the job, or each of some tasks (20 at most), is where it is.
+
+        Raises:
+            InputError: The job does not have these tasks.
+        """
+        watcher, reader, names = self._watcher(), self._reader(), self._names()
+        if tasks is None:
+            return [explain_job(watcher, reader, names)]
+        selection = self._there(tasks)
+        look = watcher.look()
+        found = islice(reader.tasks(selection), MOST_EXPLAINED)
+        return [explain_task(task.id, watcher, look, reader, names) for task in found]
+
+    def logs(
+        self,
+        tasks: str = ALL,
+        *,
+        sources: Iterable[str] = ALL_SOURCES,
+        follow: bool = False,
+        tail: int | None = None,
+        search: str | None = None,
+        since: str | None = None,
+    ) -> Iterator[LogLine]:
+        """Lines that tasks printed.
+
+        Args:
+            tasks: Positions, ids, `failed` or `all`, as for the verb.
+            sources: Any of `stdout`, `stderr` and `coordination`: of a task on several nodes,
+                what its coordination command printed on each.
+            follow: Whether to go on until the tasks have ended.
+            tail: Only so many last lines of each.
+            search: Only lines in which this regular expression is found.
+            since: Only tasks that started or ended from then on: how long ago, or a date.
+
+        Raises:
+            InputError: `tasks` selects none, or one of the others cannot be meant.
+        """
+        wanted = (sources,) if isinstance(sources, str) else tuple(sources)
+        require(
+            (
+                bool(wanted) and set(wanted) <= set(ALL_SOURCES),
+                f"sources {wanted!r} are not any of {', '.join(ALL_SOURCES)}",
+            ),
+            (tail is None or tail >= 0, f"tail {tail!r} is no number of lines"),
+        )
+        earliest = None if since is None else parse_since(since, datetime.now(UTC))
+        return read_logs(
+            self._reader(),
+            self._there(tasks),
+            wanted,
+            follow=follow,
+            tail=tail,
+            search=search,
+            since=earliest,
+        )
+
+    def has_task(self, tasks: str) -> bool:
+        """Whether there is any task that a selection means."""
+        return next(self._reader().tasks(self.selection(tasks)), None) is not None
+
+    def selection(self, tasks: str) -> Selection:
+        """The tasks that a person means, by their numbers.
+
+        Raises:
+            InputError: It cannot be read, or names what the job does not have.
+        """
+        manifest, asked = self.manifest, parse_selection(tasks)
+
+        def there(part: Selection) -> Selection:
+            return resolved(part, manifest.stages, manifest.tasks)
+
+        found = there(replace(asked, given=()))
+        if not asked.given:
+            return found
+        also = read_given(asked.given, self._names(), there)
+        return replace(
+            found,
+            ranges=(*(found.ranges or ()), *(also.ranges or ())),
+            prefixes=(*found.prefixes, *also.prefixes),
+        )
+
+    def _there(self, tasks: str) -> Selection:
+        """A selection of which at least one task is in the current job, if it names any."""
+        selection = self.selection(tasks)
+        if selection.ranges is None or self.has_task(tasks):
+            return selection
+        manifest = self.manifest
+        again = ", which ran other tasks again" if manifest.attempts else ""
+        near = self._near(selection)
+        raise InputError(f"there is no task {tasks} in job {manifest.current}{again}{near}")
+
+    def _near(self, selection: Selection) -> str:
+        """The tasks at the positions of ids that are not there, as words; empty if none are."""
+        spans = tuple(range(n, n + 1) for n in map(position, selection.prefixes) if n >= 0)
+        there = self._reader().tasks(Selection(ranges=spans)) if spans else iter(())
+        found = [f"{position(task.id)} is {task.id}" for task in islice(there, _FEW_NEAR)]
+        return f": {', '.join(found)}" if found else ""
+
+    def _names(self) -> TaskNames:
+        """What people call its tasks; without parameters where the workload no longer fits."""
+        return names_of(self.tree, self._fitting())
+
+    def _fitting(self) -> Checked | None:
+        """The workload as its file is now, if that is there and fits the stack."""
+        try:
+            return self.checked
+        except JobsError:
+            return None
+
+    def _ground(self) -> Ground:
+        """Where it runs, and what."""
+        return Ground.of(self.manifest.current, self.session, self._fitting())
+
+    def _send(self, options: RunOptions) -> None:
+        checked = self.checked
+        plan = prepare(checked, self.session, options, Terminal(quiet=True))
+        if options.resume:
+            require_same(plan, self.tree)
+        send(plan, self.session, self.tree, options, Terminal(quiet=True))
+
+    def _watcher(self, *, meter: Meter | None = None, statistics: bool = False) -> Watcher:
+        return Watcher(
+            service=self.session.service,
+            job_id=self.manifest.current,
+            meter=meter,
+            statistics=statistics,
+        )
+
+    def _reader(self) -> LogReader:
+        return LogReader(
+            service=self.session.service,
+            job_id=self.manifest.current,
+            tree=self.tree,
+            container=self.session.container(self.session.stack.logs_container),
+            stages=self.manifest.stages,
+        )
+
+
+def open_job(job: str, out: Path = DEFAULT_ROOT) -> Job:
+    """A job that was submitted from here, by what a user calls it; with its own stack.
+
+    Raises:
+        InputError: None or several fit, or its stack is gone.
+    """
+    tree = find_tree(job, out)
+    target = Target.of(tree.read_manifest())
+    return Job(tree=tree, session=Session(stack=target.load()))
+
+
+def options_of(manifest: Manifest, tree: ResultTree) -> RunOptions:
+    """How a job was submitted, so that it can be gone on with."""
+    return RunOptions(
+        workload=Path(manifest.workload),
+        target=Target.of(manifest),
+        overrides=manifest.overrides,
+        out=tree.root.parent,
+        job_id=manifest.current,
+        again=tree if manifest.attempts else None,
+        only=manifest.attempts[-1].tasks if manifest.attempts else None,
+    )
