@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from emulator.engine.core import Core
-from emulator.engine.world import WORK, Attempt, Job, Node, Task, reindex, set_node_state
+from emulator.engine.indexes import reindex, set_node_state
+from emulator.engine.world import WORK, Attempt, Job, Node, Task
 from emulator.nodes.interface import TaskKind
 
 

@@ -13,8 +13,9 @@ from typing import Any
 from emulator.engine import nodes
 from emulator.engine.core import Core
 from emulator.engine.failures import wire_failure
+from emulator.engine.indexes import set_node_state
 from emulator.engine.refusal import Refused
-from emulator.engine.world import Node, Pool, set_node_state
+from emulator.engine.world import Node, Pool
 from emulator.nodes.failures import failure
 
 _NO_CAPACITY = "The requested number of {} nodes could not be allocated: no capacity for {}"

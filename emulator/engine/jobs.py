@@ -9,8 +9,9 @@ from emulator.clock import MAX_TICKS, from_datetime
 from emulator.engine import attempts, auto_pools, effects, statistics, tasks
 from emulator.engine.core import Core
 from emulator.engine.failures import wire_failure
+from emulator.engine.indexes import manager_settings
 from emulator.engine.refusal import Refused
-from emulator.engine.world import Attempt, Job, Node, Preparation, Schedule, manager_settings
+from emulator.engine.world import Attempt, Job, Node, Preparation, Schedule
 from emulator.nodes.interface import TaskOutcome
 
 _OPEN = frozenset({"active", "disabled", "disabling", "enabling"})

@@ -8,18 +8,9 @@ from emulator.clock import from_datetime
 from emulator.engine import attempts, effects, statistics, tasks
 from emulator.engine.core import Core
 from emulator.engine.failures import wire_failure
+from emulator.engine.indexes import add_node, reindex, remove_node, set_node_state
 from emulator.engine.refusal import Refused
-from emulator.engine.world import (
-    WORK,
-    Attempt,
-    Intent,
-    Node,
-    Pool,
-    add_node,
-    reindex,
-    remove_node,
-    set_node_state,
-)
+from emulator.engine.world import WORK, Attempt, Intent, Node, Pool
 from emulator.nodes.interface import TaskOutcome
 
 START_TASK_ID = "startup"

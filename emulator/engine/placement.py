@@ -7,7 +7,8 @@ One answer for whoever places tasks (`scheduling`) and whoever makes room for th
 from __future__ import annotations
 
 from emulator.engine import gangs, jobs
-from emulator.engine.world import Node, Pool, Task, demand, manager_settings
+from emulator.engine.indexes import demand, manager_settings
+from emulator.engine.world import Node, Pool, Task
 
 
 def room(pool: Pool, task: Task) -> tuple[int, int] | None:

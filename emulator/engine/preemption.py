@@ -14,8 +14,9 @@ from itertools import islice
 
 from emulator.engine import tasks
 from emulator.engine.core import Core
+from emulator.engine.indexes import takes_tasks
 from emulator.engine.placement import may_have, room
-from emulator.engine.world import Attempt, Job, Node, Pool, Task, takes_tasks
+from emulator.engine.world import Attempt, Job, Node, Pool, Task
 
 
 def make_room(core: Core, pool: Pool, waiting: list[Job]) -> None:

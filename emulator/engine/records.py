@@ -16,19 +16,9 @@ import orjson
 
 from emulator.engine import jobs, nodes, pools, scaling, tasks
 from emulator.engine.core import Core, Record
+from emulator.engine.indexes import add_node, add_task, set_node_state
 from emulator.engine.task_specs import spec_of
-from emulator.engine.world import (
-    Job,
-    Node,
-    Pool,
-    Schedule,
-    Subtask,
-    Task,
-    Timing,
-    add_node,
-    add_task,
-    set_node_state,
-)
+from emulator.engine.world import Job, Node, Pool, Schedule, Subtask, Task, Timing
 
 VERSION = 2
 

@@ -7,8 +7,9 @@ from itertools import groupby
 
 from emulator.engine import jobs, preemption, tasks
 from emulator.engine.core import Core
+from emulator.engine.indexes import heads, set_task_state
 from emulator.engine.placement import may_have, room
-from emulator.engine.world import Job, Node, Pool, Task, heads, set_task_state
+from emulator.engine.world import Job, Node, Pool, Task
 
 
 def assign(core: Core, pool: Pool) -> None:

@@ -10,15 +10,7 @@ from emulator.engine import effects, gangs, statistics
 from emulator.engine.attempts import new_attempt, release
 from emulator.engine.core import Core
 from emulator.engine.failures import ENDED_BY_USER, wire_failure
-from emulator.engine.refusal import Refused
-from emulator.engine.task_specs import depends_on, exit_options, packed, satisfies, spec_of
-from emulator.engine.world import (
-    Attempt,
-    Gang,
-    Intent,
-    Job,
-    Node,
-    Task,
+from emulator.engine.indexes import (
     add_task,
     demand,
     enqueue,
@@ -27,6 +19,9 @@ from emulator.engine.world import (
     set_task_state,
     unqueue,
 )
+from emulator.engine.refusal import Refused
+from emulator.engine.task_specs import depends_on, exit_options, packed, satisfies, spec_of
+from emulator.engine.world import Attempt, Gang, Intent, Job, Node, Task
 from emulator.nodes.interface import TaskOutcome
 
 _CLOSED = {
