@@ -12,13 +12,13 @@ from urllib.parse import quote
 
 import typer
 
-from emulator.errors import EmulatorError, NotRunningError
+from emulator.errors import EmulatorError
+from emulator.exchange import TIMEOUT_S, exchange
 from emulator.local import LocalDirectory
 
 if TYPE_CHECKING:
     import httpx
 
-_TIMEOUT_S = 60.0
 _REFUSED = 400
 
 _NODE_PREFIX = "tvmps_"
@@ -40,7 +40,7 @@ def ask(
     path: str,
     body: dict[str, Any] | None = None,
     *,
-    within_s: float | None = _TIMEOUT_S,
+    within_s: float | None = TIMEOUT_S,
 ) -> Any:
     """Asks the running emulator; answers its JSON, or None.
 
@@ -54,22 +54,8 @@ def ask(
         NotRunningError: There is none, or it does not answer.
         RequestRefusedError: It refuses.
     """
-    # Every command imports this module, and httpx takes a tenth of a second to import.
-    import httpx  # noqa: PLC0415
-
     running = LocalDirectory.default().read_running()
-    url = f"{running.batch_endpoint}/_emulator/{path}"
-    verify: Any = running.certificate or True
-    timeout = httpx.Timeout(_TIMEOUT_S, read=within_s)
-    try:
-        # A proxy that the machine is told to use leads away from the machine itself.
-        with httpx.Client(verify=verify, trust_env=False, timeout=timeout) as client:
-            answer = client.request(method, url, json=body)
-    except httpx.TransportError as error:
-        raise NotRunningError(
-            f"the emulator at {running.batch_endpoint} does not answer: {error}.\n"
-            "Start one in another terminal: python -m emulator serve"
-        ) from error
+    answer = exchange(running, method, f"/_emulator/{path}", within_s=within_s, json=body)
     if answer.status_code >= _REFUSED:
         raise RequestRefusedError("\n".join(_errors(answer)))
     return answer.json() if answer.content else None

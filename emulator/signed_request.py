@@ -9,18 +9,19 @@ from __future__ import annotations
 import base64
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, urlencode
 
-import httpx
-
 from emulator.backend import read_keys
-from emulator.errors import EmulatorError, NotRunningError
+from emulator.errors import EmulatorError
+from emulator.exchange import exchange
 from emulator.local import LocalDirectory
 from emulator.service.auth import sign, string_to_sign
 from emulator.service.versions import NEWEST
 
-_TIMEOUT_S = 60.0
+if TYPE_CHECKING:
+    import httpx
+
 _JSON = "application/json; odata=minimalmetadata"
 
 
@@ -54,16 +55,8 @@ def send(
         method=method, account=name, raw_path=raw_path, query=pairs, headers=headers
     )
     headers["authorization"] = f"SharedKey {name}:{sign(_key(local, name), text)}"
-    url = f"{running.batch_endpoint}{raw_path}?{urlencode(pairs, quote_via=quote)}"
-    verify: Any = running.certificate or True
-    try:
-        with httpx.Client(verify=verify, trust_env=False, timeout=_TIMEOUT_S) as client:
-            return client.request(method, url, headers=headers, content=content or None)
-    except httpx.TransportError as error:
-        raise NotRunningError(
-            f"the emulator at {running.batch_endpoint} does not answer: {error}.\n"
-            "Start one in another terminal: python -m emulator serve"
-        ) from error
+    target = f"{raw_path}?{urlencode(pairs, quote_via=quote)}"
+    return exchange(running, method, target, headers=headers, content=content or None)
 
 
 def _key(local: LocalDirectory, account: str) -> bytes:
