@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Protocol
 import obstore
 import obstore.exceptions as blob_errors
 
-from jobs.errors import NotFoundError
+from jobs.errors import NotFoundError, UnavailableError
 from jobs.large_blobs import LARGE_BYTES, get_in_ranges, put_in_blocks
 from jobs.translate import blob_errors_translated
-from jobs.whole_files import replace_small, replacing_bytes
+from jobs.whole_files import replacing_bytes
 
 if TYPE_CHECKING:
     from azure.storage.blob import ContainerClient
-    from obstore import GetResult
+    from obstore import Bytes, GetResult
     from obstore.store import AzureStore
+    from typing_extensions import Buffer
 
 _LIST_CHUNK = 5000
 PART_BYTES = 8 << 20
@@ -55,8 +56,12 @@ class Container(Protocol):
         """Blobs whose names begin with a prefix of whole segments (`a/b/`)."""
         ...
 
-    def put(self, name: str, path: Path) -> None:
-        """Sends a file, in parts where it is large."""
+    def put(self, name: str, path: Path, size: int) -> None:
+        """Sends a file of a size, in parts where it is large."""
+        ...
+
+    def write(self, name: str, contents: bytes) -> None:
+        """Sends the contents of a small blob."""
         ...
 
     def get(self, name: str, path: Path, listed: Blob | None = None) -> int:
@@ -64,6 +69,10 @@ class Container(Protocol):
 
         `listed` is what a listing told of it, so that a large one is fetched in parts.
         """
+        ...
+
+    def read(self, listed: Blob) -> Buffer:
+        """Fetches what is in a small blob, which is as long as a listing told."""
         ...
 
     def delete(self, name: str) -> None:
@@ -110,9 +119,8 @@ class ObstoreContainer:
                         etag = str(blob.etag).strip('"')
                         yield Blob(name=blob.name, size=blob.size or 0, etag=etag)
 
-    def put(self, name: str, path: Path) -> None:
+    def put(self, name: str, path: Path, size: int) -> None:
         """Sends a file."""
-        size = path.stat().st_size
         with blob_errors_translated(f"uploading {path.name} to container {self._name}"):
             if size >= LARGE_BYTES:
                 with self._fallback() as client:
@@ -127,6 +135,11 @@ class ObstoreContainer:
                 max_concurrency=_PARTS_AT_ONCE,
             )
 
+    def write(self, name: str, contents: bytes) -> None:
+        """Sends a small blob."""
+        with blob_errors_translated(f"uploading {name} to container {self._name}"):
+            obstore.put(self._store, name, contents, use_multipart=False)
+
     def get(self, name: str, path: Path, listed: Blob | None = None) -> int:
         """Fetches a blob."""
         with blob_errors_translated(f"downloading {name} from container {self._name}"):
@@ -137,6 +150,13 @@ class ObstoreContainer:
             get_in_ranges(self._store, name, path, size=listed.size, etag=etag)
             return listed.size
 
+    def read(self, listed: Blob) -> Bytes:
+        """Fetches a small blob."""
+        with blob_errors_translated(f"downloading {listed.name} from container {self._name}"):
+            got = obstore.get(self._store, listed.name)
+            check_size(listed, got.meta["size"])
+            return got.bytes()
+
     def delete(self, name: str) -> None:
         """Removes a blob."""
         with (
@@ -146,13 +166,21 @@ class ObstoreContainer:
             obstore.delete(self._store, name)
 
 
+def check_size(listed: Blob, size: int) -> None:
+    """Refuses what came of a blob if it is not as long as a listing told.
+
+    Raises:
+        UnavailableError: It is not.
+    """
+    if size != listed.size:
+        raise UnavailableError(
+            f"{listed.name} came with {size} bytes and is listed with {listed.size}: "
+            "it is still being written; collect again"
+        )
+
+
 def _written(got: GetResult, path: Path) -> int:
     """Writes what comes to a file that appears when it is whole; its size."""
-    if got.meta["size"] <= _AT_A_TIME:
-        # A stream would wait twice more, which is a third of the time of a small blob.
-        data = got.bytes()
-        replace_small(path, data)
-        return len(data)
     size = 0
     with replacing_bytes(path) as stream:
         for chunk in got.stream(min_chunk_size=_AT_A_TIME):

@@ -10,17 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jobs.blobs import Blob, Container
-from jobs.errors import InputError, JobsError, TaskFailureError, UnavailableError
+from jobs.at_once import SMALL_BYTES, by_size
+from jobs.blobs import Blob, Container, check_size
+from jobs.errors import InputError, JobsError, ServiceError, TaskFailureError
 from jobs.job_ids import folder_of
-from jobs.large_blobs import LARGE_AT_ONCE, LARGE_BYTES
+from jobs.large_blobs import LARGE_BYTES
 from jobs.results import ResultTree, read_json, write_json
 from jobs.selection import position
 from jobs.threads import in_threads
+from jobs.whole_files import replace_small
 
-DOWNLOADS_AT_ONCE = 128
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
 _MAX_NAME_BYTES = 255
 _MOST_TOLD = 5
 _FORBIDDEN = frozenset(chr(code) for code in range(32)) | {"\\", "\x7f"}
@@ -152,8 +156,8 @@ def _collect(
         if known.get(f"{kind}/{name}") != [blob.etag, blob.size] or not _has(path, blob.size):
             wanted.append((blob, path))
     fetched_bytes = 0
-    for number, (blob, size) in enumerate(_fetched(container, wanted), start=1):
-        fetched_bytes += size
+    for number, blob in enumerate(fetched(container, wanted), start=1):
+        fetched_bytes += blob.size
         known[f"{kind}/{blob.name.removeprefix(prefix)}"] = [blob.etag, blob.size]
         if progress is not None:
             progress(number, fetched_bytes)
@@ -162,22 +166,45 @@ def _collect(
     )
 
 
-def _fetched(container: Container, wanted: list[tuple[Blob, Path]]) -> Iterator[tuple[Blob, int]]:
-    def fetch(item: tuple[Blob, Path]) -> tuple[Blob, int]:
-        blob, path = item
-        size = container.get(blob.name, path, blob)
-        if size != blob.size:
-            path.unlink(missing_ok=True)
-            raise UnavailableError(
-                f"{blob.name} came with {size} bytes and is listed with {blob.size}: "
-                "it is still being written; collect again"
-            )
-        return blob, size
+def fetched(container: Container, wanted: list[tuple[Blob, Path]]) -> Iterator[Blob]:
+    """Downloads blobs into files, each of which appears when it is whole; they come as they do.
 
-    small = [item for item in wanted if item[0].size < LARGE_BYTES]
-    large = [item for item in wanted if item[0].size >= LARGE_BYTES]
-    for items, at_once in ((small, DOWNLOADS_AT_ONCE), (large, LARGE_AT_ONCE)):
-        yield from in_threads(fetch, items, at_once=at_once, name="collect")
+    Raises:
+        ServiceError: Storage refused, or a file came with another length than listed.
+        OSError: A file cannot be written.
+    """
+    for at_once, items in by_size(wanted, lambda item: item[0].size, large=LARGE_BYTES):
+        if items[0][0].size <= SMALL_BYTES:
+            yield from in_threads(
+                lambda item: (*item, container.read(item[0])),
+                items,
+                at_once=at_once,
+                name="collect",
+                after=_written,
+            )
+        else:
+            yield from in_threads(
+                lambda item: _fetched_into_file(container, *item),
+                items,
+                at_once=at_once,
+                name="collect",
+            )
+
+
+def _written(read: tuple[Blob, Path, Buffer]) -> Blob:
+    blob, path, contents = read
+    replace_small(path, contents)
+    return blob
+
+
+def _fetched_into_file(container: Container, blob: Blob, path: Path) -> Blob:
+    size = container.get(blob.name, path, blob)
+    try:
+        check_size(blob, size)
+    except ServiceError:
+        path.unlink(missing_ok=True)
+        raise
+    return blob
 
 
 def _has(path: Path, size: int) -> bool:

@@ -34,8 +34,6 @@ LARGE_BYTES = 64 << 20
 BLOCK_BYTES = 8 << 20
 MOST_BLOCKS = 50_000
 """Of a blob: https://learn.microsoft.com/rest/api/storageservices/put-block-list"""
-LARGE_AT_ONCE = 4
-"""Large files that are sent or fetched at a time, each in blocks of which several go at once."""
 _AT_ONCE = 8
 
 

@@ -7,21 +7,19 @@ changed, so a running job keeps reading what it was planned with.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from jobs.at_once import SMALL_BYTES, by_size
 from jobs.blobs import PART_BYTES, Container
 from jobs.checking import Checked
 from jobs.contents import ContentCache, Contents, unchanged
 from jobs.errors import InputError, shown
 from jobs.inputs import NodeFile
-from jobs.large_blobs import LARGE_AT_ONCE
 from jobs.task_bodies import BLOB_PREFIX, blob_name
 from jobs.threads import in_threads
-
-SMALL_AT_ONCE = 128
-"""Small files wait for the network, not for the processor: benchmarks/staging.py."""
 
 Progress = Callable[[int, int], None]
 
@@ -72,7 +70,7 @@ def stage(
         files: Which; several may have the same contents.
         contents: What is in them.
         container: Where to.
-        progress: Called with files and bytes done, from several threads.
+        progress: Called with files and bytes done.
 
     Raises:
         InputError: A file changed since it was looked at.
@@ -83,37 +81,58 @@ def stage(
         return Staged(files=0, sent=0, bytes_sent=0)
     there = {blob.name: blob.size for blob in container.list(BLOB_PREFIX)}
     missing = [
-        (sha256, path)
+        (path, contents[path])
         for sha256, path in wanted.items()
         if there.get(blob_name(sha256)) != contents[path].size
     ]
-    sent = 0
     sent_bytes = 0
-    small = [item for item in missing if contents[item[1]].size <= PART_BYTES]
-    large = [item for item in missing if contents[item[1]].size > PART_BYTES]
-    for items, at_once in ((small, SMALL_AT_ONCE), (large, LARGE_AT_ONCE)):
-        uploads = in_threads(
-            lambda item: _send(item[0], item[1], contents, container),
-            items,
-            at_once=at_once,
-            name="stage",
-        )
-        for size in uploads:
-            sent += 1
-            sent_bytes += size
-            if progress is not None:
-                progress(sent, sent_bytes)
+    for sent, size in enumerate(_sent(missing, container), start=1):
+        sent_bytes += size
+        if progress is not None:
+            progress(sent, sent_bytes)
     return Staged(files=len(wanted), sent=len(missing), bytes_sent=sent_bytes)
 
 
-def _send(sha256: str, path: Path, contents: Mapping[Path, Contents], container: Container) -> int:
-    """Uploads a file if it still is what it was; a blob that may hold a mixture is removed."""
-    expected = contents[path]
-    if unchanged(path, expected):
-        container.put(blob_name(sha256), path)
-        if unchanged(path, expected):
-            return expected.size
-        container.delete(blob_name(sha256))
-    raise InputError(
+def _sent(missing: list[tuple[Path, Contents]], container: Container) -> Iterator[int]:
+    """Uploads files; the size of each when it is there."""
+
+    def send(path: Path, expected: Contents) -> int:
+        """A file in parts; a blob that may hold a mixture of what it was and is, is removed."""
+        if not unchanged(path, expected):
+            raise _changed(path)
+        container.put(blob_name(expected.sha256), path, expected.size)
+        if not unchanged(path, expected):
+            container.delete(blob_name(expected.sha256))
+            raise _changed(path)
+        return expected.size
+
+    def write(data: bytes, expected: Contents) -> int:
+        container.write(blob_name(expected.sha256), data)
+        return expected.size
+
+    for at_once, items in by_size(missing, lambda item: item[1].size, large=PART_BYTES + 1):
+        if items[0][1].size <= SMALL_BYTES:
+            yield from in_threads(
+                lambda item: write(*item), items, at_once=at_once, name="stage", before=_read
+            )
+        else:
+            yield from in_threads(lambda item: send(*item), items, at_once=at_once, name="stage")
+
+
+def _read(item: tuple[Path, Contents]) -> tuple[bytes, Contents]:
+    """What is in a small file, if it still is what it was."""
+    path, expected = item
+    try:
+        with path.open("rb", buffering=0) as stream:
+            data = stream.read(expected.size + 1)
+    except OSError as error:
+        raise _changed(path) from error
+    if hashlib.sha256(data).hexdigest() != expected.sha256:
+        raise _changed(path)
+    return data, expected
+
+
+def _changed(path: Path) -> InputError:
+    return InputError(
         f"{shown(path)} changed while it was being staged: run again when it is complete"
     )

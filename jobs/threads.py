@@ -1,37 +1,187 @@
-"""Many things at once, in threads; the first that fails ends it."""
+"""Many things at once, in threads; the first that fails ends it.
+
+Not `concurrent.futures`: each of its futures wakes several threads several times, which for a
+small file costs more than the file (benchmarks/staging.py).
+"""
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from typing import TypeVar
+from dataclasses import dataclass, field
+from itertools import islice
+from queue import SimpleQueue
+from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 R = TypeVar("R")
+S = TypeVar("S")
+
+AHEAD = 2
+"""Items that are on their way for each thread, so that none waits for the caller."""
+_SLOW_S = 0.002
+_SLOW_IN_A_ROW = 16
+_END: Any = object()
 
 
+def _same(value: Any) -> Any:
+    return value
+
+
+@overload
 def in_threads(
     act: Callable[[T], R], items: Iterable[T], *, at_once: int, name: str
-) -> Iterator[R]:
-    """What `act` makes of each item, as it comes: not in the order of the items.
+) -> Iterator[R]: ...
+@overload
+def in_threads(
+    act: Callable[[S], R],
+    items: Iterable[T],
+    *,
+    at_once: int,
+    name: str,
+    before: Callable[[T], S],
+) -> Iterator[R]: ...
+@overload
+def in_threads(
+    act: Callable[[T], S],
+    items: Iterable[T],
+    *,
+    at_once: int,
+    name: str,
+    after: Callable[[S], R],
+) -> Iterator[R]: ...
+def in_threads(
+    act: Callable[[Any], Any],
+    items: Iterable[Any],
+    *,
+    at_once: int,
+    name: str,
+    before: Callable[[Any], Any] = _same,
+    after: Callable[[Any], Any] = _same,
+) -> Iterator[Any]:
+    """What is made of each item, as it comes: not in the order of the items.
 
     After a failure, of one or where the results are used (Ctrl-C is one), no further item is
-    begun, and those that are under way are waited for.
+    begun, and those that are under way are waited for. At most `AHEAD` times `at_once` items are
+    taken of which the result is not.
+
+    What comes `before` and `after` is done in the caller's thread as long as it keeps up, and
+    else in the others. Small files are best read and written so: a hundred threads would wait
+    for each other, for the directory and for the interpreter; but where a file system answers
+    over a network, one thread would wait for it.
 
     Args:
-        act: Is called in any of the threads.
-        items: All of them are taken at once.
-        at_once: Threads, if there are as many items.
+        act: Waits for something; is called in any of the threads, with the item.
+        items: Are taken in the caller's thread as results are.
+        at_once: Threads, if there are as many items and the system gives so many.
         name: How the threads' names begin.
+        before: Makes of an item what `act` is called with instead.
+        after: Makes the result of what `act` gave.
 
     Raises:
-        Exception: What `act` raises first.
+        Exception: What is raised first in one of them.
     """
-    with ThreadPoolExecutor(at_once, thread_name_prefix=name) as pool:
-        futures = [pool.submit(act, item) for item in items]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
+    work = _Work(act=act, before=_ByCaller(before), after=_ByCaller(after))
+    threads: list[threading.Thread] = []
+    source = iter(items)
+    taken = 0
+    try:
+        while True:
+            for item in islice(source, max(0, AHEAD * at_once - taken)):
+                work.give(item)
+                taken += 1
+                if len(threads) < at_once and not _started(work.run, threads, name):
+                    at_once = len(threads)
+            if not taken:
+                return
+            yield work.take()
+            taken -= 1
+    finally:
+        work.end(at_once)
+        if taken:
+            for thread in threads:
+                thread.join()
+
+
+def _started(run: Callable[[], None], threads: list[threading.Thread], name: str) -> bool:
+    """Starts one more thread; whether the system gives one. It has to give the first."""
+    thread = threading.Thread(target=run, name=f"{name}_{len(threads)}")
+    try:
+        thread.start()
+    except RuntimeError:
+        if not threads:
             raise
+        return False
+    threads.append(thread)
+    return True
+
+
+@dataclass(slots=True)
+class _ByCaller:
+    """A step that the caller's thread takes, until so many in a row have taken it too long."""
+
+    step: Callable[[Any], Any]
+    slow: int = 0
+
+    @property
+    def keeps_up(self) -> bool:
+        return self.slow < _SLOW_IN_A_ROW
+
+    def __call__(self, value: Any) -> Any:
+        began = time.perf_counter()
+        result = self.step(value)
+        self.slow = self.slow + 1 if time.perf_counter() - began > _SLOW_S else 0
+        return result
+
+
+@dataclass(slots=True)
+class _Step:
+    """An item on its way, or what came of it: whether `before` or `after` has been done."""
+
+    value: Any
+    done: bool = False
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Work:
+    """What lies between the caller's thread and the others."""
+
+    act: Callable[[Any], Any]
+    before: _ByCaller
+    after: _ByCaller
+    _given: SimpleQueue[_Step] = field(default_factory=SimpleQueue)
+    _results: SimpleQueue[_Step] = field(default_factory=SimpleQueue)
+    _over: threading.Event = field(default_factory=threading.Event)
+
+    def give(self, item: Any) -> None:
+        """Hands an item to the threads."""
+        done = self.before.keeps_up
+        self._given.put(_Step(self.before(item) if done else item, done=done))
+
+    def take(self) -> Any:
+        """The next result."""
+        step = self._results.get()
+        if step.error is not None:
+            raise step.error
+        return step.value if step.done else self.after(step.value)
+
+    def run(self) -> None:
+        """Acts on items until the end."""
+        for step in iter(self._given.get, _END):
+            if self._over.is_set():
+                return
+            try:
+                value = self.act(step.value if step.done else self.before.step(step.value))
+                done = not self.after.keeps_up
+                self._results.put(_Step(self.after.step(value) if done else value, done=done))
+            except BaseException as error:  # noqa: BLE001 - `take` raises it
+                self._over.set()
+                self._results.put(_Step(None, error=error))
+
+    def end(self, threads: int) -> None:
+        """Has no further item begun."""
+        self._over.set()
+        for _ in range(threads):
+            self._given.put(_END)

@@ -269,7 +269,7 @@ def test_staging_and_collecting_take_the_large_way_from_a_size_on(
 ) -> None:
     monkeypatch.setattr("jobs.blobs.LARGE_BYTES", SIZE)
     found = session.container("inputs")
-    found.put("large", file)
+    found.put("large", file, SIZE)
     (listed,) = [blob for blob in found.list("") if blob.name == "large"]
     ranges = Counting(monkeypatch)
     assert found.get("large", tmp_path / "back", listed) == SIZE
@@ -285,9 +285,9 @@ def test_what_storage_refuses_is_told_as_of_small_files(
 ) -> None:
     monkeypatch.setattr("jobs.blobs.LARGE_BYTES", SIZE)
     with pytest.raises(NotFoundError, match="nowhere"):
-        session.container("nowhere").put("large", file)
+        session.container("nowhere").put("large", file, SIZE)
     monkeypatch.setenv("AZURE_STORAGE_KEY", "d3Jvbmc=")
     with pytest.raises(CredentialError, match="storage refuses the credential"):
-        session.container("inputs").put("large", file)
+        session.container("inputs").put("large", file, SIZE)
     with pytest.raises(UnavailableError), blob_errors_translated("uploading"):
         raise HttpResponseError("busy")

@@ -1,33 +1,93 @@
-"""What goes on in threads after one of them failed."""
+"""What goes on in threads, and what in the caller's; after a failure as well."""
 
 from __future__ import annotations
 
+import itertools
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from jobs.threads import in_threads
+from jobs.threads import AHEAD, in_threads
 
 
-def test_each_item_is_acted_on_once() -> None:
-    found = in_threads(lambda number: number * 2, range(1000), at_once=7, name="test")
-    assert sorted(found) == [*range(0, 2000, 2)]
-    assert not list(in_threads(str, [], at_once=7, name="test"))
+@given(count=st.integers(0, 60), at_once=st.integers(1, 9))
+def test_of_each_item_one_thing_is_made(count: int, at_once: int) -> None:
+    found = in_threads(
+        lambda number: number * 2,
+        range(count),
+        at_once=at_once,
+        name="test",
+        after=lambda number: number + 1,
+    )
+    assert sorted(found) == [*range(1, 2 * count, 2)]
+
+
+def test_items_are_taken_as_results_are() -> None:
+    taken: list[int] = []
+
+    def items() -> Iterator[int]:
+        for number in range(1000):
+            taken.append(number)
+            yield number
+
+    used = 0
+    for _ in in_threads(abs, items(), at_once=3, name="test"):
+        assert len(taken) - used <= AHEAD * 3
+        used += 1
+    assert used == 1000
+
+
+def test_what_comes_before_and_after_is_the_callers_while_it_keeps_up() -> None:
+    here = threading.current_thread()
+    acted: set[bool] = set()
+
+    def act(number: int) -> int:
+        acted.add(threading.current_thread() is here)
+        return number
+
+    def by_caller(number: int) -> bool:
+        return threading.current_thread() is here and number >= 0
+
+    before = in_threads(act, range(100), at_once=3, name="test", before=by_caller)
+    assert [*before] == [True] * 100
+    after = in_threads(act, range(100), at_once=3, name="test", after=by_caller)
+    assert [*after] == [True] * 100
+    assert acted == {False}
+
+
+@pytest.mark.parametrize("step", ["before", "after"])
+def test_where_the_caller_is_slow_the_others_do_it(
+    step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = itertools.count()
+    monkeypatch.setattr("jobs.threads.time.perf_counter", lambda: next(clock))
+    here = threading.current_thread()
+    by_caller: list[bool] = []
+
+    def slow(number: int) -> int:
+        by_caller.append(threading.current_thread() is here)
+        return number
+
+    found = in_threads(lambda number: number, range(500), at_once=3, name="test", **{step: slow})
+    assert sorted(found) == [*range(500)]
+    assert by_caller.count(True) < 100
+    assert len(by_caller) == 500
 
 
 @pytest.fixture
 def ended(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """Is set when what has not begun is cancelled, before what is under way is waited for."""
+    """Is set when nothing more is begun, before what is under way is waited for."""
     event = threading.Event()
 
-    class Pool(ThreadPoolExecutor):
-        def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-            super().shutdown(wait=False, cancel_futures=cancel_futures)
+    class Joined(threading.Thread):
+        def join(self, timeout: float | None = None) -> None:
             event.set()
-            super().shutdown(wait=wait)
+            super().join(timeout)
 
-    monkeypatch.setattr("jobs.threads.ThreadPoolExecutor", Pool)
+    monkeypatch.setattr(threading, "Thread", Joined)
     return event
 
 
@@ -42,7 +102,7 @@ def test_a_failure_ends_it_though_an_earlier_item_takes_longer(ended: threading.
 
     with pytest.raises(KeyError):
         list(in_threads(act, range(100), at_once=2, name="test"))
-    assert sorted(begun) in ([0, 1], [0, 1, 2])
+    assert sorted(begun) == [0, 1]
 
 
 def test_whoever_stops_looking_stops_the_work(ended: threading.Event) -> None:
@@ -59,3 +119,45 @@ def test_whoever_stops_looking_stops_the_work(ended: threading.Event) -> None:
         break
     assert ended.is_set()
     assert sorted(begun) in ([0], [0, 1], [0, 1, 2])
+
+
+@pytest.mark.parametrize("step", ["items", "before", "after"])
+def test_a_failure_in_the_callers_thread_is_waited_for_too(
+    step: str, ended: threading.Event
+) -> None:
+    begun: list[int] = []
+
+    def act(number: int) -> int:
+        begun.append(number)
+        assert not number or ended.wait(60)
+        return number
+
+    def failing(number: int) -> int:
+        if number == (0 if step == "after" else 2):
+            raise KeyError(number)
+        return number
+
+    def items() -> Iterator[int]:
+        return map(failing, range(100)) if step == "items" else iter(range(100))
+
+    steps = {} if step == "items" else {step: failing}
+    with pytest.raises(KeyError):
+        list(in_threads(act, items(), at_once=2, name="test", **steps))
+    assert ended.is_set()
+    assert set(begun) <= {0, 1, 2}
+
+
+def test_where_the_system_gives_few_threads_those_do_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Few(threading.Thread):
+        started = 0
+
+        def start(self) -> None:
+            if Few.started == 2:
+                raise RuntimeError("can't start new thread")
+            Few.started += 1
+            super().start()
+
+    monkeypatch.setattr(threading, "Thread", Few)
+    assert sorted(in_threads(abs, range(50), at_once=9, name="test")) == [*range(50)]
+    with pytest.raises(RuntimeError, match="new thread"):
+        list(in_threads(abs, range(50), at_once=9, name="test"))
