@@ -15,8 +15,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -27,6 +27,7 @@ from jobs.exits import acts_on_job
 from jobs.plan import META_PLAN, META_SUBMISSION, SUBMITTED, JobPlan
 from jobs.service import BatchService, segment
 from jobs.task_bodies import PlannedTask
+from jobs.threads import in_threads
 from jobs.translate import from_code
 
 _LOG = logging.getLogger(__name__)
@@ -257,20 +258,9 @@ def _add_all(
     tasks: Iterable[PlannedTask], service: BatchService, path: str, counter: _Counter
 ) -> None:
     """Sends collections with a bounded number in flight; the first error ends it."""
-    with ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="submit") as pool:
-        flying: set[Future[None]] = set()
-        try:
-            for batch in collections(tasks):
-                if len(flying) >= IN_FLIGHT:
-                    done, flying = wait(flying, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        future.result()
-                flying.add(pool.submit(_add, batch, service, path, counter))
-            for future in flying:
-                future.result()
-        finally:
-            for future in flying:
-                future.cancel()
+    add = partial(_add, service=service, path=path, counter=counter)
+    for _ in in_threads(add, collections(tasks), at_once=IN_FLIGHT, name="submit"):
+        pass
 
 
 def _add(batch: list[PlannedTask], service: BatchService, path: str, counter: _Counter) -> None:
