@@ -22,16 +22,13 @@ from jobs.listing import JobRow, jobs_of
 from jobs.loading import load_workload
 from jobs.plan import JobPlan
 from jobs.results import DEFAULT_ROOT, tree_of
+from jobs.run_options import RunOptions
 from jobs.scheduling import submit_schedule
 from jobs.session import Session, Target
 from jobs.stack import require_one
+from jobs.submission import send
 from jobs.terminal import Terminal
-from jobs.workflow import (
-    RunOptions,
-    checked_workload,
-    prepared,
-    send,
-)
+from jobs.workflow import checked_workload, prepared
 
 _LOG = logging.getLogger(__name__)
 Variables = Mapping[str, object]

@@ -21,6 +21,7 @@ from jobs.estimate import estimate, node_price
 from jobs.plan import JobPlan, plan
 from jobs.reasons import since_last
 from jobs.rerun import ran_before
+from jobs.run_options import RunOptions
 from jobs.schedules import (
     SchedulePlan,
     first_runs,
@@ -36,7 +37,7 @@ from jobs.task_bodies import PlannedTask
 from jobs.task_files import write_task_files
 from jobs.task_names import Values, written_values
 from jobs.terminal import Terminal, counted, size_text
-from jobs.workflow import RunOptions, checked_workload, new_job_id
+from jobs.workflow import checked_workload, new_job_id
 
 _PLANNED_BUILD = "not built yet: ids are provisional"
 

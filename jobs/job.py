@@ -18,13 +18,7 @@ from jobs.checking import Checked
 from jobs.collect import Collected
 from jobs.errors import InputError, JobsError
 from jobs.explain import Explanation, explain_job, explain_task
-from jobs.finishing import (
-    Finishing,
-    LimitReachedError,
-    end_job,
-    limited,
-    require_price,
-)
+from jobs.finishing import Finishing, LimitReachedError, end_job, limited, require_price
 from jobs.given_tasks import read_given
 from jobs.listing import parse_since
 from jobs.logs import ALL_SOURCES, LogLine, LogReader, read_logs
@@ -35,27 +29,15 @@ from jobs.reasons import require_same_rows
 from jobs.reporting import Ground, Reported, names_of, report_on
 from jobs.rerun import all_ends, chosen, next_job_id
 from jobs.results import DEFAULT_ROOT, Manifest, ResultTree
+from jobs.run_options import RunOptions
 from jobs.schedule_jobs import find_tree
-from jobs.selection import (
-    ALL,
-    FAILED,
-    Selection,
-    parse_selection,
-    position,
-    written_positions,
-)
+from jobs.selection import ALL, FAILED, Selection, parse_selection, position, written_positions
 from jobs.session import Session, Target
+from jobs.submission import require_same, send
 from jobs.task_names import TaskNames
 from jobs.terminal import Terminal
 from jobs.watch import Watcher, looks, watch
-from jobs.workflow import (
-    RunOptions,
-    bring_home,
-    checked_workload,
-    prepare,
-    require_same,
-    send,
-)
+from jobs.workflow import bring_home, checked_workload, prepare
 
 MOST_EXPLAINED = 20
 _FEW_NEAR = 3

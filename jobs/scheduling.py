@@ -18,6 +18,7 @@ from jobs.job_schedules import JobSchedule, as_json
 from jobs.loading import load_workload
 from jobs.looks import moment_of
 from jobs.results import DEFAULT_ROOT
+from jobs.run_options import RunOptions
 from jobs.schedule_jobs import write_record
 from jobs.schedules import (
     SchedulePlan,
@@ -31,7 +32,7 @@ from jobs.schedules import (
 )
 from jobs.task_files import write_task_files
 from jobs.terminal import Terminal, counted, size_text
-from jobs.workflow import RunOptions, prepared, run_workload
+from jobs.workflow import prepared, run_workload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,9 +7,8 @@ stderr what it did. The other verbs (`jobs.cli`) do parts of the same.
 from __future__ import annotations
 
 import secrets
-import shlex
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,92 +19,36 @@ from jobs.canary import trial_of, trial_text, try_first
 from jobs.checking import Checked, check
 from jobs.collect import Collected, collect, incomplete
 from jobs.command_lines import COORDINATION
-from jobs.consent import NEVER_ASKED, Consent, agree
+from jobs.consent import agree
 from jobs.contents import Contents
-from jobs.errors import (
-    EXIT_OK,
-    InputError,
-    NotFoundError,
-    ServiceError,
-    TakenError,
-    TaskFailureError,
-    UnavailableError,
-    shown,
-)
+from jobs.errors import EXIT_OK, InputError, TaskFailureError, shown
 from jobs.finishing import (
     NOTHING_ASKED,
-    Finishing,
     LimitReachedError,
     ended_on_interrupt,
     require_price,
     tell,
 )
 from jobs.following import follow_to_end, go_on, interruptible
-from jobs.job_ids import chosen_id, schedule_of
+from jobs.job_ids import chosen_id
 from jobs.loading import LoadedWorkload, load_workload
 from jobs.meter import Meter
 from jobs.node_logs import collect_node_logs
 from jobs.plan import JobPlan, plan
 from jobs.portal import portal_url
 from jobs.program_package import require_published
-from jobs.reasons import differing, keep_parts, parts_file
 from jobs.report import Report
 from jobs.report_text import failure_lines, report_table, stage_table
 from jobs.reporting import Ground, names_of, report_on, write_report
-from jobs.rerun import earlier_jobs, ran_before, set_aside
-from jobs.results import (
-    Attempt,
-    Manifest,
-    ResultTree,
-    require_writable,
-    tree_of,
-)
-from jobs.selection import positions_of
-from jobs.service import segment
-from jobs.session import Session, Target, content_cache
+from jobs.rerun import earlier_jobs, ran_before
+from jobs.results import Manifest, ResultTree, require_writable, tree_of
+from jobs.run_options import RunOptions
+from jobs.session import Session, content_cache
 from jobs.stage import Staged, contents_of, stage
-from jobs.strictness import LENIENT, Strictness
-from jobs.submit import Submitted, submit
+from jobs.submission import require_same, send
 from jobs.terminal import Terminal, counted, size_text
 from jobs.transfer import counting
 from jobs.watch import Watcher
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunOptions:
-    """What a user asked of a run.
-
-    Attributes:
-        workload: The workload file.
-        target: The stack.
-        overrides: `NAME=VALUE` texts.
-        out: Where result trees are.
-        job_id: The job's id; made up if None.
-        detach: Whether to leave once everything is submitted.
-        first: So many tasks of a stage are tried before the others are submitted; None: no trial.
-        timeout_s: How long to wait for the tasks.
-        resume: Whether the job may exist already.
-        finishing: What is to happen while the job is watched, and at its end.
-        consent: Whether a person is asked before much may be spent.
-        strictness: Which warnings are told, and whether they are errors.
-        again: The result tree whose tasks are run again, or None.
-        only: Their positions, as `jobs.selection` writes them.
-    """
-
-    workload: Path
-    target: Target
-    overrides: tuple[str, ...]
-    out: Path
-    job_id: str | None = None
-    detach: bool = False
-    first: int | None = None
-    timeout_s: float | None = None
-    resume: bool = False
-    finishing: Finishing = NOTHING_ASKED
-    consent: Consent = NEVER_ASKED
-    strictness: Strictness = LENIENT
-    again: ResultTree | None = None
-    only: str | None = None
 
 
 def run_workload(options: RunOptions, terminal: Terminal) -> int:
@@ -175,33 +118,6 @@ def prepared(options: RunOptions, terminal: Terminal) -> tuple[Session, JobPlan]
     return session, prepare(checked, session, options, terminal)
 
 
-def require_same(job: JobPlan, tree: ResultTree) -> None:
-    """Refuses to finish a submission with other tasks than it was begun with.
-
-    Raises:
-        InputError: The plan is not the one that was submitted.
-    """
-    manifest = tree.read_manifest()
-    if schedule_of(manifest.current) is not None:
-        raise InputError(
-            f"job {manifest.current} gets its tasks from its job manager task, which goes on by "
-            f"itself; what is missing once it is over: python -m jobs rerun {manifest.current}"
-        )
-    attempt = manifest.attempts[-1] if manifest.attempts else None
-    submitted = manifest.plan if attempt is None else attempt.plan or job.digest
-    if submitted != job.digest:
-        # Of an attempt the parts were not noted: its file may differ from the first submission's.
-        changes = differing(tree, job.parts) if attempt is None else None
-        what = ", ".join(changes) if changes else (
-            "the file, one that it names or the stack has changed since"
-        )  # fmt: skip
-        raise InputError(
-            f"job {manifest.current} was made from another workload: {what}, and its tasks would "
-            "not be the same. Submit it "
-            f"anew: python -m jobs.run {shlex.quote(manifest.workload)}"
-        )
-
-
 def checked_workload(options: RunOptions) -> Checked:
     """Reads the workload and the stack, and fits one to the other.
 
@@ -261,97 +177,6 @@ def stage_files(
         container = session.container(stack.inputs_container)
         staged += stage(checked.input_files, contents, container, progress=progress)
     return staged
-
-
-def send(
-    job: JobPlan,
-    session: Session,
-    tree: ResultTree,
-    options: RunOptions,
-    terminal: Terminal,
-    *,
-    trial: Sequence[int] | None = None,
-) -> Submitted:
-    """Submits, with a manifest written before the first request, so that it can be resumed."""
-    notes = {path: _content(path) for path in (tree.manifest_file, parts_file(tree))}
-    before = _note_submission(job, tree, options)
-    again = f"finish the submission: {go_on('resume', tree)}"
-    try:
-        with interruptible(f"job {job.job_id} is partly submitted; {again}"):
-            submitted = submit(job, session.service, resume=options.resume, trial=trial)
-    except UnavailableError as error:
-        error.args = (f"{error}\njob {job.job_id} may be partly submitted; {again}",)
-        raise
-    except (ServiceError, InputError) as error:
-        if before is not None:
-            tree.write_manifest(before)
-        elif not options.resume and (isinstance(error, TakenError) or _missing(job, session)):
-            _undo(notes)
-        raise
-    there = f" ({submitted.present:,} were there)" if submitted.present else ""
-    terminal.note(f"submitted: job {job.job_id}, {counted(submitted.added, 'task')}{there}")
-    if trial is None and (page := portal_url(session.stack, job.job_id)):
-        terminal.note(f"portal: {page}")
-    return submitted
-
-
-def _missing(job: JobPlan, session: Session) -> bool:
-    """Whether a refused submission made no job, or withdrew it."""
-    try:
-        found = session.service.get(
-            f"/jobs/{segment(job.job_id)}", f"looking for job {job.job_id}"
-        )
-    except ServiceError as error:
-        return isinstance(error, NotFoundError)
-    return bool(found["state"] == "deleting")
-
-
-def _content(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
-
-
-def _undo(notes: Mapping[Path, bytes | None]) -> None:
-    """Brings files back to what they were, and removes directories that were made for them."""
-    for path, content in notes.items():
-        if content is None:
-            path.unlink(missing_ok=True)
-        else:
-            path.write_bytes(content)
-    for directory in {path.parent for path in notes}:
-        if directory.is_dir() and not any(directory.iterdir()):
-            directory.rmdir()
-
-
-def _note_submission(job: JobPlan, tree: ResultTree, options: RunOptions) -> Manifest | None:
-    """Writes what is about to be submitted; the manifest before, of tasks that run again."""
-    target = options.target
-    created = datetime.now(UTC).isoformat(timespec="seconds")
-    if job.only is None:
-        keep_parts(tree, job)
-        tree.write_manifest(
-            Manifest(
-                job_id=job.job_id,
-                workload=str(job.checked.workload.path.absolute()),
-                stack=target.stack,
-                outputs=None if target.outputs is None else str(target.outputs.absolute()),
-                plan=job.digest,
-                tasks=job.count,
-                created=created,
-                overrides=options.overrides,
-                stages=dict(job.checked.stage_counts),
-            )
-        )
-        return None
-    before = tree.read_manifest()
-    if before.current == job.job_id:
-        return None
-    set_aside(tree, len(before.job_ids), positions_of(job.only))
-    attempt = Attempt(job_id=job.job_id, tasks=job.only, created=created, plan=job.digest)
-    tree.write_manifest(replace(before, attempts=(*before.attempts, attempt)))
-    return before
 
 
 def finish(

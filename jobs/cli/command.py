@@ -26,10 +26,10 @@ from jobs.notify import checked_url
 from jobs.progress import STYLES, Style
 from jobs.reporting import checked_report_file
 from jobs.results import Manifest, ResultTree, tree_of
+from jobs.run_options import RunOptions
 from jobs.schedule_jobs import find_tree
 from jobs.session import Target
 from jobs.terminal import Terminal
-from jobs.workflow import RunOptions
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 

@@ -34,10 +34,10 @@ from jobs.options import (
     YesOption,
 )
 from jobs.results import DEFAULT_ROOT
+from jobs.run_options import RunOptions
 from jobs.scheduling import schedule_workload
 from jobs.session import Target
 from jobs.terminal import Terminal
-from jobs.workflow import RunOptions
 
 ScheduleArgument = Annotated[
     str, typer.Argument(help="The schedule's id.", metavar="SCHEDULE", show_default=False)

@@ -43,13 +43,14 @@ from jobs.options import (
 )
 from jobs.pool_fit import Advice
 from jobs.results import DEFAULT_ROOT
+from jobs.run_options import RunOptions
 from jobs.scheduling import run_or_schedule
 from jobs.session import Session, Target, content_cache
 from jobs.stage import contents_of
 from jobs.strictness import strictness
 from jobs.terminal import counted, size_text
 from jobs.transfer import counting
-from jobs.workflow import RunOptions, checked_workload, stage_files
+from jobs.workflow import checked_workload, stage_files
 
 
 def run(

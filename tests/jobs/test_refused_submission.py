@@ -13,10 +13,11 @@ from jobs.errors import ServiceError
 from jobs.loading import LoadedWorkload
 from jobs.plan import plan
 from jobs.results import tree_of
+from jobs.run_options import RunOptions
 from jobs.session import Session, Target
 from jobs.stack import Stack
+from jobs.submission import send
 from jobs.terminal import Terminal
-from jobs.workflow import RunOptions, send
 
 
 @pytest.mark.slow

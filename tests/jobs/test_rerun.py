@@ -18,7 +18,7 @@ from jobs.rerun import Ends, chosen, earlier_jobs, next_job_id, set_aside, super
 from jobs.results import Attempt, Manifest, ResultTree
 from jobs.selection import parse_selection, written_positions
 from jobs.stack import Stack
-from jobs.workflow import require_same
+from jobs.submission import require_same
 
 FAILED = parse_selection("failed")
 

@@ -1,0 +1,49 @@
+"""What a user asked of a run, whichever verb or program asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobs.consent import NEVER_ASKED, Consent
+from jobs.finishing import NOTHING_ASKED, Finishing
+from jobs.results import ResultTree
+from jobs.session import Target
+from jobs.strictness import LENIENT, Strictness
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """What a user asked of a run.
+
+    Attributes:
+        workload: The workload file.
+        target: The stack.
+        overrides: `NAME=VALUE` texts.
+        out: Where result trees are.
+        job_id: The job's id; made up if None.
+        detach: Whether to leave once everything is submitted.
+        first: So many tasks of a stage are tried before the others are submitted; None: no trial.
+        timeout_s: How long to wait for the tasks.
+        resume: Whether the job may exist already.
+        finishing: What is to happen while the job is watched, and at its end.
+        consent: Whether a person is asked before much may be spent.
+        strictness: Which warnings are told, and whether they are errors.
+        again: The result tree whose tasks are run again, or None.
+        only: Their positions, as `jobs.selection` writes them.
+    """
+
+    workload: Path
+    target: Target
+    overrides: tuple[str, ...]
+    out: Path
+    job_id: str | None = None
+    detach: bool = False
+    first: int | None = None
+    timeout_s: float | None = None
+    resume: bool = False
+    finishing: Finishing = NOTHING_ASKED
+    consent: Consent = NEVER_ASKED
+    strictness: Strictness = LENIENT
+    again: ResultTree | None = None
+    only: str | None = None
