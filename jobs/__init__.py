@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from jobs.checking import Checked
     from jobs.client import Client
     from jobs.collect import Collected
+    from jobs.costs import Cost, Costs
     from jobs.errors import (
         CredentialError,
         InputError,
@@ -50,6 +51,8 @@ __all__ = [
     "Checked",
     "Client",
     "Collected",
+    "Cost",
+    "Costs",
     "CredentialError",
     "Explanation",
     "InputError",
@@ -77,6 +80,8 @@ _PLACES = {
     "Job": "job",
     "open_job": "job",
     "Collected": "collect",
+    "Cost": "costs",
+    "Costs": "costs",
     "Explanation": "explain",
     "LimitReachedError": "finishing",
     "JobRow": "listing",

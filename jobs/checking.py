@@ -323,6 +323,8 @@ def _file_templates(workload: LoadedWorkload) -> Iterator[Place]:
         for part in command or ():
             yield parse_template(part), LOCAL_NAMES, (key,)
     nothing: frozenset[str] = frozenset()
+    for name, text in spec.tags.items():
+        yield parse_template(text), nothing, ("tags", name)
     for key, node in (("preparation", spec.preparation), ("release", spec.release)):
         if node is None:
             continue

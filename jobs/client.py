@@ -13,16 +13,18 @@ from pathlib import Path
 
 from jobs.arguments import variable_text
 from jobs.checking import Checked
+from jobs.costs import Costs, costs_of
 from jobs.describe import planned
 from jobs.errors import InputError
 from jobs.job import Job, open_job
-from jobs.job_ids import LAST, chosen_id
+from jobs.job_ids import ALL, LAST, chosen_id
 from jobs.job_schedules import JobSchedule, ScheduleRow, open_schedule, schedules_of
 from jobs.listing import JobRow, jobs_of
 from jobs.loading import load_workload
 from jobs.plan import JobPlan
 from jobs.results import DEFAULT_ROOT, tree_of
 from jobs.run_options import RunOptions
+from jobs.schedule_jobs import find_trees
 from jobs.scheduling import submit_schedule
 from jobs.session import Session, Target
 from jobs.stack import require_one
@@ -151,6 +153,23 @@ class Client:
     def list(self) -> list[JobRow]:
         """The jobs of the stack that were submitted from workload files, the oldest first."""
         return jobs_of(Session(stack=self._target().load()).service)
+
+    def costs(self, jobs: str = ALL, *, by: str = "job") -> Costs:
+        """What jobs that were submitted from here took and cost, together.
+
+        Args:
+            jobs: Ids, beginnings, numbers counted from the last (`1-3`), with commas, or `all`.
+            by: What a row is of: `job`, `stage`, `pool`, `workload` or `tag.NAME`.
+
+        Raises:
+            InputError: There are no such jobs, or costs are not told by that.
+            ServiceError: A job is not over, and Batch refuses.
+        """
+        return costs_of(
+            find_trees(jobs, self.out),
+            by,
+            lambda tree: open_job(tree.root.name, self.out).report().report.as_json(),
+        )
 
     def _target(self) -> Target:
         return Target(stack=self.stack, outputs=self.outputs)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 
 from jobs.durations import parse_duration
 from jobs.errors import InputError
 from jobs.looks import moment_of
-from jobs.plan import META_SUBMISSION, META_TASKS, META_WORKLOAD
+from jobs.plan import META_SUBMISSION, META_TASKS, META_WORKLOAD, tags_of
 from jobs.service import BatchService
 from jobs.submit import metadata_of
 
@@ -28,6 +28,7 @@ class JobRow:
         submission: `complete`, or `unfinished`: resume it.
         ended: Why it ended, as the service calls it; empty while it has not.
         created: When, UTC, ISO 8601.
+        tags: Those of its workload file.
     """
 
     job_id: str
@@ -37,9 +38,22 @@ class JobRow:
     submission: str
     ended: str
     created: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def text(self, name: str) -> str:
+        """A field as text; `tag.NAME` is one tag, empty where there is none."""
+        if name.startswith(TAG):
+            return self.tags.get(name.removeprefix(TAG), "")
+        value = getattr(self, name)
+        if isinstance(value, Mapping):
+            return " ".join(f"{tag}={text}" for tag, text in value.items())
+        return str(value)
 
 
+TAG = "tag."
+"""Before the name of a tag that is a field."""
 FIELDS = tuple(item.name for item in fields(JobRow))
+_KNOWN = f"{', '.join(FIELDS)} and {TAG}NAME"
 SHOWN = ("job_id", "state", "tasks", "submission", "created")
 
 
@@ -61,11 +75,16 @@ def jobs_of(service: BatchService, path: str = "/jobs") -> list[JobRow]:
             submission=metadata.get(META_SUBMISSION, ""),
             ended=(item.get("executionInfo") or {}).get("terminateReason", ""),
             created=item["creationTime"],
+            tags=tags_of(metadata),
         )
         for item in listed
         if META_WORKLOAD in (metadata := metadata_of(item))
     ]
     return sorted(rows, key=lambda row: row.created)
+
+
+def _is_field(name: str) -> bool:
+    return name in FIELDS or (name.startswith(TAG) and name != TAG)
 
 
 def parse_fields(text: str | None) -> tuple[str, ...]:
@@ -78,10 +97,8 @@ def parse_fields(text: str | None) -> tuple[str, ...]:
         return SHOWN
     names = tuple(part.strip() for part in text.split(","))
     for name in names:
-        if name not in FIELDS:
-            raise InputError(
-                f"--fields: there is no field {name!r}, there are {', '.join(FIELDS)}"
-            )
+        if not _is_field(name):
+            raise InputError(f"--fields: there is no field {name!r}, there are {_KNOWN}")
     return names
 
 
@@ -102,15 +119,15 @@ def matching(
     conditions: list[tuple[str, str]] = []
     for text in filters:
         name, equals, wanted = text.partition("=")
-        if not equals or name not in FIELDS:
-            raise InputError(f"--filter {text!r}: {_FILTER}; fields are {', '.join(FIELDS)}")
+        if not equals or not _is_field(name):
+            raise InputError(f"--filter {text!r}: {_FILTER}; fields are {_KNOWN}")
         conditions.append((name, wanted.lower()))
     earliest = None if since is None else parse_since(since, now or datetime.now(UTC))
     return [
         row
         for row in rows
         if (earliest is None or moment_of(row.created) >= earliest)
-        and all(wanted in str(getattr(row, name)).lower() for name, wanted in conditions)
+        and all(wanted in row.text(name).lower() for name, wanted in conditions)
     ]
 
 

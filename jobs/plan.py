@@ -33,12 +33,15 @@ from jobs.stages import (
     written_stages,
 )
 from jobs.task_bodies import Places, PlannedTask, Ran, TaskMaker, node_task
+from jobs.templates import parse_template
 
 META_WORKLOAD = "jobs.workload"
 META_PLAN = "jobs.plan"
 META_TASKS = "jobs.tasks"
 META_STAGES = "jobs.stages"
 META_SUBMISSION = "jobs.submission"
+META_TAG = "jobs.tag."
+"""Before the name of a tag."""
 SUBMITTING = "unfinished"
 SUBMITTED = "complete"
 
@@ -167,6 +170,8 @@ def plan(
     metadata = {META_WORKLOAD: spec.name, META_PLAN: digest, META_TASKS: str(count)}
     if counts:
         metadata[META_STAGES] = written_stages(counts)
+    for name, text in spec.tags.items():
+        metadata[f"{META_TAG}{name}"] = parse_template(text).render(spec.variables)
     return JobPlan(
         checked=checked,
         job_id=job_id,
@@ -189,6 +194,15 @@ def plan(
         _contents=contents,
         _ran=ran,
     )
+
+
+def tags_of(metadata: Mapping[str, str]) -> dict[str, str]:
+    """The tags among a job's metadata, by name."""
+    return {
+        name.removeprefix(META_TAG): text
+        for name, text in metadata.items()
+        if name.startswith(META_TAG)
+    }
 
 
 def changed_parts(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
@@ -253,7 +267,7 @@ def _parts(checked: Checked, contents: Mapping[Path, Contents]) -> dict[str, str
     dumped = spec.model_dump(
         mode="json",
         by_alias=True,
-        exclude={"merge", "check", "description", "name", "schedule", "stages"},
+        exclude={"merge", "check", "description", "name", "schedule", "stages", "tags"},
     )
     if spec.stages:
         dumped = {k: v for k, v in dumped.items() if k not in (*OWN, *INHERITED)}

@@ -151,6 +151,7 @@ class Report:
         requeued_tasks: Tasks that were put back at least once.
         stages: What each stage took.
         slowest: The tasks that ran longest.
+        tags: What the job is to be found and counted by.
         version: Of this object. Members are added without a new version, never changed.
     """
 
@@ -185,6 +186,7 @@ class Report:
     requeued_tasks: int = 0
     stages: tuple[StageUse, ...] = ()
     slowest: tuple[SlowTask, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
     version: int = REPORT_VERSION
 
     def as_json(self) -> dict[str, Any]:

@@ -155,6 +155,7 @@ def report_on(
         failures=tuple(
             replace(group, command=commands.get(group.example, "")) for group in report.failures
         ),
+        tags=manifest.tags,
     )
     made = Reported(
         report=report, ends=ends, reasons=reasons, ground=ground, tree=tree, names=names
@@ -243,6 +244,8 @@ def _facts(manifest: Manifest, ground: Ground) -> Iterator[tuple[str, str]]:
     if ground.command:
         yield "command", ground.command
     yield "workload", manifest.workload
+    if manifest.tags:
+        yield "tags", " ".join(f"{name}={text}" for name, text in manifest.tags.items())
     if manifest.overrides:
         yield "set", " ".join(manifest.overrides)
     yield "jobs", " ".join(manifest.job_ids)

@@ -62,6 +62,7 @@ class Manifest:
         tasks: Number of tasks.
         created: When, UTC, ISO 8601.
         stages: Tasks of each stage, in order; empty for a workload without stages.
+        tags: What it is to be found and counted by.
         version: Of this file.
     """
 
@@ -75,6 +76,7 @@ class Manifest:
     overrides: tuple[str, ...] = field(default=())
     attempts: tuple[Attempt, ...] = field(default=())
     stages: Mapping[str, int] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
     version: int = MANIFEST_VERSION
 
     @property

@@ -19,7 +19,7 @@ from pathlib import Path
 from jobs.errors import InputError, NotFoundError, shown
 from jobs.job_ids import JOB_ID, schedule_of, scheduled_id
 from jobs.looks import moment_of
-from jobs.plan import META_PLAN, META_STAGES, META_TASKS
+from jobs.plan import META_PLAN, META_STAGES, META_TASKS, tags_of
 from jobs.reasons import write_parts
 from jobs.results import Manifest, ResultTree, read_json, tree_of, write_json
 from jobs.results import find_tree as _find_tree
@@ -207,6 +207,7 @@ def adopt(record: Record, job_id: str, service: BatchService, root: Path) -> Non
             created=moment_of(job["creationTime"]).isoformat(timespec="seconds"),
             overrides=record.overrides,
             stages=read_stages(metadata.get(META_STAGES, "")),
+            tags=tags_of(metadata),
         )
     )
 

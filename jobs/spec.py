@@ -40,6 +40,7 @@ from jobs.spec_values import (
     Name,
     Scalar,
     ShellText,
+    TagText,
     TemplateText,
     Text,
     exactly_one,
@@ -48,6 +49,7 @@ from jobs.spec_values import (
 
 SCHEMA_FILE = Path(__file__).with_name("workload.schema.json")
 MAX_STAGES = 90
+MAX_TAGS = 10
 RESERVED_NAMES = frozenset({"index"})
 BUILD_NAMES = frozenset({"python"})
 LOCAL_NAMES = frozenset({"workload", "results", "python", "job"})
@@ -203,6 +205,12 @@ class Workload(Tasks):
         default={},
         description="Values for placeholders, the same for every task; `--set NAME=VALUE` "
         "replaces one.",
+    )
+    tags: dict[Name, TagText] = Field(
+        default={},
+        max_length=MAX_TAGS,
+        description="What the job is to be found and counted by, such as a project: names and "
+        "texts, with the variables as placeholders. Nothing that a task does depends on them.",
     )
     stages: dict[Name, Stage] = Field(
         default={},

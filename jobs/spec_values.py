@@ -149,6 +149,7 @@ def _duration(value: object) -> object:
 
 Text = Annotated[StrictStr, AfterValidator(passed_on)]
 TemplateText = Annotated[StrictStr, AfterValidator(passed_on), AfterValidator(_template)]
+TagText = Annotated[TemplateText, Field(min_length=1, max_length=200)]
 ShellText = Annotated[StrictStr, AfterValidator(passed_on), AfterValidator(_shell_template)]
 NodePath = Annotated[StrictStr, AfterValidator(passed_on), AfterValidator(relative)]
 Scalar = Annotated[StrictBool | StrictInt | StrictFloat | StrictStr, BeforeValidator(_plain_value)]

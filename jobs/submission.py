@@ -15,7 +15,7 @@ from pathlib import Path
 from jobs.errors import InputError, NotFoundError, ServiceError, TakenError, UnavailableError
 from jobs.following import go_on, interruptible
 from jobs.job_ids import schedule_of
-from jobs.plan import JobPlan
+from jobs.plan import JobPlan, tags_of
 from jobs.portal import portal_url
 from jobs.reasons import differing, keep_parts, parts_file
 from jobs.rerun import set_aside
@@ -134,6 +134,7 @@ def _note_submission(job: JobPlan, tree: ResultTree, options: RunOptions) -> Man
                 created=created,
                 overrides=options.overrides,
                 stages=dict(job.checked.stage_counts),
+                tags=tags_of(job.body_metadata),
             )
         )
         return None

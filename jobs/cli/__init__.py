@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from jobs.cli.counting import costs
 from jobs.cli.following import cancel, explain, list_jobs, rerun, resume, status, wait
 from jobs.cli.gathering import collect, logs, report
 from jobs.cli.keeping import clean, doctor
@@ -54,6 +55,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "logs": logs,
     "collect": collect,
     "report": report,
+    "costs": costs,
     "cancel": cancel,
     "clean": clean,
     "doctor": doctor,

@@ -354,31 +354,33 @@ def list_jobs(
       python -m jobs list --stack dev --since 2d --filter state=active
 
       python -m jobs list --stack dev --fields job_id,tasks,ended --csv
+
+      python -m jobs list --stack dev --filter tag.project=fraud
     """
     with command(json_output, quiet, verbose, color) as terminal:
         names = parse_fields(fields)
         found = Client(stack=stack, outputs=outputs).list()
-        rows = [asdict(row) for row in matching(found, filters or (), since)]
-        terminal.result({"version": 1, "jobs": rows})
+        rows = matching(found, filters or (), since)
+        terminal.result({"version": 1, "jobs": [asdict(row) for row in rows]})
         if csv:
-            terminal.table(names, ([str(row[name]) for name in names] for row in rows))
+            terminal.table(names, ([row.text(name) for name in names] for row in rows))
             return
         table = Table(box=None, pad_edge=False)
         for name in names:
             # Other verbs need the whole id, on however narrow a terminal.
-            whole = max((len(str(row[name])) for row in rows), default=0)
+            whole = max((len(row.text(name)) for row in rows), default=0)
             table.add_column(
                 _TITLES.get(name, name),
                 no_wrap=name == "job_id",
                 min_width=whole if name == "job_id" else None,
             )
         for row in rows:
-            table.add_row(*(Text(_shown_field(name, row[name])) for name in names))
+            table.add_row(*(Text(_shown_field(name, row.text(name))) for name in names))
         terminal.show(table if rows else "no jobs")
 
 
-def _shown_field(name: str, value: object) -> str:
-    return str(value)[:16].replace("T", " ") if name == "created" else str(value)
+def _shown_field(name: str, text: str) -> str:
+    return text[:16].replace("T", " ") if name == "created" else text
 
 
 def cancel(

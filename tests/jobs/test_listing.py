@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import pytest
@@ -10,17 +11,19 @@ from jobs.listing import JobRow, matching, parse_fields
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
-def row(job_id: str, created: str, state: str = "active") -> JobRow:
+def row(
+    job_id: str, created: str, state: str = "active", tags: Mapping[str, str] | None = None
+) -> JobRow:
     return JobRow(
         job_id=job_id, workload="mc", state=state, tasks=3, submission="complete", ended="",
-        created=created,
+        created=created, tags=tags or {},
     )  # fmt: skip
 
 
 ROWS = [
     row("a", "2026-11-18T00:00:00Z", "completed"),
     row("b", "2026-11-20T13:00:00.1234567Z"),
-    row("c", "2026-11-21T11:59:00Z"),
+    row("c", "2026-11-21T11:59:00Z", tags={"project": "Fraud", "team": "risk"}),
 ]
 
 
@@ -31,6 +34,9 @@ ROWS = [
         (("state=ACTIVE",), None, "bc"),
         (("state=active", "job_id=c"), None, "c"),
         (("ended=x",), None, ""),
+        (("tag.project=fraud",), None, "c"),
+        (("tag.project=risk",), None, ""),
+        (("tags=team=risk",), None, "c"),
         ((), "2m", "c"),
         ((), "1d", "bc"),
         ((), "2026-11-20", "bc"),
@@ -44,7 +50,8 @@ def test_jobs_are_chosen_by_fields_and_by_age(
 
 
 @pytest.mark.parametrize(
-    ("filters", "since"), [(("x=1",), None), (("state",), None), ((), "soon"), ((), "")]
+    ("filters", "since"),
+    [(("x=1",), None), (("tag.=1",), None), (("state",), None), ((), "soon"), ((), "")],
 )
 def test_what_is_no_filter_or_time_is_refused(filters: tuple[str, ...], since: str | None) -> None:
     with pytest.raises(InputError, match=r"--(filter|since)"):
@@ -52,6 +59,11 @@ def test_what_is_no_filter_or_time_is_refused(filters: tuple[str, ...], since: s
 
 
 def test_fields_are_those_that_there_are() -> None:
-    assert parse_fields("tasks, job_id") == ("tasks", "job_id")
+    assert parse_fields("tasks, job_id,tag.project") == ("tasks", "job_id", "tag.project")
     with pytest.raises(InputError, match="there is no field 'x', there are job_id, "):
         parse_fields("job_id,x")
+
+
+def test_fields_are_texts() -> None:
+    found = [ROWS[2].text(name) for name in ("tasks", "tags", "tag.team", "tag.other")]
+    assert found == ["3", "project=Fraud team=risk", "risk", ""]

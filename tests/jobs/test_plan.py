@@ -13,7 +13,7 @@ from jobs.checking import check
 from jobs.contents import ContentCache
 from jobs.errors import WorkloadError
 from jobs.loading import LoadedWorkload
-from jobs.plan import JobPlan, plan
+from jobs.plan import JobPlan, plan, tags_of
 from jobs.stack import Stack, parse_stack
 from jobs.stage import contents_of
 
@@ -369,3 +369,33 @@ def test_a_rerun_is_warned_of_what_it_sends_itself(workload: MakeWorkload, stack
     checked = check(workload("name: n\npool: cpu\ncommand: a\ntasks: 900\n"), stack)
     assert [one.code for one in plan(checked, {}, job_id="j").warnings] == ["rounds"]
     assert plan(checked, {}, job_id="j-r2", only="3,5").warnings == ()
+
+
+def test_tags_are_the_jobs_and_change_nothing_that_its_tasks_do(
+    workload: MakeWorkload, stack: Stack
+) -> None:
+    text = HEAD + "command: a\nvariables: {study: north}\n"
+    tagged = planned(workload(text + 'tags: {project: fraud, study: "{study}-1"}\n'), stack)
+    metadata = {item["name"]: item["value"] for item in tagged.complete_body["metadata"]}
+    assert tagged.body_metadata["jobs.tag.study"] == metadata["jobs.tag.study"] == "north-1"
+    assert tags_of(metadata) == {"project": "fraud", "study": "north-1"}
+    bare = planned(workload(text), stack)
+    assert bare.digest == tagged.digest
+    assert tags_of(bare.body_metadata) == {}
+
+
+@pytest.mark.parametrize(
+    ("tags", "finding"),
+    [
+        ('{project: "{seed}"}', r"tags.project: nothing gives \{seed\} a value"),
+        ("{project: 3}", "tags.project"),
+        ('{project: ""}', "tags.project"),
+        ("{not a name: x}", "tags"),
+        (f"{{{', '.join(f't{n}: x' for n in range(11))}}}", "tags"),
+    ],
+)
+def test_tags_are_a_few_texts(
+    workload: MakeWorkload, stack: Stack, tags: str, finding: str
+) -> None:
+    with pytest.raises(WorkloadError, match=finding):
+        planned(workload(HEAD + f"command: a\ntags: {tags}\n"), stack)
