@@ -46,7 +46,7 @@ def follow(
         checked.stack.stack,
         results=shown(tree.root),
         portal=portal_url(checked.stack, watcher.job_id),
-        kept=_kept(tree),
+        cached=_cached(tree),
         said=terminal.said,
         currency=checked.pool.price_currency,
         limit=asked.max_cost,
@@ -67,7 +67,7 @@ def follow(
             terminal.said = progress.said
 
 
-def _kept(tree: ResultTree) -> int:
+def _cached(tree: ResultTree) -> int:
     """Tasks of a tree that keep what they did while others run again."""
     manifest = tree.read_manifest()
     if not manifest.attempts:

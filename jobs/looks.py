@@ -107,17 +107,24 @@ class StageLook:
         total: Its tasks.
         succeeded: Those that ended well.
         failed: Those that did not.
+        running: Those that run, or prepare to; None if that is not known.
     """
 
     name: str
     total: int
     succeeded: int
     failed: int
+    running: int | None = None
 
     @property
     def ended(self) -> int:
         """Tasks that are over."""
         return self.succeeded + self.failed
+
+    @property
+    def waiting(self) -> int | None:
+        """Tasks that have not begun; None if that is not known."""
+        return None if self.running is None else max(0, self.total - self.ended - self.running)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

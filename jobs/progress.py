@@ -61,7 +61,7 @@ class Progress:
         *,
         results: str = "",
         portal: str = "",
-        kept: int = 0,
+        cached: int = 0,
         said: str = "",
         currency: str = "USD",
         limit: float | None = None,
@@ -77,7 +77,7 @@ class Progress:
             where: The stack.
             results: Where results will be.
             portal: Address of a page that shows the job, for terminals that open links.
-            kept: Tasks of an earlier attempt that are not run again.
+            cached: Tasks of an earlier attempt that are not run again.
             said: The line that was printed last, perhaps by another; it is not said twice.
             currency: Of costs.
             limit: What the job may cost, if that is limited.
@@ -90,7 +90,7 @@ class Progress:
         self._where = where
         self._results = results
         self._portal = portal
-        self._kept = kept
+        self._cached = cached
         self.said = said
         self._currency = currency
         self._limit = limit
@@ -206,7 +206,7 @@ class Progress:
         rest += f" ok {look.succeeded}"
         bad = f" ✘{look.failed}" if look.failed else ""
         again = f" ↻{look.retried}" if look.retried else ""
-        again += f" kept {self._kept}" if self._kept else ""
+        again += f" cached {self._cached}" if self._cached else ""
         if rate := self._pace.per_s():
             again += f"  {rate:.2g}/s" if rate >= 0.1 else f"  {rate * 60:.2g}/min"  # noqa: PLR2004 - below, minutes say more
         if left := self._pace.left_s(look.total - look.ended):
@@ -222,14 +222,17 @@ class Progress:
             names = ", ".join(f"{stage.name} {stage.total}" for stage in done)
             yield Text(f"done   {names}", "dim")
         for stage in look.stages:
-            if 0 < stage.ended < stage.total:
+            if stage.ended + (stage.running or 0) > 0 and stage.ended < stage.total:
                 yield self._stage(stage)
 
     def _stage(self, stage: StageLook) -> Text:
         name = stage.name if len(stage.name) <= 6 else f"{stage.name[:5]}…"  # noqa: PLR2004 - the column's width
         text = Text(f"{name:<6} ")
         text.append_text(_bar(stage.ended, stage.total, _BAR, failed=bool(stage.failed)))
-        text.append(f" {stage.ended}/{stage.total} ok {stage.succeeded}")
+        text.append(f" {stage.ended}/{stage.total}")
+        if stage.running is not None:
+            text.append(f" run {stage.running} wait {stage.waiting}")
+        text.append(f" ok {stage.succeeded}")
         if stage.failed:
             text.append(f" ✘{stage.failed}", "red")
         return text
@@ -287,6 +290,8 @@ def look_json(look: Look) -> dict[str, Any]:
                 "total": stage.total,
                 "succeeded": stage.succeeded,
                 "failed": stage.failed,
+                "running": stage.running,
+                "waiting": stage.waiting,
             }
             for stage in look.stages
         },

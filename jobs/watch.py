@@ -8,6 +8,7 @@ less often: it says why nothing moves. Nothing is printed here (`jobs.progress`)
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -70,6 +71,8 @@ class Watcher:
     _still: tuple[int, int] = (-1, -1)
     _blocked: int | None = None
     _by_stage: dict[str, StageLook] = field(default_factory=dict)
+    _running_by_stage: Counter[str] | None = None
+    _ran_at: tuple[int, int] | None = None
     _job: dict[str, Any] = field(default_factory=dict)
     _pool: PoolView | None = None
     _pool_at: float = float("-inf")
@@ -95,12 +98,15 @@ class Watcher:
             self._manager = look_at_manager(self.service, self.job_id)
         answer = self.service.get(f"{path}/taskcounts", doing)
         counts = without_manager(answer["taskCounts"], self._manager)
+        looks_at_pool = self.now() - self._pool_at >= POOL_EVERY_S
+        if not looks_at_pool or self._ran_at is None:  # a look at the pool has requests enough
+            self._learn_running(path, doing, counts)
         if counts["completed"] > len(self.ends):
             self._learn_ends(path, doing)
         known = sum(counts[state] for state in ("active", "running", "completed"))
         total = self.total or int(metadata_of(self._job).get(META_TASKS, 0)) or known
         moving = counts["running"] > 0 or counts["completed"] >= total
-        if self.now() - self._pool_at >= POOL_EVERY_S:
+        if looks_at_pool:
             self._pool_at = self.now()
             self._pool = self._look_at_pool(doing)
             self._job = self.service.get(path, doing)
@@ -137,9 +143,7 @@ class Watcher:
             reasons=() if moving else tuple(self._reasons(waits=waits, over=over)),
             over=over,
             retried=self._retried,
-            stages=tuple(
-                self._by_stage.get(name) or self._stage(name) for name in self.stage_totals
-            ),
+            stages=tuple(self._stage_looks(counts["running"], over=over)),
             cost=None if self.meter is None else self.meter.cost,
             at=at,
         )
@@ -191,6 +195,27 @@ class Watcher:
         for task in self.service.pages(path, f"watching job {self.job_id}", **query):
             if task["id"] != MANAGER_ID:
                 yield replace(task_end(task), ended=at)
+
+    def _learn_running(self, path: str, doing: str, counts: Mapping[str, int]) -> None:
+        """Counts the running tasks of each stage, if they are on one page of the service's."""
+        moved = (counts["running"], counts["completed"])
+        if len(self.stage_totals) <= 1 or not counts["running"] or moved == self._ran_at:
+            return
+        self._ran_at = moved
+        query = {"$filter": "state eq 'running'", "$select": "id", "maxresults": "1000"}
+        page = self.service.get(f"{path}/tasks", doing, **query)
+        self._running_by_stage = None
+        if self.stage_of is not None and not page.get("odata.nextLink"):
+            ids = (task["id"] for task in page.get("value", ()))
+            self._running_by_stage = Counter(map(self.stage_of, ids))
+
+    def _stage_looks(self, running: int, *, over: bool) -> Iterator[StageLook]:
+        """How far each stage is."""
+        none_runs = over or not running
+        for name in self.stage_totals:
+            stage = self._by_stage.get(name) or self._stage(name)
+            known = Counter[str]() if none_runs else self._running_by_stage
+            yield stage if known is None else replace(stage, running=known[name])
 
     def _stage(self, name: str) -> StageLook:
         return StageLook(name=name, total=self.stage_totals[name], succeeded=0, failed=0)

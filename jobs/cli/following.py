@@ -430,7 +430,9 @@ def _status_table(job_id: str, look: Look) -> Table:
         table.add_row("nodes", f"{nodes or 'none'}; {look.pool.target} wanted")
     for stage in look.stages:
         failed = f", {stage.failed} failed" if stage.failed else ""
-        table.add_row("stage", Text(f"{stage.name}: {stage.ended} of {stage.total} ended{failed}"))
+        runs = f", {stage.running} running" if stage.running else ""
+        told = f"{stage.name}: {stage.ended} of {stage.total} ended{runs}{failed}"
+        table.add_row("stage", Text(told))
     for reason in look.reasons:
         table.add_row("why", Text(reason))
     if look.first_failure is not None:

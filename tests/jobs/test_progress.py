@@ -70,8 +70,10 @@ def test_the_view_is_the_one_of_the_documentation() -> None:
         first_failure=FAILURE,
         stages=(
             StageLook(name="prepare", total=20, succeeded=20, failed=0),
-            StageLook(name="simulate", total=970, succeeded=804, failed=7),
-            StageLook(name="merge", total=10, succeeded=0, failed=0),
+            StageLook(name="simulate", total=970, succeeded=804, failed=7, running=64),
+            StageLook(name="mesh", total=10, succeeded=0, failed=0, running=1),
+            StageLook(name="merge", total=10, succeeded=0, failed=0, running=0),
+            StageLook(name="check", total=10, succeeded=0, failed=0),
         ),
     )  # fmt: skip
     text = shown(
@@ -84,13 +86,14 @@ def test_the_view_is_the_one_of_the_documentation() -> None:
     assert " 831/1000 run 64 wait 105 ok 824 ✘7 ↻3  8.2/s  ETA " in lines[1]
     assert lines[2] == "done   prepare 20"
     assert lines[3].startswith("simul… ██")
-    assert lines[3].endswith(" 811/970 ok 804 ✘7")
-    assert lines[4] == "nodes  run 16 idle 2 boot 4 bad 1 → target 27 (evaluated 2m00s ago)"
-    assert lines[5].startswith("cost   $1.84 → $2.")
-    assert lines[5].endswith(" (limit $5.00)")
-    assert lines[6] == "! 5 nodes missing: AccountCoreQuotaReached"
-    assert lines[7] == '✘ simulate/412 exit 137 "Killed" → jobs logs simulate/412'
-    assert len(lines) == 8, "a stage that has not begun has no line"
+    assert lines[3].endswith(" 811/970 run 64 wait 95 ok 804 ✘7")
+    assert lines[4].endswith(" 0/10 run 1 wait 9 ok 0")
+    assert lines[5] == "nodes  run 16 idle 2 boot 4 bad 1 → target 27 (evaluated 2m00s ago)"
+    assert lines[6].startswith("cost   $1.84 → $2.")
+    assert lines[6].endswith(" (limit $5.00)")
+    assert lines[7] == "! 5 nodes missing: AccountCoreQuotaReached"
+    assert lines[8] == '✘ simulate/412 exit 137 "Killed" → jobs logs simulate/412'
+    assert len(lines) == 9, "a stage that has not begun has no line"
     assert asked == [FAILURE.id], "the words of a task are asked for once"
     assert all(len(line) <= 80 for line in lines)
 
@@ -197,12 +200,12 @@ def test_the_view_links_to_the_portal_and_counts_what_is_kept() -> None:
     stream = io.StringIO()
     console = Console(file=stream, width=80, force_terminal=True, color_system="standard")
     with Progress(
-        console, "j", "dev", results="results/j", portal="https://portal/#x", kept=64
+        console, "j", "dev", results="results/j", portal="https://portal/#x", cached=64
     ) as view:
         view.show(look())
     text = stream.getvalue()
     assert re.search(r"\x1b\]8;[^;]*;https://portal/#x\x1b\\\S*portal", text)
-    assert "kept 64" in re.sub(r"\x1b\[[0-9;]*m", "", text)
+    assert "cached 64" in re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
 def test_a_line_that_was_printed_is_not_printed_again() -> None:

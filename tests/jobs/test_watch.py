@@ -101,6 +101,38 @@ def test_a_look_at_a_large_job_costs_what_changed(
     assert len(batch.requests) <= 5, "the counts, what ended lately, the job, the pool"
 
 
+def test_a_look_counts_what_runs_of_each_stage(
+    workload: MakeWorkload, stack: Stack, service: BatchService, batch: Any
+) -> None:
+    loaded = workload(
+        "name: n\npool: cpu\nstages:\n  sim: {command: a, tasks: 9}\n"
+        "  merge: {after: sim, command: b}\n"
+    )
+    submit(plan(check(loaded, stack), {}, job_id="job"), service)
+    clock = Clock()
+    watcher = Watcher(service=service, job_id="job", now=clock.now)
+
+    def seen() -> dict[str, tuple[int, int | None, int | None]]:
+        clock.time += 1
+        stages = watcher.look().stages
+        return {stage.name: (stage.ended, stage.running, stage.waiting) for stage in stages}
+
+    assert seen() == {"sim": (0, 0, 9), "merge": (0, 0, 1)}, "nothing runs: nothing is asked"
+    first, *others = sorted(batch.tasks["job"])
+    for task in others[:4]:
+        batch.tasks["job"][task]["state"] = "running"
+    assert seen() == {"sim": (0, 4, 5), "merge": (0, 0, 1)}
+    batch.requests.clear()
+    assert seen() == {"sim": (0, 4, 5), "merge": (0, 0, 1)}
+    assert len(batch.requests) == 1, "the counts are as they were"
+    batch.complete("job", first)
+    batch.tasks["job"][others[4]]["state"] = "running"
+    assert seen() == {"sim": (1, 5, 3), "merge": (0, 0, 1)}
+    batch.page = 3
+    batch.complete("job", others[0])
+    assert seen() == {"sim": (2, None, None), "merge": (0, None, None)}, "too many to ask for"
+
+
 def test_waits_grow_while_nothing_happens_and_end_at_the_limit(
     submitted: Callable[[int], list[str]], service: BatchService
 ) -> None:
