@@ -9,10 +9,13 @@ from __future__ import annotations
 import filecmp
 import json
 import os
+import re
+import ssl
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -105,6 +108,12 @@ def test_a_workload_runs_to_its_checked_answer_without_a_key(keyless: Directory)
     out, err = keyless.jobs("job.yaml", module="jobs.run")
     assert out.splitlines()[-1].rstrip() == "OK"
     assert "staged: 2 files, 2 sent" in err
+    # The link is the user's to click: what a browser gets there, whose authorities know it.
+    (link,) = re.findall(r"^portal: (\S+)$", err, re.MULTILINE)
+    trust = ssl.create_default_context(cafile=keyless.environment["SSL_CERT_FILE"])
+    handlers = urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust)
+    with urllib.request.build_opener(*handlers).open(link) as page:
+        assert page.headers.get_content_type() == "text/html"
     assert keyless.jobs("logs", "0", "--source", "stdout")[0] == ""
     assert keyless.json("collect")["fetched"] == 0
     keyless.jobs("clean", "--yes", "--local")

@@ -30,6 +30,13 @@ def test_a_local_job_is_shown_by_the_page_of_the_emulator(stack: Stack) -> None:
     )
 
 
+def test_the_page_is_the_servers_where_the_endpoint_names_an_account(values: Any) -> None:
+    members = values(batch_endpoint="https://127.0.0.1:7/accounts/account")
+    assert portal_url(parse_stack(members, where="test"), "j") == (
+        "https://127.0.0.1:7/_emulator/#account/job/j"
+    )
+
+
 @pytest.mark.parametrize(
     ("management", "portal"),
     [
