@@ -58,6 +58,5 @@ lock: ## Pin anew what requirements.in, -dev.in and -scan.in ask for (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	    requirements-scan.in -o requirements-scan.txt
 
-clean: ## Remove what set-up and the demo made in this clone (the user's cache stays)
-	rm -rf .venv policy/venv .local build results bootstrap/azurite/node_modules .coverage* \
-	    .mypy_cache .ruff_cache .pytest_cache .hypothesis
+clean: ## Remove what set-up, the emulator and tools made here (results and cache stay)
+	@$(PYTHON) -m bootstrap.clean

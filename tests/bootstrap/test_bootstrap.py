@@ -122,7 +122,7 @@ def test_an_old_python_is_told_so_before_anything_else(monkeypatch: pytest.Monke
     assert first.what == "Python 3.11 or newer"
 
 
-@pytest.mark.parametrize("module", ["__init__", "__main__", "prerequisites", "steps"])
+@pytest.mark.parametrize("module", ["__init__", "__main__", "clean", "prerequisites", "steps"])
 def test_an_old_python_can_read_the_package_that_tells_it_so(module: str) -> None:
     text = (ROOT / "bootstrap" / f"{module}.py").read_text(encoding="utf-8")
     ast.parse(text, feature_version=(3, 7))
