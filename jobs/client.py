@@ -19,8 +19,9 @@ from jobs.errors import InputError
 from jobs.job import Job, open_job
 from jobs.job_ids import ALL, LAST, chosen_id
 from jobs.job_schedules import JobSchedule, ScheduleRow, open_schedule, schedules_of
-from jobs.listing import JobRow, jobs_of
+from jobs.listing import JobRow
 from jobs.loading import load_workload
+from jobs.outcomes import JobList
 from jobs.plan import JobPlan
 from jobs.results import DEFAULT_ROOT, tree_of
 from jobs.run_options import RunOptions
@@ -150,9 +151,20 @@ class Client:
         """
         return open_job(job, self.out)
 
-    def list(self) -> list[JobRow]:
-        """The jobs of the stack that were submitted from workload files, the oldest first."""
-        return jobs_of(Session(stack=self._target().load()).service)
+    def list(self, filters: Sequence[str] = (), *, since: str | None = None) -> list[JobRow]:
+        """The jobs of the stack that were submitted from workload files, the oldest first.
+
+        Args:
+            filters: `FIELD=TEXT`: only jobs that have the text in that field, all must hold.
+            since: Only those from then on: how long ago (`2d`), or a date.
+
+        Raises:
+            InputError: A filter or `since` cannot be read.
+            ServiceError: Batch refuses.
+        """
+        target = self._target()
+        found = JobList(session=Session(stack=target.load()), target=target, out=self.out)
+        return found.rows(filters, since)
 
     def costs(self, jobs: str = ALL, *, by: str = "job") -> Costs:
         """What jobs that were submitted from here took and cost, together.

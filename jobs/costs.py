@@ -119,19 +119,19 @@ def _report(
     tree: ResultTree, report: Callable[[ResultTree], Mapping[str, Any]]
 ) -> tuple[Mapping[str, Any], bool]:
     """A job's report, and whether it is the last one of a job that cannot be reported on."""
-    kept = _kept(tree)
+    kept = kept_report(tree)
     if kept is not None:
         return kept, False
     try:
         return report(tree), False
     except (NotFoundError, InputError):
-        last = _kept(tree, unfinished=True)
+        last = kept_report(tree, unfinished=True)
         if last is None:
             raise
         return last, True
 
 
-def _kept(tree: ResultTree, *, unfinished: bool = False) -> Mapping[str, Any] | None:
+def kept_report(tree: ResultTree, *, unfinished: bool = False) -> Mapping[str, Any] | None:
     """The report in a result tree; None unless it is of the job's end, after its last attempt."""
     try:
         found = read_json(tree.report_file)

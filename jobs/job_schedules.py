@@ -13,6 +13,7 @@ from typing import Any
 from jobs.durations import parse_seconds, spoken
 from jobs.errors import InputError, NotFoundError, ServiceError
 from jobs.listing import JobRow, jobs_of
+from jobs.outcomes import JobList
 from jobs.plan import META_WORKLOAD
 from jobs.results import DEFAULT_ROOT
 from jobs.schedule_jobs import adopt, forget_record, read_record
@@ -82,7 +83,8 @@ class JobSchedule:
         Raises:
             NotFoundError: There is no such schedule.
         """
-        return jobs_of(self.session.service, f"{self._path}/jobs")
+        found = JobList(session=self.session, target=None, out=self.out)
+        return found.told(jobs_of(self.session.service, f"{self._path}/jobs", found.pools))
 
     def pause(self) -> bool:
         """Lets it make no more jobs; the job that runs goes on. False if it was paused.

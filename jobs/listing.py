@@ -1,10 +1,14 @@
-"""The jobs of a stack, as Batch lists them: those that were submitted from workload files."""
+"""The jobs of a stack, as Batch lists them: those that were submitted from workload files.
+
+What became of their tasks is not in that list: `jobs.outcomes` asks for it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
+from typing import Any
 
 from jobs.durations import parse_duration
 from jobs.errors import InputError
@@ -29,6 +33,16 @@ class JobRow:
         ended: Why it ended, as the service calls it; empty while it has not.
         created: When, UTC, ISO 8601.
         tags: Those of its workload file.
+        pool: Its pool, by the stack's name for it, else by its id.
+        succeeded: Tasks that ended well; None where that is not known.
+        failed: Tasks that did not; None where that is not known.
+        duration_s: From its start to its end; None while it has none.
+        cost: In `currency`, by its last report, with all later attempts; None where there is
+            none of its end here.
+        currency: Such as `USD`; empty where the cost is not known.
+        outcome: In a word or two, what became of it: `succeeded`, `2 failed`, `3 never ran`,
+            `canceled`, `running`, `unfinished` (its submission is), else the state that it is
+            in; `unknown` where the service does not tell.
     """
 
     job_id: str
@@ -39,6 +53,13 @@ class JobRow:
     ended: str
     created: str
     tags: Mapping[str, str] = field(default_factory=dict)
+    pool: str = ""
+    succeeded: int | None = None
+    failed: int | None = None
+    duration_s: float | None = None
+    cost: float | None = None
+    currency: str = ""
+    outcome: str = "unknown"
 
     def text(self, name: str) -> str:
         """A field as text; `tag.NAME` is one tag, empty where there is none."""
@@ -47,25 +68,33 @@ class JobRow:
         value = getattr(self, name)
         if isinstance(value, Mapping):
             return " ".join(f"{tag}={text}" for tag, text in value.items())
-        return str(value)
+        return "" if value is None else str(value)
 
 
 TAG = "tag."
 """Before the name of a tag that is a field."""
 FIELDS = tuple(item.name for item in fields(JobRow))
 _KNOWN = f"{', '.join(FIELDS)} and {TAG}NAME"
-SHOWN = ("job_id", "state", "tasks", "submission", "created")
+SHOWN = ("job_id", "outcome", "tasks", "duration_s", "cost", "created")
+LATE = frozenset({"succeeded", "failed", "cost", "currency", "outcome"})
+"""Fields that take more than the list of jobs to fill in."""
+_SELECTED = "id,state,creationTime,metadata,executionInfo,poolInfo"
 
 
-def jobs_of(service: BatchService, path: str = "/jobs") -> list[JobRow]:
-    """All jobs, the oldest first; of a schedule, by its path.
+def jobs_of(
+    service: BatchService, path: str = "/jobs", pools: Mapping[str, str] | None = None
+) -> list[JobRow]:
+    """All jobs, the oldest first; what became of their tasks is left open.
+
+    Args:
+        service: Where.
+        path: Of all jobs, or of those of a schedule.
+        pools: Names of pools by their ids.
 
     Raises:
         ServiceError: The service refuses.
     """
-    listed = service.pages(
-        path, "listing jobs", **{"$select": "id,state,creationTime,metadata,executionInfo"}
-    )
+    listed = service.pages(path, "listing jobs", **{"$select": _SELECTED})
     rows = [
         JobRow(
             job_id=item["id"],
@@ -76,11 +105,26 @@ def jobs_of(service: BatchService, path: str = "/jobs") -> list[JobRow]:
             ended=(item.get("executionInfo") or {}).get("terminateReason", ""),
             created=item["creationTime"],
             tags=tags_of(metadata),
+            pool=_pool(item, pools or {}),
+            duration_s=_duration(item.get("executionInfo") or {}),
         )
         for item in listed
         if META_WORKLOAD in (metadata := metadata_of(item))
     ]
     return sorted(rows, key=lambda row: row.created)
+
+
+def _pool(job: Mapping[str, Any], pools: Mapping[str, str]) -> str:
+    """A job's pool; of one with a pool of its own, that one once there is one."""
+    wanted = (job.get("poolInfo") or {}).get("poolId")
+    found = str(wanted or (job.get("executionInfo") or {}).get("poolId") or "")
+    return pools.get(found, found)
+
+
+def _duration(info: Mapping[str, Any]) -> float | None:
+    if not info.get("startTime") or not info.get("endTime"):
+        return None
+    return max(0.0, (moment_of(info["endTime"]) - moment_of(info["startTime"])).total_seconds())
 
 
 def _is_field(name: str) -> bool:

@@ -12,9 +12,10 @@ from typing import Annotated
 import typer
 
 from jobs.cli.counting import costs
-from jobs.cli.following import cancel, explain, list_jobs, rerun, resume, status, wait
+from jobs.cli.following import cancel, explain, rerun, resume, status, wait
 from jobs.cli.gathering import collect, logs, report
 from jobs.cli.keeping import clean, doctor
+from jobs.cli.listing import list_jobs
 from jobs.cli.publishing import publish
 from jobs.cli.scheduling import schedule_app
 from jobs.cli.sending import build, run, stage, submit, validate

@@ -1,8 +1,8 @@
-"""Verbs that follow a job: wait, resume, rerun, status, explain, list, cancel."""
+"""Verbs that follow a job: wait, resume, rerun, status, explain, cancel."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -10,7 +10,6 @@ from rich.table import Table
 from rich.text import Text
 
 from jobs.cli.command import command, finishing_of, known, tasks_of
-from jobs.client import Client
 from jobs.consent import Consent
 from jobs.describe import describe
 from jobs.errors import Finding, InputError
@@ -19,7 +18,6 @@ from jobs.finishing import state_of
 from jobs.following import go_on
 from jobs.job import MOST_EXPLAINED, open_job
 from jobs.job_ids import LAST
-from jobs.listing import FIELDS, matching, parse_fields
 from jobs.looks import Look
 from jobs.options import (
     CancelOption,
@@ -35,12 +33,9 @@ from jobs.options import (
     NotifyOption,
     OnFinishOption,
     OutOption,
-    OutputsOption,
     ProgressOption,
     QuietOption,
     ReportOption,
-    SinceOption,
-    StackOption,
     TimeoutOption,
     VerboseOption,
     YesOption,
@@ -55,8 +50,6 @@ from jobs.stages import shown_task
 from jobs.task_names import written_values
 from jobs.terminal import Terminal, counted
 from jobs.workflow import checked_workload, finish, run_workload
-
-_TITLES = {"job_id": "job", "created": "created (UTC)"}
 
 
 def wait(
@@ -319,68 +312,6 @@ def _show_explanation(explanation: Explanation, terminal: Terminal) -> None:
         terminal.line(f"  stderr: {line}")
     for commandline in explanation.commands:
         terminal.line(f"  → {commandline}")
-
-
-def list_jobs(
-    stack: StackOption = None,
-    outputs: OutputsOption = None,
-    fields: Annotated[
-        str | None,
-        typer.Option("--fields", help=f"Which of {', '.join(FIELDS)}.", metavar="A,B"),
-    ] = None,
-    filters: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--filter",
-            help="Only those with TEXT in a field; may be repeated.",
-            metavar="FIELD=TEXT",
-        ),
-    ] = None,
-    since: SinceOption = None,
-    csv: Annotated[
-        bool, typer.Option("--csv", help="A row a job with commas, a header first.")
-    ] = False,
-    json_output: JsonOption = False,
-    quiet: QuietOption = False,
-    verbose: VerboseOption = False,
-    color: ColorOption = True,
-) -> None:
-    """List the jobs of a stack.
-
-    Those that were submitted from workload files.
-
-    For example:
-
-      python -m jobs list --stack dev --since 2d --filter state=active
-
-      python -m jobs list --stack dev --fields job_id,tasks,ended --csv
-
-      python -m jobs list --stack dev --filter tag.project=fraud
-    """
-    with command(json_output, quiet, verbose, color) as terminal:
-        names = parse_fields(fields)
-        found = Client(stack=stack, outputs=outputs).list()
-        rows = matching(found, filters or (), since)
-        terminal.result({"version": 1, "jobs": [asdict(row) for row in rows]})
-        if csv:
-            terminal.table(names, ([row.text(name) for name in names] for row in rows))
-            return
-        table = Table(box=None, pad_edge=False)
-        for name in names:
-            # Other verbs need the whole id, on however narrow a terminal.
-            whole = max((len(row.text(name)) for row in rows), default=0)
-            table.add_column(
-                _TITLES.get(name, name),
-                no_wrap=name == "job_id",
-                min_width=whole if name == "job_id" else None,
-            )
-        for row in rows:
-            table.add_row(*(Text(_shown_field(name, row.text(name))) for name in names))
-        terminal.show(table if rows else "no jobs")
-
-
-def _shown_field(name: str, text: str) -> str:
-    return text[:16].replace("T", " ") if name == "created" else text
 
 
 def cancel(

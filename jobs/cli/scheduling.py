@@ -49,7 +49,7 @@ _TITLES = {
     "created": "created (UTC)",
 }
 _LISTED = ("schedule_id", "state", "every", "next_run", "last_job")
-_JOB_FIELDS = ("job_id", "state", "tasks", "submission", "ended", "created")
+_JOB_FIELDS = ("job_id", "outcome", "tasks", "ended", "created")
 
 schedule_app = typer.Typer(
     name="schedule",

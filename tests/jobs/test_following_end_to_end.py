@@ -105,6 +105,12 @@ def test_a_task_says_why_it_failed_and_a_report_is_a_page_and_a_table(directory:
         "list", "--fields", "job_id,tasks", "--filter", "job_id=why", "--csv"
     )
     assert listed.splitlines() == ["job_id,tasks", "why,3"]
+    (row,) = directory.json("list", "--filter", "job_id=why")["jobs"]
+    assert (row["outcome"], row["pool"], row["succeeded"]) == ("1 failed", "cpu", 2)
+    assert row["cost"] == made["report"]["cost"]
+    shown, _ = directory.jobs("list", "--filter", "outcome=failed", "--filter", "job_id=why")
+    assert shown.splitlines()[0].split()[:3] == ["job", "outcome", "tasks"]
+    assert shown.splitlines()[1].split()[:4] == ["why", "1", "failed", "3"]
     assert directory.json("list", "--since", "1h", "--filter", "workload=nothing")["jobs"] == []
     assert "no field" in directory.jobs("list", "--fields", "x", code=2)[1]
     directory.jobs("submit", "job.yaml", "--job-id", "why2")

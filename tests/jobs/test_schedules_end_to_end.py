@@ -103,6 +103,8 @@ def test_each_recurrence_is_a_job_with_results_of_its_own(
     rows = {row["job_id"]: row for row in fan.json("list")["jobs"]}
     assert rows[f"{name}:job-2"]["submission"] == "complete"
     assert rows[f"{name}:job-2"]["tasks"] == 4
+    assert rows[f"{name}:job-2"]["outcome"] == "succeeded"
+    assert rows[f"{name}:job-2"]["succeeded"] == 4, "the job manager task is none of them"
     status = fan.json("status", f"{name}:job-1,{name}.job-2")["jobs"]
     assert [row["job_id"] for row in status] == [f"{name}:job-1", f"{name}:job-2"]
     assert fan.json("collect", f"{name}:job-2")["fetched"] == 0
