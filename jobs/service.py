@@ -33,6 +33,7 @@ from azure.core.exceptions import (
 from azure.core.rest import HttpRequest, HttpResponse
 
 from jobs.errors import ServiceError
+from jobs.threads import pause, stopping
 from jobs.translate import from_batch
 
 if TYPE_CHECKING:
@@ -85,14 +86,15 @@ class BatchService:
     Attributes:
         client: The SDK's client, without retries of its own.
         policy: How long to insist.
-        pause: Waits; tests put a clock of their own here. Ends early when `stopped` is set.
+        pause: Waits; tests put a clock of their own here. Ends early where nobody wants the
+            answer any more (`jobs.threads`), and then nothing is sent again.
         requests_sent: How many requests went out, retries included.
         date: When the service answered last, by its own clock, seconds since the epoch.
     """
 
     client: BatchClient
     policy: RetryPolicy = RetryPolicy()
-    pause: Callable[[float], None] = time.sleep
+    pause: Callable[[float], None] = pause
     requests_sent: int = 0
     date: float | None = None
     _count_lock: threading.Lock = field(default_factory=threading.Lock)
@@ -177,7 +179,7 @@ class BatchService:
                 return read(response)
             except AzureError as error:
                 retry_after = self._again(error, attempt, began)
-                if retry_after is None:
+                if retry_after is None or stopping():
                     translated = from_batch(error, doing)
                     translated.unclear = unclear
                     raise translated from error
@@ -185,6 +187,8 @@ class BatchService:
                 wait = self.policy.wait_s(attempt, retry_after or None, random.random())  # noqa: S311 - jitter
                 _LOG.info("%s: %s; again in %.1f s", doing, _brief(error), wait)
                 self.pause(wait)
+                if stopping():
+                    raise from_batch(error, doing) from error
 
     def _again(self, error: AzureError, attempt: int, began: float) -> str | None:
         """None: give up. Else the Retry-After, perhaps empty."""

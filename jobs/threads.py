@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -22,7 +23,11 @@ AHEAD = 2
 """Items that are on their way for each thread, so that none waits for the caller."""
 _SLOW_S = 0.002
 _SLOW_IN_A_ROW = 16
+GRACE_S = 5.0
+"""How long what is under way is waited for when it is no longer wanted."""
 _END: Any = object()
+_THREAD = threading.local()
+_LEFT: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 
 
 def _same(value: Any) -> Any:
@@ -63,8 +68,9 @@ def in_threads(
     """What is made of each item, as it comes: not in the order of the items.
 
     After a failure, of one or where the results are used (Ctrl-C is one), no further item is
-    begun, and those that are under way are waited for. At most `AHEAD` times `at_once` items are
-    taken of which the result is not.
+    begun; those that are under way are told (`stopping`) and waited for, but no longer than
+    `GRACE_S`: a service may leave them without an answer. At most `AHEAD` times `at_once` items
+    are taken of which the result is not.
 
     What comes `before` and `after` is done in the caller's thread as long as it keeps up, and
     else in the others. Small files are best read and written so: a hundred threads would wait
@@ -82,12 +88,17 @@ def in_threads(
     Raises:
         Exception: What is raised first in one of them.
     """
-    work = _Work(act=act, before=_ByCaller(before), after=_ByCaller(after))
+    work = _Work(
+        act=act,
+        before=_ByCaller(before),
+        after=_ByCaller(after),
+        parent=getattr(_THREAD, "work", None),
+    )
     threads: list[threading.Thread] = []
     source = iter(items)
     taken = 0
     try:
-        while True:
+        while not stopping():
             for item in islice(source, max(0, AHEAD * at_once - taken)):
                 work.give(item)
                 taken += 1
@@ -97,16 +108,53 @@ def in_threads(
                 return
             yield work.take()
             taken -= 1
+        raise StoppedError
     finally:
         work.end(at_once)
         if taken:
-            for thread in threads:
-                thread.join()
+            _wait_for(threads)
+
+
+class StoppedError(Exception):
+    """What is done in threads by a thread that is to stop; nobody gets to see it."""
+
+
+def stopping() -> bool:
+    """Whether what this thread does is no longer wanted: it should not be tried again."""
+    work: _Work | None = getattr(_THREAD, "work", None)
+    while work is not None and not work.over.is_set():
+        work = work.parent
+    return work is not None
+
+
+def pause(seconds: float) -> None:
+    """Waits, no longer than what this thread does is wanted."""
+    work: _Work | None = getattr(_THREAD, "work", None)
+    if work is None:
+        time.sleep(seconds)
+    else:
+        work.over.wait(seconds)
+
+
+def left_behind() -> bool:
+    """Whether threads are still waiting for an answer that nobody wants any more.
+
+    The interpreter cannot end in order then: a thread that comes back from outside while it ends
+    would abort the process.
+    """
+    return any(thread.is_alive() for thread in _LEFT)
+
+
+def _wait_for(threads: list[threading.Thread]) -> None:
+    deadline = time.monotonic() + GRACE_S
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    _LEFT.update(thread for thread in threads if thread.is_alive())
 
 
 def _started(run: Callable[[], None], threads: list[threading.Thread], name: str) -> bool:
     """Starts one more thread; whether the system gives one. It has to give the first."""
-    thread = threading.Thread(target=run, name=f"{name}_{len(threads)}")
+    thread = threading.Thread(target=run, name=f"{name}_{len(threads)}", daemon=True)
     try:
         thread.start()
     except RuntimeError:
@@ -144,16 +192,17 @@ class _Step:
     error: BaseException | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Work:
     """What lies between the caller's thread and the others."""
 
     act: Callable[[Any], Any]
     before: _ByCaller
     after: _ByCaller
+    parent: _Work | None
+    over: threading.Event = field(default_factory=threading.Event)
     _given: SimpleQueue[_Step] = field(default_factory=SimpleQueue)
     _results: SimpleQueue[_Step] = field(default_factory=SimpleQueue)
-    _over: threading.Event = field(default_factory=threading.Event)
 
     def give(self, item: Any) -> None:
         """Hands an item to the threads."""
@@ -169,19 +218,22 @@ class _Work:
 
     def run(self) -> None:
         """Acts on items until the end."""
+        _THREAD.work = self
         for step in iter(self._given.get, _END):
-            if self._over.is_set():
-                return
             try:
+                if stopping():
+                    raise StoppedError
                 value = self.act(step.value if step.done else self.before.step(step.value))
                 done = not self.after.keeps_up
                 self._results.put(_Step(self.after.step(value) if done else value, done=done))
             except BaseException as error:  # noqa: BLE001 - `take` raises it
-                self._over.set()
+                # In this order: else another thread's `StoppedError` could come before it.
                 self._results.put(_Step(None, error=error))
+                self.over.set()
+                return
 
     def end(self, threads: int) -> None:
         """Has no further item begun."""
-        self._over.set()
+        self.over.set()
         for _ in range(threads):
             self._given.put(_END)

@@ -70,11 +70,11 @@ def replace_small(path: Path, data: Buffer) -> None:
     temporary = f"{path.parent}/{PARTIAL}{secrets.token_hex(8)}"
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
     try:
-        handle = os.open(temporary, flags, 0o666)
-    except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(temporary, flags, 0o666)
-    try:
+        try:
+            handle = os.open(temporary, flags, 0o666)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(temporary, flags, 0o666)
         try:
             rest = memoryview(data)
             while rest:

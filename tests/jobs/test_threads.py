@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.threads import AHEAD, in_threads
+from jobs.threads import AHEAD, in_threads, left_behind, pause, stopping
 
 
 @given(count=st.integers(0, 60), at_once=st.integers(1, 9))
@@ -161,3 +161,71 @@ def test_where_the_system_gives_few_threads_those_do_it(monkeypatch: pytest.Monk
     assert sorted(in_threads(abs, range(50), at_once=9, name="test")) == [*range(50)]
     with pytest.raises(RuntimeError, match="new thread"):
         list(in_threads(abs, range(50), at_once=9, name="test"))
+
+
+def test_what_hangs_is_left_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobs.threads.GRACE_S", 0.01)
+    answer, hangs, ended = threading.Event(), threading.Event(), threading.Event()
+    told: list[bool] = []
+
+    def act(number: int) -> int:
+        if number:
+            told.append(stopping())
+            hangs.set()
+            assert answer.wait(60)
+            told.append(stopping())
+            ended.set()
+        else:
+            assert hangs.wait(60)
+        return number
+
+    assert not left_behind()
+    for number in in_threads(act, range(2), at_once=2, name="test"):
+        assert number == 0
+        break
+    assert left_behind()
+    assert not stopping()
+    answer.set()
+    assert ended.wait(60)
+    assert told == [False, True]
+
+
+def test_a_wait_ends_when_it_is_for_nothing() -> None:
+    waits = threading.Event()
+
+    def act(number: int) -> int:
+        if number:
+            waits.set()
+            pause(600)
+            assert stopping()
+        else:
+            assert waits.wait(60)
+        return number
+
+    for number in in_threads(act, range(2), at_once=2, name="test"):
+        assert number == 0
+        break
+    assert not left_behind()
+    pause(0)
+
+
+def test_threads_of_threads_stop_too(ended: threading.Event) -> None:
+    begun: list[int] = []
+    inside = threading.Event()
+
+    def part(number: int) -> int:
+        begun.append(number)
+        inside.set()
+        assert ended.wait(60)
+        return number
+
+    def act(number: int) -> list[int]:
+        if not number:
+            assert inside.wait(60)
+            return []
+        return list(in_threads(part, range(100), at_once=1, name="part"))
+
+    for found in in_threads(act, range(2), at_once=2, name="test"):
+        assert found == []
+        break
+    assert begun == [0]

@@ -42,3 +42,18 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_beside_it(
         replace_small(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_interrupt_leaves_nothing_wherever_it_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = os.open
+
+    def interrupted(path: str, flags: int, mode: int) -> int:
+        os.close(opened(path, flags, mode))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "open", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        replace_small(tmp_path / "file", b"new")
+    assert not list(tmp_path.iterdir())
