@@ -24,6 +24,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jobs.again import Again
     from jobs.checking import Checked
     from jobs.client import Client
     from jobs.collect import Collected
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from jobs.reporting import Reported
 
 __all__ = [
+    "Again",
     "Checked",
     "Client",
     "Collected",
@@ -75,6 +77,7 @@ __all__ = [
 ]
 
 _PLACES = {
+    "Again": "again",
     "Checked": "checking",
     "Client": "client",
     "Job": "job",

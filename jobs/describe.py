@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from jobs.again import Again
 from jobs.checking import CheckedStage
 from jobs.command_lines import written_command
 from jobs.contents import Contents
@@ -42,8 +43,14 @@ from jobs.workflow import checked_workload, new_job_id
 _PLANNED_BUILD = "not built yet: ids are provisional"
 
 
-def describe(options: RunOptions, terminal: Terminal) -> int:
-    """`--dry-run`: the job as it would be sent. Asks no service, builds nothing."""
+def describe(options: RunOptions, terminal: Terminal, *, again: Again | None = None) -> int:
+    """`--dry-run`: the job as it would be sent. Asks no service, builds nothing.
+
+    Args:
+        options: What a user asked for.
+        terminal: Where it is told.
+        again: Why tasks run again, if these do.
+    """
     job, contents = planned(options)
     checked = job.checked
     pool = checked.pool
@@ -68,6 +75,7 @@ def describe(options: RunOptions, terminal: Terminal) -> int:
             "first_tasks": [orjson.loads(task.body) for task in stages[0].first],
             "last_task": orjson.loads(stages[-1].last.body),
             "stages": [stage.as_json() for stage in stages],
+            "again": None if again is None else again.as_json(),
             "since": None if since is None else asdict(since),
             "files": sorted(str(path) for path in contents),
             "bytes_to_stage_at_most": sizes,
@@ -82,6 +90,7 @@ def describe(options: RunOptions, terminal: Terminal) -> int:
         *([] if scheduled is None else [f"when     {timing_text(scheduled.timing)}"]),
         *(f"a job    {moment_text(run)}" for run in runs),
         *(f"tasks    {stage.line}" for stage in stages),
+        *(f"again    {group}" for group in (() if again is None else again.groups())),
         f"files    {len(contents)}, {size_text(sizes)} to stage at most"
         + (f"; {_PLANNED_BUILD}" if job.unbuilt else ""),
         *(f"package  {one}" for one in checked.packages),

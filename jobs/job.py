@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
+from jobs.again import Again, stale_tasks, taken_along
 from jobs.answer import answer
 from jobs.arguments import require, require_limits
 from jobs.checking import Checked
@@ -33,6 +34,7 @@ from jobs.run_options import RunOptions
 from jobs.schedule_jobs import find_tree
 from jobs.selection import ALL, FAILED, Selection, parse_selection, position, written_positions
 from jobs.session import Session, Target
+from jobs.stages import shown_position, stage_names
 from jobs.submission import require_same, send
 from jobs.task_names import TaskNames
 from jobs.terminal import Terminal
@@ -154,8 +156,9 @@ class Job:
         exit_codes: Collection[int] = (),
         canceled: bool = False,
         allow_changed: bool = False,
-    ) -> frozenset[int]:
-        """Numbers of the tasks that `rerun` would run.
+        dependents: bool = True,
+    ) -> Again:
+        """The tasks that `rerun` would run, and why each of them.
 
         Raises:
             InputError: The job is not over, it does not have these tasks, or its workload has
@@ -166,10 +169,19 @@ class Job:
         manifest = self.manifest
         ends = all_ends(manifest, list(watcher.ends.values()), self.session.service)
         selection = self.selection(tasks)
-        numbers = chosen(manifest, look, ends, selection, exit_codes, canceled=canceled)
-        if numbers and not allow_changed:
-            require_same_rows(self.tree, self.checked, numbers)
-        return numbers
+        own = chosen(manifest, look, ends, selection, exit_codes, canceled=canceled)
+        waiting = bool(manifest.stages) and bool(own or manifest.attempts)
+        again = taken_along(
+            own,
+            self.checked.stages if waiting else (),
+            manifest.attempts,
+            {position(end.id) for end in ends.latest},
+            dependents=dependents,
+            mend=selection.failed and not exit_codes and not canceled,
+        )
+        if again.numbers and not allow_changed:
+            require_same_rows(self.tree, self.checked, again.numbers)
+        return again
 
     def rerun(
         self,
@@ -178,6 +190,7 @@ class Job:
         exit_codes: Collection[int] = (),
         canceled: bool = False,
         allow_changed: bool = False,
+        dependents: bool = True,
     ) -> Job | None:
         """Runs tasks again, as another attempt in the same result tree; None if there are none.
 
@@ -187,13 +200,19 @@ class Job:
             canceled: Of failed ones, those that never ran to their own end, too.
             allow_changed: Whether what gives tasks their values may have changed: then what
                 the workload has at a position now runs in place of what ran there.
+            dependents: Whether tasks that have run and wait for any of these run again, too;
+                else they are in `stale` until they do.
 
         Raises:
             InputError: The job is not over, or its workload no longer has these tasks.
         """
         numbers = self.again(
-            tasks=tasks, exit_codes=exit_codes, canceled=canceled, allow_changed=allow_changed
-        )
+            tasks=tasks,
+            exit_codes=exit_codes,
+            canceled=canceled,
+            allow_changed=allow_changed,
+            dependents=dependents,
+        ).numbers
         if not numbers:
             return None
         manifest = self.manifest
@@ -205,6 +224,25 @@ class Job:
         )
         self._send(options)
         return self
+
+    def stale(self) -> dict[str, str]:
+        """Tasks whose answer is older than what it was made from, each with one that it waits for.
+
+        Raises:
+            InputError: The workload is gone, or no longer fits the stack.
+        """
+        manifest = self.manifest
+        if not manifest.stages or not manifest.attempts:
+            return {}
+        watcher = self._watcher()
+        watcher.look()
+        ends = all_ends(manifest, list(watcher.ends.values()), self.session.service)
+        ran = {position(end.id) for end in ends.latest}
+        names = stage_names(manifest.stages)
+        return {
+            shown_position(number, names): shown_position(source, names)
+            for number, source in stale_tasks(self.checked.stages, manifest.attempts, ran).items()
+        }
 
     def resume(self) -> Job:
         """Finishes a submission that was cut short: adds the tasks that are missing.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
+from jobs.again import CHOSEN, NEVER_RAN
 from jobs.errors import InputError
 from jobs.job_ids import again_id
 from jobs.looks import Look, TaskEnd
@@ -81,11 +82,11 @@ def chosen(
     exit_codes: Collection[int] = (),
     *,
     canceled: bool = False,
-) -> frozenset[int]:
-    """Positions of the tasks that are to run again.
+) -> dict[int, str]:
+    """Positions of the tasks that are to run again, each with its reason.
 
     Without exit codes those that never ended are chosen like those that failed: of a job
-    that is over.
+    that is over. Those that wait for any of them are `jobs.again`'s.
 
     Raises:
         InputError: The current job is not over, or the beginning of an id is no task's.
@@ -96,7 +97,7 @@ def chosen(
             f"(python -m jobs cancel {manifest.job_id})"
         )
     found = {
-        position(end.id)
+        position(end.id): _reason(end) if selection.failed else CHOSEN
         for end in ends.latest
         if selection.has(end.id)
         and (not selection.failed or not end.succeeded)
@@ -112,8 +113,9 @@ def chosen(
             raise InputError(f"there is no task {prefix} in job {manifest.job_id}")
     if canceled or not exit_codes:
         never = (n for n in task_numbers(manifest.stages, manifest.tasks) if n not in known)
-        found |= {n for n in never if selection.has_number(n)}
-    return frozenset(found - {-1})
+        found |= {n: NEVER_RAN for n in never if selection.has_number(n)}
+    found.pop(-1, None)
+    return found
 
 
 def was_canceled(end: TaskEnd) -> bool:
@@ -123,6 +125,16 @@ def was_canceled(end: TaskEnd) -> bool:
     (TaskFailureInformation of the Batch API).
     """
     return not end.succeeded and end.failure.startswith("TaskEnded")
+
+
+def _reason(end: TaskEnd) -> str:
+    """Why a task that failed runs again."""
+    if end.exit_code:
+        return f"exit code {end.exit_code}"
+    if was_canceled(end):
+        return "canceled"
+    code = end.failure.partition(":")[0]
+    return f"failed: {code}" if code else "failed"
 
 
 def next_job_id(manifest: Manifest) -> str:

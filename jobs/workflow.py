@@ -12,11 +12,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from jobs.again import stale_failure, stale_json, stale_tasks
 from jobs.answer import answer, answer_steps
 from jobs.binding import check_binding
 from jobs.build import build_programs
 from jobs.canary import trial_of, trial_text, try_first
-from jobs.checking import Checked, check
+from jobs.checking import Checked, check, load_for
 from jobs.collect import Collected, collect, incomplete
 from jobs.command_lines import COORDINATION
 from jobs.consent import agree
@@ -43,12 +44,15 @@ from jobs.reporting import Ground, names_of, report_on, write_report
 from jobs.rerun import earlier_jobs, ran_before
 from jobs.results import Manifest, ResultTree, require_writable, tree_of
 from jobs.run_options import RunOptions
+from jobs.selection import position
 from jobs.session import Session, content_cache
 from jobs.stage import Staged, contents_of, stage
 from jobs.submission import require_same, send
 from jobs.terminal import Terminal, counted, size_text
 from jobs.transfer import counting
 from jobs.watch import Watcher
+
+_NO_ANSWER = "merge and check were not run"
 
 
 def run_workload(options: RunOptions, terminal: Terminal) -> int:
@@ -89,6 +93,7 @@ def run_workload(options: RunOptions, terminal: Terminal) -> int:
                 "added": submitted.added,
                 "results": str(tree.root),
                 "portal": portal_url(checked.stack, job.job_id),
+                "stale": stale_json(options.stale, checked.stage_counts),
             }
         )
         if options.finishing != NOTHING_ASKED:
@@ -124,7 +129,7 @@ def checked_workload(options: RunOptions) -> Checked:
     Raises:
         InputError: With every finding.
     """
-    workload = load_workload(options.workload, options.overrides)
+    workload = load_for(options.workload, options.overrides, options.target.load)
     stack = options.target.load()
     return check(workload, stack, list_blobs=Session(stack=stack).list_blobs)
 
@@ -210,9 +215,17 @@ def finish(
         report = made.report
         if asked.report is not None:
             write_report(made, asked.report)
+        ran = {position(end.id) for end in made.ends.latest}
+        stale = stale_tasks(checked.stages, manifest.attempts, ran)
         failure: TaskFailureError | None = None
         if report.failed or report.unfinished:
             failure = failed_tasks(report, tree, options, limit)
+        elif stale:
+            lines = [stale_failure(stale, manifest.stages)]
+            if answer_steps(checked.workload.spec):
+                lines.append(_NO_ANSWER)
+            lines.append(f"bring it up to date: {go_on('rerun', tree)}")
+            failure = TaskFailureError("\n  ".join(lines))
         elif (failure := incomplete(collected)) is None:
             try:
                 answer(checked.workload, tree, manifest.job_id, results_to_stderr=terminal.json)
@@ -231,6 +244,7 @@ def finish(
             "results": str(tree.root),
             "report": report.as_json(),
             "refused": list(collected.refused),
+            "stale": stale_json(stale, manifest.stages),
         }
     )
     if failure is not None:
@@ -298,7 +312,7 @@ def failed_tasks(
         if log is not None:
             lines.append(f"its log: {shown(log)}")
     if _has_answer(options):
-        lines.append("merge and check were not run")
+        lines.append(_NO_ANSWER)
     lines.append(f"run them again: {go_on('rerun', tree)}")
     return TaskFailureError("\n  ".join(lines))
 

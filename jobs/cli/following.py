@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from jobs.again import stale_json, stale_text
 from jobs.cli.command import command, finishing_of, known, tasks_of
 from jobs.consent import Consent
 from jobs.describe import describe
@@ -153,6 +154,12 @@ def rerun(
         str | None,
         typer.Option("--tasks", help="These tasks, whatever became of them.", metavar="TASKS"),
     ] = None,
+    only: Annotated[
+        bool,
+        typer.Option(
+            "--only", help="Leave the tasks behind these as they are; their answers are stale."
+        ),
+    ] = False,
     allow_changed: Annotated[
         bool,
         typer.Option(
@@ -185,8 +192,8 @@ def rerun(
     """Run failed tasks again.
 
     In the same result tree, with the program and inputs as they are now. What the tasks
-    had left is set aside under attempts/; then as `run`. Refused where the file makes
-    other tasks by now.
+    had left is set aside under attempts/; then as `run`. Tasks that have run and wait for
+    one that runs again go with it. Refused where the file makes other tasks by now.
 
     For example:
 
@@ -213,21 +220,35 @@ def rerun(
             exit_codes=exit_codes or (),
             canceled=canceled and not failed,
             allow_changed=allow_changed,
+            dependents=not only,
         )
-        if not again:
+        numbers, stale = again.numbers, stale_json(again.stale, manifest.stages)
+        if numbers:
+            terminal.note(f"again: {counted(len(numbers), 'task')} of {manifest.tasks}")
+        if stale:
+            terminal.note(
+                f"stale after this: {stale_text(again.stale, manifest.stages)}, made from what "
+                f"ran before; to bring it up to date: {go_on('rerun', tree)}"
+            )
+        if not numbers:
             terminal.note("no task is to be run again")
-            terminal.result({"version": 1, "job_id": manifest.job_id, "tasks": 0})
+            terminal.result({"version": 1, "job_id": manifest.job_id, "tasks": 0, "stale": stale})
             return
-        terminal.note(f"again: {counted(len(again), 'task')} of {manifest.tasks}")
         options = replace(
             options,
             job_id=next_job_id(manifest),
             again=tree,
-            only=written_positions(again),
+            only=written_positions(numbers),
+            stale=tuple(again.stale),
             resume=False,
             consent=Consent(above=confirm_above, yes=yes, no_input=no_input),
         )
-        code = describe(options, terminal) if dry_run else run_workload(options, terminal)
+        if dry_run:
+            code = describe(options, terminal, again=again)
+        else:
+            for group in again.groups():
+                terminal.note(f"  {group}")
+            code = run_workload(options, terminal)
     raise typer.Exit(code)
 
 

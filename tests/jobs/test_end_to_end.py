@@ -184,7 +184,7 @@ def test_what_failed_runs_again_in_the_same_result_tree(
     _, err = directory.jobs("rerun", "--confirm-above", "0", "--no-input", code=2)
     assert "--confirm-above is $0.00" in err
     assert directory.json("rerun", "--exit-code", "99") == {
-        "version": 1, "job_id": "again", "tasks": 0,
+        "version": 1, "job_id": "again", "tasks": 0, "stale": [],
     }  # fmt: skip
     Path(f"{flag}-1").touch()
     first = directory.json("rerun", "again", "--exit-code", "71", code=1)

@@ -50,16 +50,36 @@ def manifest(*again: str, job_id: str = "job") -> Manifest:
 
 def test_what_failed_or_never_ended_is_chosen() -> None:
     ends = Ends(latest=(end(0), end(1, 1), end(3, 137), end(4, None)), earlier=())
-    assert chosen(manifest(), look(), ends, FAILED) == {1, 2, 3, 4}
-    assert chosen(manifest(), look(), ends, FAILED, [137, 2]) == {3}
-    assert chosen(manifest(), look(), ends, parse_selection("0-1")) == {0, 1}
+    assert chosen(manifest(), look(), ends, FAILED) == {
+        1: "exit code 1", 2: "never ran", 3: "exit code 137", 4: "failed",
+    }  # fmt: skip
+    assert chosen(manifest(), look(), ends, FAILED, [137, 2]) == {3: "exit code 137"}
+    assert chosen(manifest(), look(), ends, parse_selection("0-1")) == {0: "chosen", 1: "chosen"}
+
+
+def test_what_the_service_did_to_a_task_is_told_as_its_reason() -> None:
+    ended, lost = (
+        replace(end(number, code), succeeded=False, failure=failure)
+        for number, code, failure in (
+            (0, None, "TaskEnded: the job was terminated"),
+            (1, 0, "FileUploadMiscError: not sent"),
+        )
+    )
+    found = chosen(
+        manifest(), look(), Ends(latest=(ended, lost), earlier=()), FAILED, canceled=True
+    )
+    assert found == {0: "canceled", 2: "never ran", 3: "never ran", 4: "never ran"}
+    whole = chosen(manifest(), look(), Ends(latest=(ended, lost), earlier=()), FAILED)
+    assert whole[1] == "failed: FileUploadMiscError"
 
 
 def test_named_tasks_that_never_ended_run_too() -> None:
     ends = Ends(latest=(end(0), end(1, 1)), earlier=())
-    assert chosen(manifest(), look(), ends, parse_selection("1-3")) == {1, 2, 3}
-    assert chosen(manifest(), look(), ends, parse_selection("0000003-ab,0")) == {0, 3}
-    assert chosen(manifest(), look(), ends, parse_selection("all")) == {0, 1, 2, 3, 4}
+    assert chosen(manifest(), look(), ends, parse_selection("1-3")) == {
+        1: "chosen", 2: "never ran", 3: "never ran",
+    }  # fmt: skip
+    assert chosen(manifest(), look(), ends, parse_selection("0000003-ab,0")).keys() == {0, 3}
+    assert chosen(manifest(), look(), ends, parse_selection("all")).keys() == {0, 1, 2, 3, 4}
     with pytest.raises(InputError, match="there is no task 0000001-ab"):
         chosen(manifest(), look(), ends, parse_selection("0000001-ab"))
 

@@ -113,6 +113,62 @@ def test_a_rerun_takes_what_succeeded_before_and_what_succeeds_now(directory: Di
     assert (logs / "110000000" / "stdout.txt").read_text().split() == ["7", "2", "3"]
 
 
+STALE = """\
+    name: stale
+    pool: cpu
+    stages:
+      part:
+        script: echo {x} > n.txt; test {x} != 2
+        outputs: [n.txt]
+        on_failure: continue
+        tasks: {sweep: {x: [1, 2]}}
+      sum:
+        after: part
+        inputs: [{from: part}]
+        script: cat part/*/n.txt | xargs > sum.txt
+        outputs: [sum.txt]
+    merge: [sh, -c, "cat outputs/*/sum.txt > answer.txt"]
+    """
+
+
+def test_what_waits_for_a_task_that_runs_again_runs_with_it(directory: Directory) -> None:
+    directory.write(STALE)
+    directory.jobs("job.yaml", "--job-id", "stale", module="jobs.run", code=1)
+    results = directory.path / "results" / "stale"
+    mended = STALE.replace("echo {x} >", "echo 7 >").replace("test {x} != 2", "true")
+    directory.write(mended)
+    shown = directory.json("rerun", "stale", "--dry-run")["again"]
+    assert shown["tasks"] == {"part/1": "exit code 1", "sum/0": "waits for part/1"}
+    out, err = directory.jobs("rerun", "stale")
+    assert "again: 2 tasks of 3" in err
+    assert "sum: 1 waits for part/1 (0)" in err
+    assert out.splitlines()[-1] == "OK"
+    assert (results / "answer.txt").read_text().split() == ["1", "7"]
+
+
+def test_a_stale_answer_is_no_success_and_the_next_rerun_mends_it(directory: Directory) -> None:
+    directory.write(STALE.replace("test {x} != 2", "true"))
+    directory.jobs("job.yaml", "--job-id", "left", module="jobs.run")
+    answer = directory.path / "results" / "left" / "answer.txt"
+    directory.write(STALE.replace("echo {x} > n.txt; test {x} != 2", "echo 7 > n.txt"))
+    stale = [{"stage": "sum", "tasks": 1, "positions": "0"}]
+    only = ("rerun", "left", "--tasks", "part/0", "--only")
+    assert directory.json(*only, "--dry-run")["again"]["stale"] == stale
+    first = directory.json(*only, code=1)
+    assert (first["exit_code"], first["stale"]) == (1, stale)
+    assert first["report"]["succeeded"] == 3
+    assert answer.read_text().split() == ["1", "2"], "nothing was merged of it"
+    out, err = directory.jobs("wait", "left", code=1)
+    assert "OK" not in out.splitlines()
+    assert "stale: sum (1 task), such as sum/0, made from what part/0 left before" in err
+    assert "python -m jobs rerun left" in err
+    kept = directory.json("rerun", "left", "--only")
+    assert (kept["tasks"], kept["stale"]) == (0, stale)
+    done = directory.json("rerun", "left")
+    assert (done["exit_code"], done["stale"]) == (0, [])
+    assert answer.read_text().split() == ["7", "2"]
+
+
 def test_tasks_of_a_stage_are_named_and_what_is_not_there_is_refused(directory: Directory) -> None:
     directory.write(
         """\
