@@ -20,12 +20,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from jobs.document import written
 from jobs.errors import Finding, StackError, shown
+from jobs.shapes import said
 
 SCHEMA_VERSION = 1
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 ENV_LOCAL_DIR = "HPC_LOCAL_DIR"
 _PULUMI_TIMEOUT_S = 120
 _STACK_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}(?:/[A-Za-z0-9_.-]{1,100}){0,2}")
+LOCAL_STACK = "local"
+_NOT_SIGNED_IN = "PULUMI_ACCESS_TOKEN must be set"
+_NO_STACK = "no stack named"
+"""What Pulumi says of a state that it cannot reach, or that does not have the stack."""
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -217,7 +222,7 @@ def parse_stack(values: object, *, where: str) -> Stack:
         return Stack.model_validate(values)
     except ValidationError as error:
         raise StackError(
-            Finding(where=where, path=written(item["loc"]), message=item["msg"])
+            Finding(where=where, path=written(item["loc"]), message=said(item))
             for item in error.errors(include_url=False)
         ) from error
 
@@ -239,7 +244,6 @@ def _pulumi_outputs(name: str) -> Any:
     """What `pulumi stack output --json` prints, run in the project."""
     command = ["pulumi", "stack", "output", "--json", "--stack", name, "--non-interactive"]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    local = "For the local stack: python -m emulator serve, then python -m emulator stack up"
     try:
         done = subprocess.run(
             command,
@@ -254,7 +258,7 @@ def _pulumi_outputs(name: str) -> Any:
     except FileNotFoundError as error:
         raise StackError(
             f"stack {name}: nothing under {shown(local_directory() / 'stacks')}, and there is "
-            f"no pulumi to ask: make setup. {local}"
+            f"no pulumi to ask: make setup{_deployed_by(name, '')}"
         ) from error
     except subprocess.TimeoutExpired as error:
         raise StackError(
@@ -262,8 +266,28 @@ def _pulumi_outputs(name: str) -> Any:
         ) from error
     if done.returncode != 0:
         said = " ".join((done.stderr or done.stdout).split())
-        raise StackError(f"stack {name}: pulumi says: {said}. {local}")
+        raise StackError(f"stack {name}: pulumi says: {said}{_deployed_by(name, said)}")
     try:
         return json.loads(done.stdout)
     except ValueError as error:
         raise StackError(f"stack {name}: pulumi printed no JSON: {error}") from error
+
+
+def _deployed_by(name: str, said: str) -> str:
+    """What to do about a stack that Pulumi cannot tell of, after what it said."""
+    if name == LOCAL_STACK or ("/" not in name and (local_directory() / "stacks" / name).exists()):
+        up = "stack up" if name == LOCAL_STACK else f"stack up --stack {name}"
+        return f"\n  in the emulator: python -m emulator serve, then python -m emulator {up}"
+    if _NOT_SIGNED_IN in said:
+        return (
+            "\n  sign in to where its state is kept, as whoever deployed it did: pulumi login "
+            "--local on that machine, pulumi login azblob://… for a team (docs/provision.md, "
+            "Where the state lives); or name a file of its outputs: --outputs FILE"
+        )
+    if _NO_STACK in said:
+        return (
+            f"\n  deploy it (pulumi stack init {name}, pulumi up -s {name}), or sign in to where "
+            "its state is kept: pulumi whoami -v tells where Pulumi looks (docs/provision.md, "
+            "Where the state lives)"
+        )
+    return ""

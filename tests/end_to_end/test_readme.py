@@ -2,7 +2,8 @@
 
 The two commands that run everything have tests of their own: `make demo` in
 `test_demo.py`, and `make test` is what runs this. For the commands that go to Azure, the
-engine is pointed at the emulator by `python -m emulator env`; `az login` needs a person.
+engine is pointed at the emulator by `python -m emulator env`, which also says where its state
+is; `az login` needs a person.
 """
 
 from __future__ import annotations
@@ -61,11 +62,11 @@ def bash(clone: Path, script: str, **extra: str) -> subprocess.CompletedProcess[
 
 
 @contextmanager
-def emulator(clone: Path) -> Iterator[None]:
-    """The README's first terminal, until Ctrl-C."""
+def emulator(clone: Path, *options: str) -> Iterator[None]:
+    """The README's first terminal, until Ctrl-C, perhaps with more options."""
     with (clone / "server.log").open("wb") as log:
         process = subprocess.Popen(
-            ["bash", "-e", "-c", SERVER],
+            ["bash", "-e", "-c", " ".join([SERVER.rstrip(), *options])],
             cwd=clone,
             env={**os.environ, "HPC_LOCAL_DIR": str(clone / ".local")},
             stdout=subprocess.PIPE,
@@ -88,7 +89,7 @@ def emulator(clone: Path) -> Iterator[None]:
 def test_the_readme_has_the_blocks_that_are_run_here() -> None:
     assert (DEMO, TEST) == ("make demo\n", "make test\n")
     assert SERVER.splitlines()[-1].startswith("python -m emulator serve")
-    assert AZURE.splitlines()[0] == "az login"
+    assert AZURE.splitlines()[1] == "az login"
 
 
 def test_step_by_step_on_a_laptop_works_as_written(clone: Path) -> None:
@@ -99,15 +100,51 @@ def test_step_by_step_on_a_laptop_works_as_written(clone: Path) -> None:
     assert not (clone / ".local" / "stacks" / "local" / "outputs.json").exists()
 
 
-def test_the_same_commands_deploy_the_development_stack(clone: Path) -> None:
-    _login, *deploy, run = AZURE.splitlines()
-    script = "\n".join([". .venv/bin/activate", 'eval "$(python -m emulator env)"', *deploy])
-    with emulator(clone):
-        done = bash(clone, script, PULUMI_SKIP_CONFIRMATIONS="true")
-        assert done.returncode == 0, done.stdout + done.stderr
-        look = "\n".join([*script.splitlines()[:2], "pulumi stack output --json --stack dev"])
-        outputs = json.loads(bash(clone, look).stdout)
+def test_the_same_commands_deploy_the_development_stack_and_take_it_down(clone: Path) -> None:
+    """As in Azure, without a key: the emulator speaks https and gives tokens."""
+    activate, _login, _state, *deploy, run, destroy = AZURE.splitlines()
+
+    def done(*lines: str) -> str:
+        script = "\n".join([activate, 'eval "$(python -m emulator env)"', *lines])
+        ended = bash(clone, script, PULUMI_SKIP_CONFIRMATIONS="true")
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        return ended.stdout
+
+    with emulator(clone, "--tls"):
+        done(*deploy)
+        outputs = json.loads(done("pulumi stack output --json --stack dev"))
         assert outputs["authentication"] == "entra"
-        submitted = bash(clone, "\n".join([*script.splitlines()[:2], run]))
-    assert submitted.returncode == 2
-    assert "https" in submitted.stderr  # tokens are for Azure's own endpoints
+        assert "Black-Scholes" in done(run)
+        done(destroy)
+        state = json.loads(done("pulumi stack export --stack dev"))
+        assert not state["deployment"].get("resources")
+
+
+def test_a_new_user_needs_no_account_to_keep_the_state(tmp_path: Path) -> None:
+    """Signs in and makes the stack with no more than a passphrase; as written but for the place.
+
+    `--local` is the home directory that the system knows, and not what `HOME` says.
+    """
+    (tmp_path / "state").mkdir()
+    (tmp_path / "passphrase").write_text("correct horse")
+    for name in ("Pulumi.yaml", "Pulumi.dev.yaml"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / ".venv").symlink_to(ROOT / ".venv")
+    activate, _login, sign_in, init, *_ = AZURE.splitlines()
+    assert (sign_in, init) == ("pulumi login --local", "pulumi stack init dev")
+    environment = {n: v for n, v in os.environ.items() if not n.startswith("PULUMI_")} | {
+        "PULUMI_HOME": str(tmp_path / "home"),
+        "PULUMI_CONFIG_PASSPHRASE_FILE": str(tmp_path / "passphrase"),
+    }
+    sign_in = sign_in.replace("--local", f"file://{tmp_path}/state")
+    done = subprocess.run(
+        ["bash", "-e", "-c", "\n".join([activate, sign_in, init])],
+        cwd=tmp_path,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "state").glob("**/dev.json"))

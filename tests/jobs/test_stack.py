@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,41 @@ def test_pulumi_is_asked_for_any_other(
     assert load_stack(name="org/project/dev").stack == "test"
     program.write_text("#!/bin/sh\necho error: no stack named dev >&2\nexit 1\n")
     with pytest.raises(StackError, match="pulumi says: error: no stack named dev"):
+        load_stack(name="dev")
+
+
+@pytest.fixture
+def pulumi_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The real engine, of a user who never signed in."""
+    for name in [name for name in os.environ if name.startswith("PULUMI_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+@pytest.mark.engine
+@pytest.mark.usefixtures("pulumi_home")
+def test_who_is_not_signed_in_is_told_where_to() -> None:
+    with pytest.raises(StackError) as caught:
+        load_stack(name="dev")
+    assert "pulumi login --local" in str(caught.value)
+    assert "emulator" not in str(caught.value)
+
+
+@pytest.mark.engine
+def test_a_stack_that_was_not_deployed_is_told_with_what_deploys_it(
+    pulumi_home: Path, monkeypatch: pytest.MonkeyPatch, local_state: Path
+) -> None:
+    (pulumi_home / "state").mkdir()
+    monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{pulumi_home}/state")
+    with pytest.raises(StackError) as caught:
+        load_stack(name="dev")
+    assert "pulumi up -s dev" in str(caught.value)
+    assert "emulator" not in str(caught.value)
+    with pytest.raises(StackError, match=r"emulator stack up$"):
+        load_stack(name="local")
+    (local_state / "stacks" / "dev").mkdir(parents=True)
+    with pytest.raises(StackError, match=r"emulator stack up --stack dev$"):
         load_stack(name="dev")
 
 
