@@ -111,7 +111,8 @@ def env(stack: Stack = "local", as_json: AsJson = False) -> None:
     plain `pulumi up -s local` deploys to it, unless it runs without its provider.
 
     For Pulumi the stack is made if there is none. A plain pulumi notes the salt of its passphrase
-    in Pulumi.local.yaml, as it does for every stack; `emulator stack` does not.
+    in Pulumi.local.yaml, as it does for every stack; `emulator stack` neither writes nor reads it
+    there. The line may be deleted at any time.
 
     Example: eval "$(python -m emulator env)" && pulumi up -s local
     """

@@ -2,8 +2,8 @@
 
 The Automation API runs the project's own `__main__.py` in this process, with a file
 backend, an own engine home and the emulator's provider attached. Nothing of the user's
-Pulumi is used or changed, and the project's `Pulumi.*.yaml` are copied, not written:
-the engine keeps its notes (the salt of the passphrase) in the copy.
+Pulumi is used or changed, and the project's `Pulumi.*.yaml` are copied, not written
+(`emulator.arm.settings`): the engine notes the salt of its passphrase in the copy.
 
 The passphrase only keeps secrets of a local state from lying in the open; it is random,
 in a file that the user alone can read.
@@ -25,7 +25,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
 from pulumi import automation
 from pulumi.automation.errors import CommandError
 from pulumi.runtime._callbacks import _CallbackServicer  # there is no public way
@@ -33,16 +32,18 @@ from pulumi.runtime.settings import SETTINGS
 
 from emulator.arm.cli_process import EngineCommand
 from emulator.arm.progress import Progress, plain_text
+from emulator.arm.settings import SALT, StackSettings
 from emulator.arm.state import StackState, has_delete_hooks, without_pending
-from emulator.errors import LocalStateError, NotRunningError, StackError
-from emulator.local import PROJECT_ROOT, LocalDirectory, RunningEmulator, replace_file, write_json
+from emulator.errors import NotRunningError, StackError
+from emulator.local import PROJECT_ROOT, LocalDirectory, RunningEmulator, write_json
 
 HEALTH_TIMEOUT_S: Final = 5.0
 """How long a living emulator may take to say so."""
 
 SECRET_SHOWN: Final = "[secret]"  # noqa: S105 - what is shown instead of a secret
 _STACK_NAME: Final = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}"
-_SALT: Final = "encryptionsalt"
+_WRONG_PASSPHRASE: Final = "incorrect passphrase"  # noqa: S105 - an error text
+"""What the engine says, whatever else, where the passphrase does not open the state."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +115,8 @@ def engine_environment(
     environment = {
         "PULUMI_BACKEND_URL": local.pulumi_state.as_uri(),
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(_passphrase_file(local)),
+        # Settings without a salt are those of the stack as it was made, not of a new one.
+        "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
         "PULUMI_HOME": str(local.pulumi_home),
         # The state names the provider's plugin; without this a refresh would first look for
         # it on the internet, for seconds, though the attached one stands in for it.
@@ -160,24 +163,35 @@ class Deployment:
         self._local = local
         self._write = write
         self._project = project
-        self._work = local.root / "pulumi" / "work" / stack
+        self._settings = StackSettings(
+            project=project, stack=stack, work=local.root / "pulumi" / "work" / stack
+        )
         self._environment = engine_environment(local, provider_address)
         self._command = EngineCommand(
             lambda: write("cancelling: the engine ends what it is doing (again to kill it)")
         )
-        settings = _read_yaml(project / "Pulumi.yaml")
         self.state = StackState(
-            root=local.pulumi_state, project=str(settings.get("name")), stack=stack
+            root=local.pulumi_state, project=self._settings.project_name(), stack=stack
         )
 
     def ensure_exists(self) -> None:
         """Makes the stack in the state if it is not there, with nothing in it.
 
+        A plain `pulumi` reads the project's own settings: where they hold the salt of another
+        passphrase it will refuse, and that is said here.
+
         Raises:
-            StackError: The engine refuses.
+            StackError: The engine refuses, or the state is damaged.
         """
         if not self.state.exists():
             self._selected()
+        if self._settings.has_salt_other_than(self.state.salt()):
+            name = self._settings.file.name
+            self._write(
+                f"{name} holds the salt of another state's passphrase, and a plain pulumi will "
+                f"say “{_WRONG_PASSPHRASE}”.\nDelete its line {SALT}; `python -m emulator stack` "
+                "works with it and without."
+            )
 
     def preview(self) -> Outcome:
         """What `up` would do.
@@ -263,6 +277,7 @@ class Deployment:
         pending = self.state.pending_operations()
         progress = Progress(self._write)
         stack = self._selected()
+        self._settings.require_secrets_of(self.state.salt())
         with self._translated(progress):
             if pending:
                 self._write(f"going on after an interruption: {pending} operations were under way")
@@ -272,10 +287,10 @@ class Deployment:
         return stack
 
     def _selected(self) -> automation.Stack:
-        self._copy_settings()
+        self._settings.copy()
         program = self._program
         workspace = automation.LocalWorkspace(
-            work_dir=str(self._work),
+            work_dir=str(self._settings.work),
             program=program,
             pulumi_home=str(self._local.pulumi_home),
             env_vars=self._environment,
@@ -291,24 +306,14 @@ class Deployment:
         begin_program()
         runpy.run_path(str(self._project / "__main__.py"), run_name="__main__")
 
-    def _copy_settings(self) -> None:
-        """Copies the project's settings, and keeps what the engine noted in the last copy."""
-        source = self._project / f"Pulumi.{self._stack_name}.yaml"
-        if not source.exists():
-            known = sorted(self._project.glob("Pulumi.*.yaml"))
-            names = ", ".join(one.name.split(".")[1] for one in known) or "none"
-            raise StackError(
-                f"there is no config for stack {self._stack_name}: {source} does not exist.\n"
-                f"Stacks with config: {names}."
-            )
-        self._work.mkdir(parents=True, exist_ok=True)
-        target = self._work / source.name
-        settings = _read_yaml(source)
-        noted = _read_yaml(target).get(_SALT) if target.exists() else None
-        if noted is not None and _SALT not in settings:
-            settings[_SALT] = noted
-        _write_yaml(target, settings)
-        _write_yaml(self._work / "Pulumi.yaml", _read_yaml(self._project / "Pulumi.yaml"))
+    def _lost_passphrase(self) -> str:
+        return (
+            f"its state was encrypted with another passphrase than that in "
+            f"{self._environment['PULUMI_CONFIG_PASSPHRASE_FILE']}.\n"
+            "Delete the state and deploy again; what is in the emulator is taken over:\n"
+            f"  rm '{self.state.file}'\n"
+            f"  python -m emulator stack up --stack {self._stack_name}"
+        )
 
     @contextlib.contextmanager
     def _translated(self, progress: Progress) -> Iterator[None]:
@@ -321,6 +326,8 @@ class Deployment:
             yield
         except CommandError as error:
             said = "\n".join(progress.errors) or plain_text(_stderr_of(error))
+            if _WRONG_PASSPHRASE in said:
+                said = self._lost_passphrase()
             raise StackError(f"stack {self._stack_name}: {said}") from error
         finally:
             end_programs()
@@ -380,19 +387,3 @@ def _passphrase_file(local: LocalDirectory) -> Path:
         with os.fdopen(handle, "w", encoding="ascii") as stream:
             stream.write(secrets.token_urlsafe(32))
     return path
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise LocalStateError(f"{path} cannot be read: {error}") from error
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise LocalStateError(f"{path} holds no settings but a {type(content).__name__}")
-    return content
-
-
-def _write_yaml(path: Path, content: Mapping[str, Any]) -> None:
-    replace_file(path, yaml.safe_dump(dict(content), sort_keys=False).encode())

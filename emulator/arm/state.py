@@ -87,6 +87,18 @@ class StackState:
         latest = self._checkpoint().get("latest") or {}
         return len(latest.get("pending_operations") or [])
 
+    def salt(self) -> str | None:
+        """Salt of the passphrase that the stack's secrets are encrypted with, if it has one.
+
+        Raises:
+            StackError: The state is damaged.
+        """
+        if not self.exists():
+            return None
+        latest = self._checkpoint().get("latest") or {}
+        manager = (latest.get("secrets_providers") or {}).get("state")
+        return manager.get("salt") if isinstance(manager, dict) else None
+
     def _checkpoint(self) -> dict[str, Any]:
         try:
             return _parsed(self.file.read_text(encoding="utf-8"))
@@ -106,6 +118,8 @@ def _parsed(text: str) -> dict[str, Any]:
     for part in ("resources", "pending_operations"):
         if not isinstance(latest.get(part) or [], list):
             raise TypeError(f"{part} is no list")
+    if not isinstance(latest.get("secrets_providers") or {}, dict):
+        raise TypeError("secrets_providers is no object")
     return checkpoint
 
 

@@ -18,6 +18,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from emulator import stack
+from emulator.arm.deployment import Deployment
 from emulator.arm.memory import MemoryBackend
 from emulator.errors import LocalStateError, NotRunningError, StackError
 from emulator.local import ENV_LOCAL_DIR, PROJECT_ROOT, LocalDirectory, RunningEmulator
@@ -234,22 +235,53 @@ def test_ctrl_c_ends_with_130_and_up_goes_on(local: LocalDirectory, running: Hos
 
 @pytest.mark.engine
 @pytest.mark.slow
-def test_a_plain_pulumi_works_with_the_variables_of_env(
-    local: LocalDirectory, running: Host, capsys: pytest.CaptureFixture[str]
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_plain_pulumi_works_with_the_variables_of_env_and_spoils_no_other_state(
+    local: LocalDirectory, running: Host, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stack.env()
     exports = capsys.readouterr().out
-    script = f"{exports}\npulumi preview -s local --non-interactive"
-    result = subprocess.run(
-        ["sh", "-ec", script],
-        cwd=_copy_of_project(local),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert "to create" in result.stdout
+    project = _copy_of_project(local)
+    settings = project / "Pulumi.local.yaml"
+
+    def pulumi(command: str) -> str:
+        result = subprocess.run(
+            ["sh", "-ec", f"{exports}\npulumi {command} -s local --non-interactive"],
+            cwd=project,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result.stdout
+
+    def planned(directory: LocalDirectory) -> set[str]:
+        return set(of(directory).preview().changes)
+
+    def of(directory: LocalDirectory) -> Deployment:
+        return Deployment(
+            "local",
+            directory,
+            write=said.append,
+            project=project,
+            provider_address=running.address,
+        )
+
+    said: list[str] = []
+    assert "to create" in pulumi("preview")
     assert running.backend.calls == []
+    # The engine has noted the salt of this state's passphrase in the project's own file.
+    assert "encryptionsalt" in settings.read_text()
+    pulumi("config set --secret hpc-secrets:of-the-laptop hush")
+    assert planned(local) == {"create"}
+    of(local).ensure_exists()
+    assert not any("salt" in line for line in said)
+    pulumi("config rm hpc-secrets:of-the-laptop")
+    # The demo's state, and one that begins anew, have another passphrase.
+    other = LocalDirectory(tmp_path / "other")
+    assert planned(other) == {"create"}
+    of(other).ensure_exists()
+    assert any("Delete its line encryptionsalt" in line for line in said)
 
 
 @pytest.mark.engine

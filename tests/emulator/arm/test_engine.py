@@ -317,6 +317,44 @@ def test_the_passphrase_is_the_user_s_alone(project: Project, tmp_path: Path) ->
     assert file.read_text() == first
 
 
+FOREIGN_SALT = "v1:7LcjPLUd1xE=:v1:smfVgThuYXJKjvis:s4AurSrAQ+irGOGtH2UUy54+dT2LfQ=="
+"""Of a passphrase that no test has."""
+
+
+def test_what_a_file_says_of_another_state_s_secrets_is_no_obstacle(project: Project) -> None:
+    settings = json.loads(config())
+    project.write(ESTATE, json.dumps({**settings, "encryptionsalt": FOREIGN_SALT}))
+    assert project.deployment().up().changes == {"create": 6}
+    project.write(ESTATE, json.dumps({**settings, "secretsprovider": "azurekeyvault://nobody/k"}))
+    assert project.deployment().up().changes == {"same": 6}
+    project.write(ESTATE, json.dumps(settings))
+    assert project.deployment().destroy().changes == {"delete": 6}
+
+
+def test_a_secret_that_was_encrypted_elsewhere_is_refused_by_its_path(project: Project) -> None:
+    settings = json.loads(config())
+    settings["config"]["tried:password"] = {"secure": "v1:FTVDGqXiVEAu5F8b:vEz7YgnX+B4bJm=="}
+    settings["config"]["tried:more"] = [{"old": {"secure": "v1:FTVDGqXiVEAu5F8b:vEz7YgnX+B4="}}]
+    project.write(ESTATE, json.dumps({**settings, "encryptionsalt": FOREIGN_SALT}))
+    with pytest.raises(StackError, match=r"tried:more\[0\]\.old, tried:password") as caught:
+        project.deployment().up()
+    assert "encrypted elsewhere" in str(caught.value)
+    assert project.host.backend.calls == []
+
+
+def test_a_lost_passphrase_is_said_with_the_way_out(project: Project) -> None:
+    project.write(ESTATE, config())
+    project.deployment().up()
+    passphrase = project.local.root / "pulumi" / "passphrase"
+    passphrase.write_text("another")
+    with pytest.raises(StackError, match="encrypted with another passphrase") as caught:
+        project.deployment().up()
+    state = project.deployment().state.file
+    assert f"rm '{state}'" in str(caught.value)
+    state.unlink()
+    assert sum(project.deployment().up().changes.values()) == 6
+
+
 def engine_process(project: Project) -> int:
     """The engine at work, by its lock."""
     (lock,) = project.deployment().state.locks.glob("*.json")
