@@ -138,7 +138,7 @@ def test_a_new_user_needs_no_account_to_keep_the_state(tmp_path: Path) -> None:
     }
     sign_in = sign_in.replace("--local", f"file://{tmp_path}/state")
     done = subprocess.run(
-        ["bash", "-e", "-c", "\n".join([activate, sign_in, init])],
+        ["bash", "-e", "-c", f"{activate}\n{sign_in}\n{init}"],
         cwd=tmp_path,
         env=environment,
         stdin=subprocess.DEVNULL,
