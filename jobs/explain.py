@@ -25,6 +25,8 @@ from jobs.report import UNNAMED, grouped, last_lines
 from jobs.report_text import failure_lines
 from jobs.service import BatchService, segment
 from jobs.stages import shown_task
+from jobs.standing import ended_text
+from jobs.standstill import is_unsent, unsent_text
 from jobs.submit import metadata_of
 from jobs.task_names import TaskNames, Values
 from jobs.watch import Watcher
@@ -88,7 +90,10 @@ def explain_job(watcher: Watcher, reader: LogReader, names: TaskNames = UNNAMED)
     service, job_id = watcher.service, watcher.job_id
     job = service.get(f"/jobs/{segment(job_id)}", f"reading job {job_id}")
     ends = list(watcher.ends.values())
-    reasons = [*_job_reasons(job, look), *look.reasons, *_remedies(look)]
+    reasons = list(dict.fromkeys((*_job_reasons(job, look), *look.obstacles)))
+    if look.running:
+        reasons.insert(0, _standing(look))
+    reasons.extend(_remedies(look))
     pool = job.get("poolInfo", {}).get("poolId")
     if pool and not look.over:
         reasons.extend(_node_reasons(service, pool))
@@ -99,8 +104,9 @@ def explain_job(watcher: Watcher, reader: LogReader, names: TaskNames = UNNAMED)
         if look.over and metadata_of(job).get(META_SUBMISSION) == SUBMITTING:
             commands.append(f"python -m jobs rerun {job_id}")
         reasons.extend(_manager_reasons(service, job_id, reader))
-    elif metadata_of(job).get(META_SUBMISSION) == SUBMITTING:
-        commands.append(f"python -m jobs resume {job_id}")
+    elif is_unsent(job):
+        verb = "rerun" if look.job_over else "resume"
+        commands.append(f"python -m jobs {verb} {job_id}")
     if look.failed:
         commands.append(f"python -m jobs explain failed --job {job_id}")
     return Explanation(
@@ -226,13 +232,13 @@ def exit_code_text(code: int) -> str:
 def _job_reasons(job: Mapping[str, Any], look: Look) -> Iterator[str]:
     if metadata_of(job).get(META_SUBMISSION) == SUBMITTING:
         known = look.waiting + look.running + look.ended
-        yield f"its submission was not finished: {known} of {look.total} tasks are in"
+        resumed = is_unsent(job) and not look.job_over
+        yield unsent_text(str(job["id"]) if resumed else "", known, look.total)
     info = job.get("executionInfo", {})
     if problem := info.get("schedulingError"):
         yield f"{problem.get('code')}: {problem.get('message')}"
-    reason = info.get("terminateReason")
-    if reason and reason != "AllTasksCompleted":
-        yield f"it was ended: {reason}"
+    if ended := ended_text(look.end_reason):
+        yield ended
 
 
 def _manager_reasons(service: BatchService, job_id: str, reader: LogReader) -> Iterator[str]:
@@ -252,8 +258,9 @@ def _manager_reasons(service: BatchService, job_id: str, reader: LogReader) -> I
 def _standing(look: Look) -> str:
     if look.over:
         return f"all {look.total} tasks succeeded" if not look.failed else "it is over"
+    free = "" if look.obstacles else "nothing holds it up: "
     return (
-        f"nothing holds it up: {look.running} tasks run, {look.waiting} wait for a free slot, "
+        f"{free}{look.running} tasks run, {look.waiting} wait for a free slot, "
         f"{look.ended} of {look.total} have ended"
     )
 
@@ -291,8 +298,9 @@ def _preparation_reasons(service: BatchService, job: Mapping[str, Any]) -> Itera
 
 
 def _remedies(look: Look) -> Iterator[str]:
-    """What to do about nodes that do not come, while anybody waits for them."""
-    code = "" if look.pool is None or look.job_over else look.pool.missing
+    """What to do about nodes that do not come, where that is one of the obstacles."""
+    told = look.pool is not None and not set(look.obstacles).isdisjoint(look.pool.reasons)
+    code = look.pool.missing if look.pool is not None and told else ""
     if remedy := next((text for part, text in _REMEDIES.items() if part in code), None):
         yield f"  {remedy}"
 
@@ -328,8 +336,8 @@ def _unfinished(
         yield from held
         if look.job_over:
             return
-        yield from (*look.reasons, *_remedies(look))
-        if not look.reasons and not held:
+        yield from (*look.obstacles, *_remedies(look))
+        if not held and (look.running or not look.obstacles):
             yield (
                 f"it waits for {slots} free slot{'' if slots == 1 else 's'}: {look.running} tasks "
                 f"of the job run and {look.waiting} wait"

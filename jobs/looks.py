@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 from jobs.durations import parse_seconds
@@ -127,6 +128,30 @@ class StageLook:
         return None if self.running is None else max(0, self.total - self.ended - self.running)
 
 
+class Cause(StrEnum):
+    """Why nothing of a job will move any more, although it has not ended."""
+
+    BLOCKED = "blocked"
+    """All tasks that wait do so for one that failed."""
+    UNPREPARED = "unprepared"
+    """The job's preparation failed on every node that its pool has."""
+    UNSENT = "unsent"
+    """Its submission was not finished, and of the tasks that are in none is left to run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standstill:
+    """A job that would be waited for in vain. `jobs.standstill` finds it.
+
+    Attributes:
+        cause: Why.
+        number: Of tasks that are blocked, of nodes, or of tasks that were not submitted.
+    """
+
+    cause: Cause
+    number: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
     """A job at a moment.
@@ -137,19 +162,21 @@ class Look:
         running: Tasks that run, or prepare to.
         succeeded: Tasks that ended well.
         failed: Tasks that did not.
+        retried: Times that those that ended had been run again or put back.
         job_state: Such as `active`.
         pool: The pool, as it last was.
         first_failure: The earliest known task that failed.
         reasons: Why nothing moves, if nothing does.
-        over: Whether nothing will change any more.
+        over: Whether nothing will change any more, but for ending the job.
         retried: Times that ended tasks had been run again or put back.
         stages: How far each stage is; empty for a job without stages.
+    retried: int = 0
         cost: Of the job so far, as `jobs.meter` estimates it; None where that is not known.
         at: When this was, by the service's clock, seconds since the epoch; 0: unknown.
-        blocked: Tasks that wait for one that failed, if no other waits; then it is over, but
-            for ending the job.
-        unprepared: Nodes on which its preparation failed, if its pool has no others; then it
-            is over in the same way.
+        standstill: Why nothing will move any more, if nothing will. It is over then, unless
+            somebody may still submit the rest of its tasks.
+        end_reason: Why the job ended, in the service's word or that of who ended it, such as
+            `CanceledByUser`; empty while it goes on.
     """
 
     total: int
@@ -166,8 +193,8 @@ class Look:
     stages: tuple[StageLook, ...] = ()
     cost: float | None = None
     at: float = 0.0
-    blocked: int = 0
-    unprepared: int = 0
+    standstill: Standstill | None = None
+    end_reason: str = ""
 
     @property
     def ended(self) -> int:
@@ -203,6 +230,42 @@ def task_end(task: Mapping[str, Any]) -> TaskEnd:
         created=moment_of(task["creationTime"]).timestamp() if "creationTime" in task else ended,
         started=None if started is None else moment_of(started).timestamp(),
         ended=ended,
+    @property
+    def blocked(self) -> int:
+        """Tasks that wait for one that failed, if no other waits."""
+        return self._stopped_by(Cause.BLOCKED)
+
+    @property
+    def unprepared(self) -> int:
+        """Nodes on which the job's preparation failed, if its pool has no others."""
+        return self._stopped_by(Cause.UNPREPARED)
+
+    def _stopped_by(self, cause: Cause) -> int:
+        found = self.standstill
+        return found.number if found is not None and found.cause == cause else 0
+
+    @property
+    def _others(self) -> int:
+        """Tasks that are in no count of the service's."""
+        return max(0, self.total - self.waiting - self.running - self.ended)
+
+    @property
+    def unsubmitted(self) -> int:
+        """Tasks that are not in the job yet."""
+        return 0 if self.over or self.job_over else self._others
+
+    @property
+    def never_ran(self) -> int:
+        """Of a job that is over, tasks that waited or were not even submitted."""
+        return self._others if self.over or self.job_over else 0
+
+    @property
+    def obstacles(self) -> tuple[str, ...]:
+        """What keeps tasks waiting: why nothing moves, or else what the pool cannot give."""
+        if self.reasons or self.pool is None or not self.waiting or self.over or self.job_over:
+            return self.reasons
+        return self.pool.reasons if self.pool.broken else ()
+
         completed=completed,
         slots=task.get("requiredSlots", 1),
         cpu_s=(

@@ -12,7 +12,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, Literal, Self, get_args
+from typing import Literal, Self, get_args
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -24,6 +24,7 @@ from jobs.looks import Look, PoolView, StageLook, TaskEnd
 from jobs.pace import Pace, range_text
 from jobs.prices import money
 from jobs.stages import shown_task
+from jobs.standing import look_json
 
 LINE_EVERY_S = 30.0
 REDRAW_EVERY_S = 0.2
@@ -264,38 +265,6 @@ def missing(pool: PoolView | None) -> int | None:
         return None
     there = sum(n for state, n in pool.nodes.items() if _word(state) not in _NOT_COMING)
     return pool.target - there if pool.target > there else None
-
-
-def look_json(look: Look) -> dict[str, Any]:
-    """A look as a JSON object, without the moment at which it was taken."""
-    failure = look.first_failure
-    return {
-        "state": look.job_state,
-        "total": look.total,
-        "waiting": look.waiting,
-        "running": look.running,
-        "succeeded": look.succeeded,
-        "failed": look.failed,
-        "retried": look.retried,
-        "over": look.over,
-        "blocked": look.blocked,
-        "unprepared": look.unprepared,
-        "reasons": list(look.reasons),
-        "nodes": dict(look.pool.nodes) if look.pool is not None else {},
-        "target_nodes": None if look.pool is None else look.pool.target,
-        "cost": look.cost,
-        "first_failure": None if failure is None else failure.id,
-        "stages": {
-            stage.name: {
-                "total": stage.total,
-                "succeeded": stage.succeeded,
-                "failed": stage.failed,
-                "running": stage.running,
-                "waiting": stage.waiting,
-            }
-            for stage in look.stages
-        },
-    }
 
 
 def _bar(part: int, whole: int, room: int, *, failed: bool) -> Text:

@@ -14,13 +14,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from jobs.blocked import blocked_tasks
 from jobs.errors import ServiceError, UnfinishedError
 from jobs.looks import (
     JOB_OVER,
+    Cause,
     Look,
     PoolView,
     StageLook,
+    Standstill,
     TaskEnd,
     moment_of,
     pool_view,
@@ -28,10 +29,10 @@ from jobs.looks import (
 )
 from jobs.managed import MANAGER_ID, ManagerLook, has_manager, look_at_manager, without_manager
 from jobs.meter import Meter
-from jobs.plan import META_STAGES, META_SUBMISSION, META_TASKS, SUBMITTED
-from jobs.preparation import Preparations, holds_tasks_back
+from jobs.plan import META_STAGES, META_TASKS
 from jobs.service import BatchService, segment
 from jobs.stages import read_stages, stage_of
+from jobs.standstill import Standstills, is_unsent, unsent_text
 from jobs.submit import metadata_of
 
 SHORTEST_S = 0.4
@@ -56,6 +57,7 @@ class Watcher:
         total: Tasks after which nothing is waited for any more; None: all of the job.
         stage_of: The stage that a task is of; known from the first look on.
         stage_totals: Tasks of each stage, in order; empty for a job without stages.
+        last: The last look; None before the first.
     """
 
     service: BatchService
@@ -67,16 +69,16 @@ class Watcher:
     total: int | None = None
     stage_of: Callable[[str], str] | None = None
     stage_totals: Mapping[str, int] = field(default_factory=dict)
+    last: Look | None = None
     _retried: int = 0
-    _still: tuple[int, int] = (-1, -1)
-    _blocked: int | None = None
     _by_stage: dict[str, StageLook] = field(default_factory=dict)
     _running_by_stage: Counter[str] | None = None
     _ran_at: tuple[int, int] | None = None
     _job: dict[str, Any] = field(default_factory=dict)
     _pool: PoolView | None = None
     _pool_at: float = float("-inf")
-    _preparations: Preparations | None = None
+    _pool_moved: tuple[int, int] | None = None
+    _standstills: Standstills | None = None
     _since: datetime | None = None
     _manager: ManagerLook | None = None
     _first_failure: TaskEnd | None = None
@@ -98,7 +100,11 @@ class Watcher:
             self._manager = look_at_manager(self.service, self.job_id)
         answer = self.service.get(f"{path}/taskcounts", doing)
         counts = without_manager(answer["taskCounts"], self._manager)
-        looks_at_pool = self.now() - self._pool_at >= POOL_EVERY_S
+        moved = (counts["running"], counts["completed"])
+        looks_at_pool = self.now() - self._pool_at >= POOL_EVERY_S or (
+            # what it said before tasks ran is no reason for which none runs now
+            not counts["running"] and moved != self._pool_moved
+        )
         if not looks_at_pool or self._ran_at is None:  # a look at the pool has requests enough
             self._learn_running(path, doing, counts)
         if counts["completed"] > len(self.ends):
@@ -107,7 +113,7 @@ class Watcher:
         total = self.total or int(metadata_of(self._job).get(META_TASKS, 0)) or known
         moving = counts["running"] > 0 or counts["completed"] >= total
         if looks_at_pool:
-            self._pool_at = self.now()
+            self._pool_at, self._pool_moved = self.now(), moved
             self._pool = self._look_at_pool(doing)
             self._job = self.service.get(path, doing)
         ending = counts["completed"] >= total or self._job["state"] in JOB_OVER
@@ -121,52 +127,44 @@ class Watcher:
             sum(end.succeeded for end in self.ends.values()) if over else counts["succeeded"]
         )
         failed = len(self.ends) - succeeded if over else counts["failed"]
-        blocked = 0 if over else self._find_blocked(counts)
-        over = over or blocked > 0
         held = counts["active"] > 0 or (self._manager is not None and self._manager.waits)
         waits = held and not moving and not over
-        unprepared = self._find_unprepared() if waits else 0
-        over = over or unprepared > 0
+        standstill = None if over else self._stands_still(counts, total, waits=waits)
+        over = over or (standstill is not None and standstill.cause != Cause.UNSENT)
+        waits = waits and (standstill is None or standstill.cause == Cause.UNPREPARED)
         at = self.service.date or time.time()
         self._read_meter(at, counts["running"], answer.get("taskSlotCounts", {}), over=over)
-        return Look(
+        self.last = Look(
             total=total,
-            waiting=0 if over and not (blocked or unprepared) else counts["active"],
-            blocked=blocked,
-            unprepared=unprepared,
+            waiting=0 if over and standstill is None else counts["active"],
             running=0 if over else counts["running"],
             succeeded=succeeded,
             failed=failed,
             job_state=self._job["state"],
             pool=self._pool,
             first_failure=self._first_failure,
-            reasons=() if moving else tuple(self._reasons(waits=waits, over=over)),
+            reasons=() if moving else tuple(self._reasons(known, total, waits=waits, over=over)),
             over=over,
             retried=self._retried,
             stages=tuple(self._stage_looks(counts["running"], over=over)),
             cost=None if self.meter is None else self.meter.cost,
             at=at,
+            standstill=standstill,
+            end_reason=(self._job.get("executionInfo") or {}).get("terminateReason", ""),
         )
+        return self.last
 
-    def _find_blocked(self, counts: Mapping[str, int]) -> int:
-        """Tasks that can never run; asked once when a job with failures stands still."""
-        still = (counts["completed"], counts["active"])
-        if still != self._still:
-            self._still, self._blocked = still, None
-            return 0
-        if (
-            self._blocked is None
-            and counts["failed"]
-            and counts["active"]
-            and not counts["running"]
-            and self._job["state"] not in JOB_OVER
-            and self._job.get("usesTaskDependencies")
-            and (
-                self.total is not None or metadata_of(self._job).get(META_SUBMISSION) == SUBMITTED
+    def _stands_still(
+        self, counts: Mapping[str, int], total: int, *, waits: bool
+    ) -> Standstill | None:
+        if self._standstills is None:
+            self._standstills = Standstills(
+                service=self.service,
+                job_id=self.job_id,
+                now=self.now,
+                partial=self.total is not None,
             )
-        ):
-            self._blocked = blocked_tasks(self.service, self.job_id)
-        return 0 if self._job["state"] in JOB_OVER else self._blocked or 0
+        return self._standstills.look(self._job, counts, self._pool, total=total, waits=waits)
 
     def _read_meter(
         self, at: float, running: int, slots: Mapping[str, Any], *, over: bool
@@ -229,6 +227,7 @@ class Watcher:
                 stage,
                 succeeded=stage.succeeded + end.succeeded,
                 failed=stage.failed + (not end.succeeded),
+                retried=stage.retried + end.retries + end.requeues,
             )
 
     def _learn_ends(self, path: str, doing: str, *, everything: bool = False) -> None:
@@ -265,29 +264,21 @@ class Watcher:
             return PoolView(nodes={}, target=0, allocation="", reasons=(str(error),))
         return pool_view(pool, counts.get("value", ()))
 
-    def _find_unprepared(self) -> int:
-        """Nodes on which the job's preparation failed, if none is left to run its tasks."""
-        if self._pool is None or not self._held_back:
-            return 0
-        if self._preparations is None:
-            self._preparations = Preparations(service=self.service, every_s=POOL_EVERY_S)
-        return self._preparations.look(self._job, self._pool, self.now())
-
-    @property
-    def _held_back(self) -> bool:
-        """Whether its tasks wait for its preparation."""
-        return holds_tasks_back(self._job) and self._job["state"] not in JOB_OVER
-
-    def _reasons(self, *, waits: bool, over: bool) -> Iterator[str]:
+    def _reasons(self, known: int, total: int, *, waits: bool, over: bool) -> Iterator[str]:
         if self._job["state"] in {"disabled", "disabling"}:
             yield "the job is disabled: its tasks wait until it is enabled again"
         if self._manager is not None and self._manager.failed:
             yield "its job manager task, which adds its tasks, failed"
+        ended = over or self._job["state"] in JOB_OVER
+        unsent = not ended and self.total is None and is_unsent(self._job)
+        if unsent:
+            yield unsent_text(self.job_id, known, total)
         # a job that is over wants no nodes, unless none of those it had could be prepared
-        if self._pool is not None and (waits or not over) and self._job["state"] not in JOB_OVER:
+        wants = waits or not (over or unsent)
+        if self._pool is not None and wants and self._job["state"] not in JOB_OVER:
             yield from self._pool.reasons
-        if waits and self._held_back and self._preparations is not None:
-            yield from filter(None, [self._preparations.told])
+        if waits and self._standstills is not None:
+            yield from filter(None, [self._standstills.preparation_text(self._job)])
 
 
 def watch(
@@ -300,7 +291,7 @@ def watch(
     """Looks until the job is over, and shows each look; the last one.
 
     Raises:
-        UnfinishedError: `timeout_s` passed before.
+        UnfinishedError: As `looks`.
         ServiceError: As `Watcher.look`.
     """
     for look in looks(watcher, timeout_s=timeout_s, pause=pause):
@@ -319,7 +310,8 @@ def looks(
     Waits little while things change and longer while they do not.
 
     Raises:
-        UnfinishedError: `timeout_s` passed before.
+        UnfinishedError: `timeout_s` passed before; or its submission was not finished, and of
+            the tasks that are in none is left to run.
         ServiceError: As `Watcher.look`.
     """
     began = watcher.now()
@@ -330,6 +322,11 @@ def looks(
         yield look
         if look.over:
             return
+        if look.standstill is not None:
+            raise UnfinishedError(
+                f"job {watcher.job_id} has {look.standstill.number:,} of {look.total:,} tasks "
+                "that were not submitted, and of the others none is left to run"
+            )
         passed = watcher.now() - began
         if timeout_s is not None and passed >= timeout_s:
             raise UnfinishedError(

@@ -41,13 +41,13 @@ from jobs.options import (
     VerboseOption,
     YesOption,
 )
-from jobs.progress import look_json
 from jobs.rerun import next_job_id
 from jobs.results import DEFAULT_ROOT
 from jobs.schedule_jobs import find_trees
 from jobs.selection import FAILED, written_positions
 from jobs.session import Session
 from jobs.stages import shown_task
+from jobs.standing import look_json
 from jobs.task_names import written_values
 from jobs.terminal import Terminal, counted
 from jobs.workflow import checked_workload, finish, run_workload

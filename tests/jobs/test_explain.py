@@ -160,6 +160,45 @@ def test_each_cause_of_missing_nodes_has_its_remedy(
         assert words in text
 
 
+def test_what_the_pool_cannot_give_is_told_beside_what_runs_with_its_remedy(
+    job: tuple[Watcher, LogReader, list[str]], batch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watcher, reader, ids = job
+    pool = {
+        "id": "pool-cpu", "state": "active", "targetDedicatedNodes": 4, "taskSlotsPerNode": 1,
+        "resizeErrors": [{"code": "AllocationFailed", "message": "no room"}],
+    }  # fmt: skip
+    monkeypatch.setattr(batch, "_pool", lambda _pool: pool)
+    plain = batch.answer
+    running = {"poolId": "pool-cpu", "dedicated": {"running": 1, "total": 1}}
+    answers = {"/nodes?": {"value": []}, "/nodecounts?": {"value": [running]}}
+
+    def answer(method: str, raw: str, body: bytes) -> tuple[int, Any]:
+        for part, value in answers.items():
+            if part in raw:
+                return 200, value
+        status, value = plain(method, raw, body)
+        return int(status), value
+
+    monkeypatch.setattr(batch, "answer", answer)
+    batch.tasks["job"][ids[0]]["state"] = "running"
+    look = watcher.look()
+    assert look.reasons == (), "something moves"
+    cause = "resize: AllocationFailed: no room"
+    assert look.obstacles == (cause,)
+    standing, *rest = explain_job(watcher, reader).reasons
+    assert standing == "1 tasks run, 2 wait for a free slot, 0 of 3 have ended"
+    assert rest[0] == cause
+    assert "the region has no such machines now" in rest[1]
+    made = explain_task(ids[1], watcher, watcher.look(), reader).reasons
+    assert made[0] == cause
+    assert "the region has no such machines now" in made[1]
+    assert made[2].startswith("it waits for 1 free slot: 1 tasks of the job run")
+    pool["resizeErrors"] = []
+    (only,) = explain_job(Watcher(service=watcher.service, job_id="job"), reader).reasons
+    assert only.startswith("nothing holds it up: ")
+
+
 def test_a_job_that_was_ended_has_no_reasons_of_a_pool_that_it_no_longer_needs(
     job: tuple[Watcher, LogReader, list[str]], batch: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from jobs.looks import Look, PoolView, StageLook, TaskEnd
+from jobs.looks import Cause, Look, PoolView, StageLook, Standstill, TaskEnd
 from jobs.pace import Pace, range_text
 from jobs.progress import Progress, Style, missing
 from jobs.terminal import Terminal
@@ -217,6 +217,9 @@ def test_a_line_that_was_printed_is_not_printed_again() -> None:
 
 
 def test_a_program_is_told_why_nothing_will_run() -> None:
-    text = shown([(0, look(blocked=3, unprepared=2, over=True))], "json")
-    told = json.loads(text)
-    assert (told["over"], told["blocked"], told["unprepared"]) == (True, 3, 2)
+    for cause in Cause:
+        stopped = Standstill(cause=cause, number=3)
+        told = json.loads(shown([(0, look(standstill=stopped, over=True))], "json"))
+        assert (told["standstill"], told["over"]) == (cause.value, True)
+        numbers = {name: told[name] for name in ("blocked", "unprepared")}
+        assert numbers == {name: 3 if name == cause else 0 for name in numbers}

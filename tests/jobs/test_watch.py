@@ -16,6 +16,7 @@ from jobs.plan import plan
 from jobs.progress import Progress
 from jobs.service import BatchService
 from jobs.stack import Stack
+from jobs.standing import counts_text, ended_text, look_json
 from jobs.submit import submit
 from jobs.watch import Watcher, watch
 
@@ -194,6 +195,47 @@ def test_a_job_that_is_over_wants_nothing_of_its_pool(
     watcher.look()
     look = watcher.look()
     assert (look.blocked, look.reasons) == (2, ())
+
+
+def test_what_the_pool_said_before_tasks_ran_is_no_reason_for_which_none_runs(
+    submitted: Callable[[int], list[str]],
+    service: BatchService,
+    batch: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ids = submitted(3)
+    clock = Clock()
+    pool = {"id": "x", "enableAutoScale": True}
+    monkeypatch.setattr(batch, "_pool", lambda _pool: pool)
+    watcher = Watcher(service=service, job_id="job", now=clock.now)
+    assert "no nodes yet" in watcher.look().reasons[0]
+    clock.time += 1
+    pool |= {"targetDedicatedNodes": 2}
+    batch.complete("job", ids[0])
+    batch.complete("job", ids[1])
+    look = watcher.look()
+    assert (look.ended, look.running) == (2, 0)
+    assert look.reasons == ("nodes are coming: 2 wanted, none is ready",)
+    assert len(batch.requests) <= 3 + 1 + 5 + 1, "no more requests than a look may cost"
+
+
+def test_every_task_of_a_job_that_was_ended_is_counted_and_it_is_told_who_ended_it(
+    submitted: Callable[[int], list[str]], service: BatchService, batch: Any
+) -> None:
+    ids = submitted(5)
+    batch.complete("job", ids[0])
+    batch.complete("job", ids[1], exit_code=1)
+    info = {"terminateReason": "CanceledByUser"}
+    for state in ("terminating", "completed"):
+        batch.jobs["job"] |= {"state": state, "executionInfo": info}
+        look = Watcher(service=service, job_id="job").look()
+        told = look_json(look)
+        counted = ("unsubmitted", "waiting", "running", "succeeded", "failed", "never_ran")
+        assert sum(told[name] for name in counted) == told["total"] == 5
+        assert told["end_reason"] == "CanceledByUser"
+    assert counts_text(look) == "5: 1 succeeded, 1 failed, 3 never ran"
+    assert ended_text(look.end_reason) == "it was ended: CanceledByUser (it was canceled)"
+    assert ended_text("AllTasksCompleted") == ""
 
 
 def test_a_job_that_is_gone_ends_the_watching(service: BatchService) -> None:

@@ -1,0 +1,106 @@
+"""Where a job stands, in words and as JSON: the same of every look, whichever verb took it.
+
+`jobs.progress` draws what moves; here is what is printed once, by `status` and when somebody
+stops watching. Every task of the job is in exactly one count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from jobs.looks import Look
+from jobs.prices import money
+from jobs.stages import shown_task
+
+_ENDED_BY_ITSELF = "AllTasksCompleted"
+_END_WORDS = {
+    "CanceledByUser": "it was canceled",
+    "MaxFails": "so many tasks failed (--max-fails)",
+    "MaxCost": "it cost so much (--max-cost)",
+    "Blocked": "what was left waited for tasks that failed",
+    "PreparationFailed": "its preparation failed on every node",
+    "MaxWallClockTimeExpiry": "its time limit passed (resources.wall_clock of the job)",
+}
+
+
+def ended_text(reason: str) -> str:
+    """Why a job was ended, by its `terminateReason`; empty for one that came to its own end."""
+    if not reason or reason == _ENDED_BY_ITSELF:
+        return ""
+    words = _END_WORDS.get(reason)
+    return f"it was ended: {reason}{f' ({words})' if words else ''}"
+
+
+def counts_text(look: Look) -> str:
+    """Its tasks by what became of them: numbers that add up to the first."""
+    over = look.over or look.job_over
+    parts = [
+        (look.unsubmitted, "not submitted", False),
+        (look.waiting, "waiting", not over),
+        (look.running, "running", not over),
+        (look.succeeded, "succeeded", True),
+        (look.failed, "failed", True),
+        (look.never_ran, "never ran", False),
+    ]
+    told = ", ".join(f"{number:,} {what}" for number, what, always in parts if number or always)
+    return f"{look.total:,}: {told}"
+
+
+def standing(look: Look, currency: str) -> Iterator[str]:
+    """Where it stands, in lines; why no more of it runs among them."""
+    yield f"tasks: {counts_text(look)}"
+    if look.cost:
+        yield f"cost: {money(look.cost, currency)} so far"
+    yield from (f"why: {reason}" for reason in look.obstacles)
+    if first := look.first_failure:
+        how = f"exit {first.exit_code}" if first.exit_code is not None else first.failure
+        yield f"first failure: {first_failure(look)} {how}"
+
+
+def first_failure(look: Look) -> str:
+    """What a person calls the first task that failed; empty where none is known."""
+    counts = {stage.name: stage.total for stage in look.stages}
+    return "" if look.first_failure is None else shown_task(look.first_failure.id, counts)
+
+
+def look_json(look: Look) -> dict[str, Any]:
+    """A look as a JSON object, without the moment at which it was taken.
+
+    `total` is the sum of `unsubmitted`, `waiting`, `running`, `succeeded`, `failed` and
+    `never_ran`.
+    """
+    failure = look.first_failure
+    return {
+        "state": look.job_state,
+        "total": look.total,
+        "unsubmitted": look.unsubmitted,
+        "waiting": look.waiting,
+        "running": look.running,
+        "succeeded": look.succeeded,
+        "failed": look.failed,
+        "never_ran": look.never_ran,
+        "retried": look.retried,
+        "over": look.over,
+        "end_reason": look.end_reason,
+        "standstill": None if look.standstill is None else str(look.standstill.cause),
+        "blocked": look.blocked,
+        "unprepared": look.unprepared,
+        "reasons": list(look.reasons),
+        "obstacles": list(look.obstacles),
+        "nodes": dict(look.pool.nodes) if look.pool is not None else {},
+        "target_nodes": None if look.pool is None else look.pool.target,
+        "cost": look.cost,
+        "first_failure": None if failure is None else failure.id,
+        "stages": {
+            stage.name: {
+                "total": stage.total,
+                "succeeded": stage.succeeded,
+                "failed": stage.failed,
+                "running": stage.running,
+                "waiting": stage.waiting,
+                "retried": stage.retried,
+            }
+            for stage in look.stages
+        },
+    }
