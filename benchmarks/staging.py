@@ -198,7 +198,7 @@ def ours(url: str, files: list[Path], target: Path) -> dict[str, float]:
         times[part] = time.perf_counter() - began
     began = time.perf_counter()
     wanted = [(blob, target / blob.name) for blob in container.list("sha256/")]
-    down = len(list(fetched(container, wanted)))
+    down = sum(problem is None for _, problem in fetched(container, wanted))
     times["down"] = time.perf_counter() - began
     if down != len(files):
         raise SystemExit(f"{down} of {len(files)} files came back")

@@ -1,7 +1,9 @@
 """How many files go to or from storage at a time: many small ones, few large ones.
 
-Small files wait for the network, and so many at once cost little (benchmarks/staging.py); of
-others, a part of each under way is in memory, and the large ones go in several parts at a time.
+Small files wait for the network, and so many at once cost little (benchmarks/staging.py). All of
+a file that is not large is in memory while it is sent, several times over in the library that
+sends it: of each size there are so few that it is 200 MiB at most. Large ones go in several parts
+at a time.
 """
 
 from __future__ import annotations
@@ -13,11 +15,12 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-SMALL_BYTES = 256 << 10
-"""Files up to this size are small: all of one is in memory while it is on its way."""
+SMALL_BYTES = 64 << 10
+"""Files up to this size are small: the caller's thread reads and writes them."""
 SMALL_AT_ONCE = 256
-MIDDLE_AT_ONCE = 32
 LARGE_AT_ONCE = 4
+SIZES = ((SMALL_BYTES, SMALL_AT_ONCE), (1 << 20, 64), (1 << 63, 8))
+"""Up to how many bytes a file is of a size, and how many of it go at a time; below `large`."""
 _DESCRIPTORS_A_FILE = 2
 """The file and its connection."""
 _OTHER_DESCRIPTORS = 64
@@ -33,13 +36,11 @@ def by_size(
         size: Bytes of one.
         large: From how many bytes on one is large.
     """
-    sizes: dict[int, list[T]] = {SMALL_AT_ONCE: [], MIDDLE_AT_ONCE: [], LARGE_AT_ONCE: []}
+    sizes: dict[int, list[T]] = {at_once: [] for at_once in (*dict(SIZES).values(), LARGE_AT_ONCE)}
     for item in items:
-        bytes_ = size(item)
-        if bytes_ >= large:
-            sizes[LARGE_AT_ONCE].append(item)
-        else:
-            sizes[SMALL_AT_ONCE if bytes_ <= SMALL_BYTES else MIDDLE_AT_ONCE].append(item)
+        there = size(item)
+        which = (at_once for most, at_once in SIZES if there <= most)
+        sizes[LARGE_AT_ONCE if there >= large else next(which)].append(item)
     for at_once, found in sizes.items():
         if found:
             yield _with_descriptors(min(at_once, len(found))), found

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -28,8 +29,7 @@ if TYPE_CHECKING:
 
 _LIST_CHUNK = 5000
 PART_BYTES = 8 << 20
-"""A file above this size is sent in parts, several at once, each held in memory."""
-_PARTS_AT_ONCE = 4
+"""A file from this size on is sent in parts, several at once."""
 _AT_A_TIME = 1 << 20
 """Bytes of a blob in memory at most, about."""
 
@@ -56,12 +56,12 @@ class Container(Protocol):
         """Blobs whose names begin with a prefix of whole segments (`a/b/`)."""
         ...
 
-    def put(self, name: str, path: Path, size: int) -> None:
-        """Sends a file of a size, in parts where it is large."""
+    def put(self, name: str, path: Path, check: Callable[[], None]) -> None:
+        """Sends a file in parts; there is no blob if `check` raises when all has been read."""
         ...
 
     def write(self, name: str, contents: bytes) -> None:
-        """Sends the contents of a small blob."""
+        """Sends the contents of a blob of less than `PART_BYTES`, all at once."""
         ...
 
     def get(self, name: str, path: Path, listed: Blob | None = None) -> int:
@@ -99,6 +99,11 @@ class ObstoreContainer:
         self._name = name
         self._fallback = fallback
 
+    @cached_property
+    def _client(self) -> ContainerClient:
+        """One for all threads that delete: to make one takes as long as a request."""
+        return self._fallback()
+
     def list(self, prefix: str) -> Iterator[Blob]:
         """Blobs below a prefix, 5,000 a request."""
         listed: set[str] = set()
@@ -119,24 +124,16 @@ class ObstoreContainer:
                         etag = str(blob.etag).strip('"')
                         yield Blob(name=blob.name, size=blob.size or 0, etag=etag)
 
-    def put(self, name: str, path: Path, size: int) -> None:
+    def put(self, name: str, path: Path, check: Callable[[], None]) -> None:
         """Sends a file."""
-        with blob_errors_translated(f"uploading {path.name} to container {self._name}"):
-            if size >= LARGE_BYTES:
-                with self._fallback() as client:
-                    put_in_blocks(client.get_blob_client(name), path)
-                return
-            obstore.put(
-                self._store,
-                name,
-                path,
-                use_multipart=size > PART_BYTES,
-                chunk_size=PART_BYTES,
-                max_concurrency=_PARTS_AT_ONCE,
-            )
+        with (
+            blob_errors_translated(f"uploading {path.name} to container {self._name}"),
+            self._fallback() as client,
+        ):
+            put_in_blocks(client.get_blob_client(name), path, check)
 
     def write(self, name: str, contents: bytes) -> None:
-        """Sends a small blob."""
+        """Sends a blob."""
         with blob_errors_translated(f"uploading {name} to container {self._name}"):
             obstore.put(self._store, name, contents, use_multipart=False)
 
@@ -158,12 +155,12 @@ class ObstoreContainer:
             return got.bytes()
 
     def delete(self, name: str) -> None:
-        """Removes a blob."""
+        """Removes a blob, by the SDK: obstore deletes in batches, which it does not repeat."""
         with (
             contextlib.suppress(NotFoundError),
             blob_errors_translated(f"deleting {name} from container {self._name}"),
         ):
-            obstore.delete(self._store, name)
+            self._client.delete_blob(name)
 
 
 def check_size(listed: Blob, size: int) -> None:

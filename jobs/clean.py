@@ -19,7 +19,8 @@ from jobs.service import BatchService, segment
 from jobs.terminal import counted, size_text
 from jobs.threads import in_threads
 
-_DELETES_AT_ONCE = 32
+_DELETES_AT_ONCE = 8
+"""As many connections as the SDK's client keeps, about: it makes and drops those beyond."""
 _OVER = frozenset({"completed", "deleting"})
 
 

@@ -7,6 +7,8 @@ backslash is not seen here: blob storage makes a `/` of it when a node uploads t
 
 from __future__ import annotations
 
+import errno
+import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 _MAX_NAME_BYTES = 255
+_KEEP_EVERY_S = 5.0
+_OF_ONE_FILE = frozenset(
+    {errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ENAMETOOLONG, errno.ELOOP}
+)
 _MOST_TOLD = 5
 _FORBIDDEN = frozenset(chr(code) for code in range(32)) | {"\\", "\x7f"}
 
@@ -77,14 +83,15 @@ def collect(
         InputError: The result directory cannot be written.
     """
     known = known_files(tree)
+    keep = _keeper(lambda: write_json(tree.collected_file, known))
     total = Collected(files=0, fetched=0, bytes_fetched=0, refused=())
     try:
         for container, directory, kind in (
-            (outputs, tree.outputs, "outputs"),
             (logs, tree.logs, "logs"),
+            (outputs, tree.outputs, "outputs"),
         ):
             prefix = f"{folder_of(job_id)}/"
-            total += _collect(container, prefix, directory, kind, known, skip, progress)
+            total += _collect(container, prefix, directory, kind, known, skip, progress, keep)
     except OSError as error:
         raise InputError(
             f"{error.filename or tree.root} cannot be written: {error.strerror}"
@@ -139,6 +146,7 @@ def _collect(
     known: dict[str, Any],
     skip: Collection[int],
     progress: Progress | None,
+    keep: Callable[[], None],
 ) -> Collected:
     refused: list[str] = []
     wanted: list[tuple[Blob, Path]] = []
@@ -155,23 +163,34 @@ def _collect(
             continue
         if known.get(f"{kind}/{name}") != [blob.etag, blob.size] or not _has(path, blob.size):
             wanted.append((blob, path))
-    fetched_bytes = 0
-    for number, blob in enumerate(fetched(container, wanted), start=1):
+    fetched_bytes = number = 0
+    for blob, problem in fetched(container, wanted):
+        name = blob.name.removeprefix(prefix)
+        if problem is not None:
+            refused.append(f"{kind}/{name!r}: {problem.strerror}")
+            continue
+        number += 1
         fetched_bytes += blob.size
-        known[f"{kind}/{blob.name.removeprefix(prefix)}"] = [blob.etag, blob.size]
+        known[f"{kind}/{name}"] = [blob.etag, blob.size]
+        keep()
         if progress is not None:
             progress(number, fetched_bytes)
     return Collected(
-        files=files, fetched=len(wanted), bytes_fetched=fetched_bytes, refused=tuple(refused)
+        files=files, fetched=number, bytes_fetched=fetched_bytes, refused=tuple(refused)
     )
 
 
-def fetched(container: Container, wanted: list[tuple[Blob, Path]]) -> Iterator[Blob]:
+def fetched(
+    container: Container, wanted: list[tuple[Blob, Path]]
+) -> Iterator[tuple[Blob, OSError | None]]:
     """Downloads blobs into files, each of which appears when it is whole; they come as they do.
+
+    With each comes why it alone could not be written: what tasks leave may be a file of one and a
+    directory of another.
 
     Raises:
         ServiceError: Storage refused, or a file came with another length than listed.
-        OSError: A file cannot be written.
+        OSError: No file can be written, such as on a full disk.
     """
     for at_once, items in by_size(wanted, lambda item: item[0].size, large=LARGE_BYTES):
         if items[0][0].size <= SMALL_BYTES:
@@ -191,20 +210,53 @@ def fetched(container: Container, wanted: list[tuple[Blob, Path]]) -> Iterator[B
             )
 
 
-def _written(read: tuple[Blob, Path, Buffer]) -> Blob:
+def _written(read: tuple[Blob, Path, Buffer]) -> tuple[Blob, OSError | None]:
     blob, path, contents = read
-    replace_small(path, contents)
-    return blob
+    try:
+        replace_small(path, contents)
+    except OSError as error:
+        return blob, _alone(error)
+    return blob, None
 
 
-def _fetched_into_file(container: Container, blob: Blob, path: Path) -> Blob:
-    size = container.get(blob.name, path, blob)
+def _fetched_into_file(
+    container: Container, blob: Blob, path: Path
+) -> tuple[Blob, OSError | None]:
+    try:
+        size = container.get(blob.name, path, blob)
+    except OSError as error:
+        return blob, _alone(error)
     try:
         check_size(blob, size)
     except ServiceError:
         path.unlink(missing_ok=True)
         raise
-    return blob
+    return blob, None
+
+
+def _alone(error: OSError) -> OSError:
+    """The error, if it is of one file's name and no other's.
+
+    Raises:
+        OSError: It is not.
+    """
+    if error.errno not in _OF_ONE_FILE:
+        raise error
+    return error
+
+
+def _keeper(write: Callable[[], None]) -> Callable[[], None]:
+    """Writes now and then: what a kill or a full disk ends later is not fetched again."""
+    due = time.monotonic() + _KEEP_EVERY_S
+
+    def keep() -> None:
+        nonlocal due
+        if (began := time.monotonic()) >= due:
+            write()
+            ended = time.monotonic()
+            due = ended + max(_KEEP_EVERY_S, 20 * (ended - began))
+
+    return keep
 
 
 def _has(path: Path, size: int) -> bool:

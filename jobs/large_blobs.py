@@ -55,8 +55,13 @@ def blocks_of(size: int) -> list[Block]:
     ]
 
 
-def put_in_blocks(client: BlobClient, path: Path) -> None:
+def put_in_blocks(client: BlobClient, path: Path, check: Callable[[], None]) -> None:
     """Sends a file; blocks that an earlier attempt sent are not sent again.
+
+    Args:
+        client: Of the blob.
+        path: Of the file.
+        check: Is called when all has been read; what it raises keeps the blob from being made.
 
     Raises:
         AzureError: Storage refused.
@@ -81,6 +86,7 @@ def put_in_blocks(client: BlobClient, path: Path) -> None:
                 client.stage_block(block_id, data, length=len(data))
 
         _each(send, blocks)
+    check()
     client.commit_block_list([BlobBlock(block_id=ids[block.index]) for block in blocks])
 
 

@@ -96,37 +96,43 @@ def stage(
 def _sent(missing: list[tuple[Path, Contents]], container: Container) -> Iterator[int]:
     """Uploads files; the size of each when it is there."""
 
-    def send(path: Path, expected: Contents) -> int:
-        """A file in parts; a blob that may hold a mixture of what it was and is, is removed."""
-        if not unchanged(path, expected):
-            raise _changed(path)
-        container.put(blob_name(expected.sha256), path, expected.size)
-        if not unchanged(path, expected):
-            container.delete(blob_name(expected.sha256))
-            raise _changed(path)
+    def send(item: tuple[Path, Contents]) -> int:
+        path, expected = item
+
+        def check() -> None:
+            if not unchanged(path, expected):
+                raise _changed(path)
+
+        check()
+        container.put(blob_name(expected.sha256), path, check)
         return expected.size
 
-    def write(data: bytes, expected: Contents) -> int:
+    def write(read: tuple[bytes, Contents]) -> int:
+        data, expected = read
         container.write(blob_name(expected.sha256), data)
         return expected.size
 
-    for at_once, items in by_size(missing, lambda item: item[1].size, large=PART_BYTES + 1):
-        if items[0][1].size <= SMALL_BYTES:
+    for at_once, items in by_size(missing, lambda item: item[1].size, large=PART_BYTES):
+        if items[0][1].size >= PART_BYTES:
+            yield from in_threads(send, items, at_once=at_once, name="stage")
+        elif items[0][1].size > SMALL_BYTES:
             yield from in_threads(
-                lambda item: write(*item), items, at_once=at_once, name="stage", before=_read
+                lambda item: write(_read(item)), items, at_once=at_once, name="stage"
             )
         else:
-            yield from in_threads(lambda item: send(*item), items, at_once=at_once, name="stage")
+            yield from in_threads(write, items, at_once=at_once, name="stage", before=_read)
 
 
 def _read(item: tuple[Path, Contents]) -> tuple[bytes, Contents]:
-    """What is in a small file, if it still is what it was."""
+    """What is in a file, if it still is what it was."""
     path, expected = item
     try:
         with path.open("rb", buffering=0) as stream:
             data = stream.read(expected.size + 1)
     except OSError as error:
-        raise _changed(path) from error
+        raise InputError(
+            f"{shown(path)} cannot be read any more: {error.strerror}: run again when it can"
+        ) from error
     if hashlib.sha256(data).hexdigest() != expected.sha256:
         raise _changed(path)
     return data, expected

@@ -98,7 +98,8 @@ def in_threads(
     source = iter(items)
     taken = 0
     try:
-        while not stopping():
+        while True:
+            _go_on()
             for item in islice(source, max(0, AHEAD * at_once - taken)):
                 work.give(item)
                 taken += 1
@@ -108,7 +109,6 @@ def in_threads(
                 return
             yield work.take()
             taken -= 1
-        raise StoppedError
     finally:
         work.end(at_once)
         if taken:
@@ -125,6 +125,16 @@ def stopping() -> bool:
     while work is not None and not work.over.is_set():
         work = work.parent
     return work is not None
+
+
+def _go_on() -> None:
+    """Ends what is done, where nobody wants it.
+
+    Raises:
+        StoppedError: Nobody does.
+    """
+    if stopping():
+        raise StoppedError
 
 
 def pause(seconds: float) -> None:
@@ -221,8 +231,7 @@ class _Work:
         _THREAD.work = self
         for step in iter(self._given.get, _END):
             try:
-                if stopping():
-                    raise StoppedError
+                _go_on()
                 value = self.act(step.value if step.done else self.before.step(step.value))
                 done = not self.after.keeps_up
                 self._results.put(_Step(self.after.step(value) if done else value, done=done))

@@ -6,7 +6,7 @@ import resource
 
 import pytest
 
-from jobs.at_once import LARGE_AT_ONCE, MIDDLE_AT_ONCE, SMALL_AT_ONCE, SMALL_BYTES, by_size
+from jobs.at_once import LARGE_AT_ONCE, SIZES, SMALL_AT_ONCE, SMALL_BYTES, by_size
 
 LARGE = 1 << 30
 
@@ -36,12 +36,14 @@ def test_few_large_files_and_many_small_ones_go_at_a_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     limited(monkeypatch, Limits(4096, 4096))
-    sizes = [0, SMALL_BYTES, SMALL_BYTES + 1, LARGE - 1, LARGE, LARGE + 1]
+    middle = SIZES[1][0]
+    sizes = [0, SMALL_BYTES, SMALL_BYTES + 1, middle, middle + 1, LARGE - 1, LARGE, LARGE + 1]
     many = [size for size in sizes for _ in range(SMALL_AT_ONCE)]
     groups = [(count, set(items)) for count, items in by_size(many, int, large=LARGE)]
     assert groups == [
         (SMALL_AT_ONCE, {0, SMALL_BYTES}),
-        (MIDDLE_AT_ONCE, {SMALL_BYTES + 1, LARGE - 1}),
+        (SIZES[1][1], {SMALL_BYTES + 1, middle}),
+        (SIZES[2][1], {middle + 1, LARGE - 1}),
         (LARGE_AT_ONCE, {LARGE, LARGE + 1}),
     ]
 

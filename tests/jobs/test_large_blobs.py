@@ -40,6 +40,10 @@ def test_blocks_cover_a_file_once_and_in_order(size: int) -> None:
     assert all(one.start + one.length == next_.start for one, next_ in pairwise(blocks))
 
 
+def nothing() -> None:
+    """Finds that the file is as it was."""
+
+
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of which a test can have many."""
@@ -82,9 +86,9 @@ def test_an_upload_that_was_interrupted_sends_only_what_is_missing(
     with monkeypatch.context() as patched:
         first = Sending(patched, blocks=4)
         with pytest.raises(KeyboardInterrupt):
-            put_in_blocks(client, file)
+            put_in_blocks(client, file, nothing)
     second = Sending(monkeypatch)
-    put_in_blocks(client, file)
+    put_in_blocks(client, file, nothing)
     assert first.sent > 0
     assert first.sent + second.sent == len(blocks_of(SIZE))
     assert client.download_blob().readall() == file.read_bytes()
@@ -97,17 +101,17 @@ def test_blocks_of_a_file_that_has_changed_since_are_sent_again(
     with monkeypatch.context() as patched:
         Sending(patched, blocks=4)
         with pytest.raises(KeyboardInterrupt):
-            put_in_blocks(client, file)
+            put_in_blocks(client, file, nothing)
     file.write_bytes(os.urandom(SIZE))
     again = Sending(monkeypatch)
-    put_in_blocks(client, file)
+    put_in_blocks(client, file, nothing)
     assert again.sent == len(blocks_of(SIZE))
     assert client.download_blob().readall() == file.read_bytes()
 
 
 @pytest.fixture
 def store(session: Session, container: ContainerClient, file: Path) -> AzureStore:
-    put_in_blocks(container.get_blob_client("down"), file)
+    put_in_blocks(container.get_blob_client("down"), file, nothing)
     return Clients(session.stack).container("inputs")
 
 
@@ -269,7 +273,7 @@ def test_staging_and_collecting_take_the_large_way_from_a_size_on(
 ) -> None:
     monkeypatch.setattr("jobs.blobs.LARGE_BYTES", SIZE)
     found = session.container("inputs")
-    found.put("large", file, SIZE)
+    found.put("large", file, nothing)
     (listed,) = [blob for blob in found.list("") if blob.name == "large"]
     ranges = Counting(monkeypatch)
     assert found.get("large", tmp_path / "back", listed) == SIZE
@@ -285,9 +289,9 @@ def test_what_storage_refuses_is_told_as_of_small_files(
 ) -> None:
     monkeypatch.setattr("jobs.blobs.LARGE_BYTES", SIZE)
     with pytest.raises(NotFoundError, match="nowhere"):
-        session.container("nowhere").put("large", file, SIZE)
+        session.container("nowhere").put("large", file, nothing)
     monkeypatch.setenv("AZURE_STORAGE_KEY", "d3Jvbmc=")
     with pytest.raises(CredentialError, match="storage refuses the credential"):
-        session.container("inputs").put("large", file, SIZE)
+        session.container("inputs").put("large", file, nothing)
     with pytest.raises(UnavailableError), blob_errors_translated("uploading"):
         raise HttpResponseError("busy")

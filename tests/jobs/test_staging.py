@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from azure.storage.blob import BlobClient
 
-from jobs.at_once import LARGE_AT_ONCE, SMALL_BYTES
-from jobs.blobs import Blob, ObstoreContainer
+from jobs.at_once import LARGE_AT_ONCE, SIZES, SMALL_BYTES
+from jobs.blobs import PART_BYTES, Blob, ObstoreContainer
 from jobs.collect import collect, local_path
 from jobs.contents import ContentCache
 from jobs.errors import CredentialError, InputError, NotFoundError, UnavailableError
 from jobs.inputs import NodeFile
 from jobs.large_blobs import LARGE_BYTES
-from jobs.results import ResultTree
+from jobs.results import ResultTree, write_json
 from jobs.session import Session
 from jobs.stage import Staged, stage
 
@@ -72,43 +75,59 @@ def test_a_large_file_arrives_whole(tmp_path: Path, session: Session, blobs: Any
         assert service.get_blob_client("inputs", name).download_blob().readall() == data
 
 
-class Changing:
-    """A container during whose uploads the file changes."""
-
-    def __init__(self) -> None:
-        self.deleted: list[str] = []
+class Nothing:
+    """A container to which nothing is sent."""
 
     def list(self, prefix: str) -> list[Blob]:
         assert prefix == "sha256/"
         return []
 
-    def put(self, name: str, path: Path, size: int) -> None:
-        assert name.startswith("sha256/")
-        assert path.stat().st_size == size
-        path.write_bytes(b"something else")
 
-    def delete(self, name: str) -> None:
-        self.deleted.append(name)
+@pytest.mark.parametrize("size", [SMALL_BYTES + 1, PART_BYTES + 1])
+def test_a_file_that_changes_while_it_is_sent_is_no_blob(
+    tmp_path: Path, session: Session, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    (file,) = files_in(tmp_path / "in", a=b"1" * size)
+    container = session.container("inputs")
+    with ContentCache(None) as cache:
+        contents = cache.look([file.local])
+    if size >= PART_BYTES:
+        stage_block = BlobClient.stage_block
 
+        def changing(client: BlobClient, *arguments: Any, **options: Any) -> Any:
+            answer = stage_block(client, *arguments, **options)
+            file.local.write_bytes(b"2" * size)
+            return answer
 
-def test_a_file_that_changes_while_it_is_sent_is_no_blob(tmp_path: Path) -> None:
-    container = Changing()
-    data = b"1" * (SMALL_BYTES + 1)
+        monkeypatch.setattr(BlobClient, "stage_block", changing)
+    else:
+        file.local.write_bytes(b"2" * size)
     with pytest.raises(InputError, match="changed while it was being staged"):
-        staged(files_in(tmp_path / "in", a=data), container)
-    assert container.deleted == [f"sha256/{hashlib.sha256(data).hexdigest()}"]
+        stage([file], contents, container)
+    assert not list(container.list("sha256/"))
 
 
-@pytest.mark.parametrize("now", [b"22", b"333", b"1", b"", None])
-def test_of_a_small_file_only_what_it_was_is_sent(tmp_path: Path, now: bytes | None) -> None:
+@pytest.mark.parametrize(
+    ("now", "told"),
+    [
+        (b"22", "changed while it was being staged"),
+        (b"333", "changed while it was being staged"),
+        (b"1", "changed while it was being staged"),
+        (b"", "changed while it was being staged"),
+        (None, "cannot be read any more: No such file"),
+    ],
+)
+def test_of_a_small_file_only_what_it_was_is_sent(
+    tmp_path: Path, now: bytes | None, told: str
+) -> None:
     (file,) = files_in(tmp_path / "in", a=b"11")
     with ContentCache(None) as cache:
         contents = cache.look([file.local])
     file.local.unlink()
     if now is not None:
         file.local.write_bytes(now)
-    with pytest.raises(InputError, match="changed while it was being staged"):
-        stage([file], contents, Changing())  # type: ignore[arg-type]  # nothing is sent
+    with pytest.raises(InputError, match=told):
+        stage([file], contents, Nothing())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("size", [SMALL_BYTES, SMALL_BYTES + 1])
@@ -152,7 +171,7 @@ def test_a_wrong_key_is_told_as_one(
         staged(files_in(tmp_path / "in", a=b"1"), session.container("inputs"))
     container = session.container("inputs")
     for act in (
-        lambda: container.put("sha256/x", tmp_path / "in" / "a", 1),
+        lambda: container.put("sha256/x", tmp_path / "in" / "a", lambda: None),
         lambda: container.get("sha256/x", tmp_path / "in" / "a"),
         lambda: container.write("sha256/x", b"1"),
         lambda: container.read(Blob(name="sha256/x", size=1, etag="")),
@@ -307,3 +326,45 @@ def test_few_large_files_are_fetched_at_a_time_because_each_goes_in_many_threads
     done = collect("job", ResultTree(tmp_path / "job"), outputs=outputs, logs=logs)  # type: ignore[arg-type]  # no more is asked for
     assert done.fetched == 5 * LARGE_AT_ONCE
     assert outputs.most == LARGE_AT_ONCE
+
+
+def test_what_is_a_file_of_one_attempt_and_a_directory_of_another_loses_nothing_else(
+    tmp_path: Path, session: Session, blobs: Any
+) -> None:
+    tree = ResultTree(tmp_path / "job")
+    large = b"1" * (SMALL_BYTES + 1)
+    for data in (b"1", large):
+        put_all(
+            blobs, "outputs",
+            **{"job/t1/out": data, "job/t1/out/x.txt": data, "job/t2/fine": data},
+        )  # fmt: skip
+        put_all(blobs, "logs", **{"job/t1/stderr.txt": data})
+        done = collected(session, tree)
+        assert (done.files, done.fetched, len(done.refused)) == (4, 3, 1)
+        assert re.search(r"outputs/'t1/out.*': (Not a|Is a|File exists)", done.refused[0])
+        assert (tree.outputs / "t2" / "fine").read_bytes() == data
+        assert (tree.logs / "t1" / "stderr.txt").read_bytes() == data
+        shutil.rmtree(tree.root)
+
+
+def test_what_came_is_noted_before_the_end(
+    tmp_path: Path, session: Session, blobs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.collect._KEEP_EVERY_S", 0)
+    tree = ResultTree(tmp_path / "job")
+    put_all(blobs, "outputs", **{"job/t1/a": b"1"})
+    noted: list[int] = []
+    write = write_json
+
+    def writing(path: Path, value: Any) -> None:
+        noted.append(len(value))
+        write(path, value)
+
+    monkeypatch.setattr("jobs.collect.write_json", writing)
+    collected(session, tree)
+    assert noted == [1, 1]
+
+
+def test_files_of_the_middle_size_take_little_memory_together() -> None:
+    assert all(most * at_once <= 64 << 20 for most, at_once in SIZES[:-1])
+    assert SIZES[-1][1] * PART_BYTES <= 64 << 20
