@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def test_an_unfinished_submission_ends_the_waiting_when_nothing_is_left_to_run(
 ) -> None:
     clock = Clock()
     looks: list[Look] = []
-    clock.then = iter([lambda: None, *(lambda t=t: batch.complete("job", t) for t in half[:2])])
+    clock.then = iter([lambda: None, *(partial(batch.complete, "job", t) for t in half[:2])])
     watcher = Watcher(service=service, job_id="job", now=clock.now)
     with pytest.raises(UnfinishedError, match="10 of 12 tasks that were not submitted") as caught:
         watch(watcher, looks.append, pause=clock.pause)
@@ -138,7 +139,7 @@ def test_a_trial_is_over_with_its_own_tasks(
     half: list[str], service: BatchService, batch: Any
 ) -> None:
     clock = Clock()
-    clock.then = iter([lambda t=t: batch.complete("job", t) for t in half[:2]])
+    clock.then = iter([partial(batch.complete, "job", t) for t in half[:2]])
     watcher = Watcher(service=service, job_id="job", now=clock.now, total=2)
     last = watch(watcher, lambda _look: None, pause=clock.pause)
     assert (last.over, last.succeeded, last.unsubmitted, last.reasons) == (True, 2, 0, ())
@@ -160,13 +161,12 @@ def test_one_look_and_an_explanation_say_so_at_once_and_once(
         service=service, job_id="job", tree=ResultTree(tmp_path / "r"), container=None,  # type: ignore[arg-type] # never asked
     )  # fmt: skip
     plain = batch.answer
-    monkeypatch.setattr(
-        batch,
-        "answer",
-        lambda method, raw, body: (
-            (200, {"value": []}) if "/nodes?" in raw else plain(method, raw, body)
-        ),
-    )
+
+    def answer(method: str, raw: str, body: bytes) -> tuple[int, Any]:
+        status, value = (200, {"value": []}) if "/nodes?" in raw else plain(method, raw, body)
+        return int(status), value
+
+    monkeypatch.setattr(batch, "answer", answer)
     made = explain_job(Watcher(service=service, job_id="job"), reader)
     assert made.reasons == look.reasons
     assert made.commands == ("python -m jobs resume job",)
