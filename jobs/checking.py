@@ -8,17 +8,18 @@ by `jobs.binding`.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 from jobs.dependencies import Dependency, dependencies
 from jobs.document import Location
-from jobs.errors import Finding, WorkloadError
+from jobs.errors import Finding, StackError, WorkloadError
 from jobs.factories import ListBlobs, Rows, expand
 from jobs.inputs import InputFiles, NodeFile, clashes, input_files, node_file, program_files
-from jobs.loading import LoadedWorkload
+from jobs.loading import LoadedWorkload, load_workload, named_pool
 from jobs.pool_fit import Advice, pool_findings, pool_warnings, schedule_findings
 from jobs.program_package import PLACEHOLDER, ProgramPackage, package_findings
 from jobs.spec import BUILD_NAMES, LOCAL_NAMES, RESERVED_NAMES
@@ -126,7 +127,7 @@ def check(
     findings: list[Finding] = []
     pool = stack.pools.get(workload.spec.pool)
     if pool is None:
-        findings.append(_unknown_pool(workload, stack))
+        findings.append(workload.finding(_unknown_pool(workload.spec.pool, stack), "pool"))
     views = _collected(lambda: stages_of(workload), findings) or ()
     if pool is not None:
         findings.extend(pool_findings(workload, views, pool))
@@ -176,14 +177,41 @@ def own_files(
     return list(dict.fromkeys(own))
 
 
-def _unknown_pool(workload: LoadedWorkload, stack: Stack) -> Finding:
-    name = workload.spec.pool
+def load_for(
+    path: Path, overrides: Iterable[str], load_stack: Callable[[], Stack]
+) -> LoadedWorkload:
+    """Loads a workload file that is for a stack: a pool that this lacks is told with the rest.
+
+    Args:
+        path: As for `load_workload`.
+        overrides: As for `load_workload`.
+        load_stack: Reads the stack; called only if something is wrong with the file.
+
+    Raises:
+        WorkloadError: With every finding.
+    """
+    try:
+        return load_workload(path, overrides)
+    except WorkloadError as error:
+        named = named_pool(path, overrides)
+        if named is None:
+            raise
+        document, pool = named
+        try:
+            stack = load_stack()
+        except StackError as wrong:
+            raise WorkloadError([*error.findings, *wrong.findings]) from error
+        if pool in stack.pools:
+            raise
+        unknown = document.finding(("pool",), _unknown_pool(pool, stack))
+        raise WorkloadError(_in_order([*error.findings, unknown])) from error
+
+
+def _unknown_pool(name: str, stack: Stack) -> str:
     close = difflib.get_close_matches(name, stack.pools, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     known = ", ".join(sorted(stack.pools)) or "none"
-    return workload.finding(
-        f"stack {stack.stack} has no pool {name!r}, it has: {known}{hint}", "pool"
-    )
+    return f"stack {stack.stack} has no pool {name!r}, it has: {known}{hint}"
 
 
 def _collected(make: Callable[[], T], findings: list[Finding]) -> T | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jobs.arguments import variable_text
-from jobs.checking import Checked
+from jobs.checking import Checked, load_for
 from jobs.costs import Costs, costs_of
 from jobs.describe import planned
 from jobs.errors import InputError
@@ -20,7 +20,6 @@ from jobs.job import Job, open_job
 from jobs.job_ids import ALL, LAST, chosen_id
 from jobs.job_schedules import JobSchedule, ScheduleRow, open_schedule, schedules_of
 from jobs.listing import JobRow
-from jobs.loading import load_workload
 from jobs.outcomes import JobList
 from jobs.plan import JobPlan
 from jobs.results import DEFAULT_ROOT, tree_of
@@ -99,7 +98,7 @@ class Client:
             ServiceError: Batch or storage refuses.
         """
         options = self._options(workload, variables, job_id)
-        loaded = load_workload(options.workload, options.overrides)
+        loaded = load_for(options.workload, options.overrides, options.target.load)
         if loaded.spec.schedule is not None:
             raise InputError(f"{loaded.path} has a schedule: use submit_schedule")
         session, plan = prepared(options, Terminal(quiet=True))

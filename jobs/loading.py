@@ -7,7 +7,6 @@ file that a person would mend, in the file's own words.
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,15 +14,23 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from jobs.document import Document, Location, read_document
 from jobs.errors import Finding, WorkloadError
+from jobs.shapes import said
 from jobs.spec import MODELS, Workload, keys_of
 
 _WHOLE_PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _SHORT_FORMS = {
     "tasks": "a number, a factory or ",
     **dict.fromkeys(("command", "merge", "check", "coordination"), "one line of text or "),
+}
+_KINDS: dict[type, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
 }
 _KEYS = frozenset(key for model in MODELS for key in keys_of(model))
 
@@ -65,6 +72,33 @@ def load_workload(path: Path, overrides: Iterable[str] = ()) -> LoadedWorkload:
     Raises:
         WorkloadError: With every finding.
     """
+    document, values, findings = _read(path, overrides)
+    try:
+        spec = Workload.model_validate(values)
+    except ValidationError as error:
+        findings.extend(_translated(error, document))
+        spec = None
+    if findings or spec is None:
+        raise WorkloadError(sorted(findings, key=lambda finding: finding.line or 0))
+    return LoadedWorkload(document=document, spec=spec)
+
+
+def named_pool(path: Path, overrides: Iterable[str] = ()) -> tuple[Document, str] | None:
+    """The pool that a file names, sound or not; None where that much cannot be read."""
+    try:
+        document, values, _ = _read(path, overrides)
+    except WorkloadError:
+        return None
+    pool = values.get("pool")
+    return (document, pool) if isinstance(pool, str) and pool else None
+
+
+def _read(path: Path, overrides: Iterable[str]) -> tuple[Document, dict[str, Any], list[Finding]]:
+    """A file, its values with the variables filled in, and what is wrong with these.
+
+    Raises:
+        WorkloadError: It cannot be read, or is no YAML.
+    """
     document = read_document(path / "job.yaml" if path.is_dir() else path)
     values = dict(document.values)
     variables, findings = _variables(document, overrides)
@@ -76,14 +110,7 @@ def load_workload(path: Path, overrides: Iterable[str] = ()) -> LoadedWorkload:
             name: _fill_in(dict(stage), variables) if isinstance(stage, dict) else stage
             for name, stage in values["stages"].items()
         }
-    try:
-        spec = Workload.model_validate(values)
-    except ValidationError as error:
-        findings.extend(_translated(error, document))
-        spec = None
-    if findings or spec is None:
-        raise WorkloadError(sorted(findings, key=lambda finding: finding.line or 0))
-    return LoadedWorkload(document=document, spec=spec)
+    return document, values, findings
 
 
 def _variables(
@@ -111,7 +138,7 @@ def _variables(
             if type(variables[name]) is not type(given[name]) and not (
                 isinstance(given[name], float) and isinstance(variables[name], int)
             ):
-                kind = type(given[name]).__name__
+                kind = _KINDS.get(type(given[name]), "no plain value")
                 findings.append(
                     Finding(
                         where=option, message=f"{name} is {kind} in the file, {value!r} is not"
@@ -166,9 +193,7 @@ def _translated(error: ValidationError, document: Document) -> Iterator[Finding]
     seen: set[tuple[Location, str]] = set()
     for item in error.errors(include_url=False):
         location = _in_file(item["loc"], document, missing=item["type"] == "missing")
-        message = _message(item["type"], item["msg"], item.get("ctx", {}), item["loc"])
-        if item["type"].endswith("_type"):
-            message = f"{message}, not {_brief(item['input'])}"
+        message = _message(item)
         if (location, message) not in seen:
             seen.add((location, message))
             yield document.finding(location, message)
@@ -183,8 +208,9 @@ def _in_file(location: Location, document: Document, *, missing: bool) -> Locati
     return (*place, *location[-1:]) if missing else place
 
 
-def _message(kind: str, message: str, context: dict[str, Any], location: Location) -> str:
-    match kind:
+def _message(error: ErrorDetails) -> str:
+    location = error["loc"]
+    match error["type"]:
         case "extra_forbidden" if location[:1] == ("stages",) and location[2:] == ("pool",):
             text = (
                 "a stage has no pool of its own: tasks wait for each other inside one job only, "
@@ -198,24 +224,10 @@ def _message(kind: str, message: str, context: dict[str, Any], location: Locatio
         case "extra_forbidden":
             close = difflib.get_close_matches(str(location[-1]), sorted(_KEYS), n=1)
             text = "is not a known key" + (f"; did you mean {close[0]!r}?" if close else "")
-        case "missing":
-            text = "is missing"
-        case "value_error":
-            text = str(context["error"])
         case "model_type" | "dict_type" if location[-2:-1] in {("inputs",), ("outputs",)}:
-            text = "should be text or a mapping of keys to values"
-        case "model_type" | "dict_type":
-            text = "should be a mapping of keys to values"
+            text = said(error, kind="text or a mapping of keys to values")
         case "tuple_type":
-            text = f"should be {_SHORT_FORMS.get(str(location[-1]), '')}a list"
-        case "string_pattern_mismatch":
-            text = f"must match {context['pattern']}"
+            text = said(error, kind=f"{_SHORT_FORMS.get(str(location[-1]), '')}a list")
         case _:
-            text = message.removeprefix("Input ").removeprefix("Value ")
-            text = text[0].lower() + text[1:]
+            text = said(error)
     return text
-
-
-def _brief(value: object) -> str:
-    text = json.dumps(value, default=str, ensure_ascii=False)
-    return text if len(text) <= 40 else f"{text[:37]}..."  # noqa: PLR2004 - half a line

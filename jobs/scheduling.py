@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from jobs.checking import load_for
 from jobs.errors import EXIT_OK, Finding, InputError
 from jobs.following import interruptible
 from jobs.job_ids import chosen_id, written_id
 from jobs.job_schedules import JobSchedule, as_json
-from jobs.loading import load_workload
 from jobs.looks import moment_of
 from jobs.results import DEFAULT_ROOT
 from jobs.run_options import RunOptions
@@ -56,7 +56,8 @@ def run_or_schedule(options: RunOptions, terminal: Terminal) -> int:
     Raises:
         JobsError: Each with its exit code.
     """
-    if load_workload(options.workload, options.overrides).spec.schedule is None:
+    loaded = load_for(options.workload, options.overrides, options.target.load)
+    if loaded.spec.schedule is None:
         return run_workload(options, terminal)
     _require_unwatched(options)
     return schedule_workload(options, terminal)
@@ -101,7 +102,7 @@ def submit_schedule(options: RunOptions, terminal: Terminal, *, update: bool = F
     Raises:
         JobsError: Each with its exit code.
     """
-    loaded = load_workload(options.workload, options.overrides)
+    loaded = load_for(options.workload, options.overrides, options.target.load)
     if loaded.spec.schedule is None:
         raise InputError([loaded.finding("there is none in this file", "schedule")])
     schedule_id = options.job_id or loaded.spec.name

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from jobs.build import build_programs
-from jobs.checking import check
+from jobs.checking import check, load_for
 from jobs.cli.command import command, finishing_of
 from jobs.consent import Consent
 from jobs.describe import describe
@@ -181,7 +181,11 @@ def validate(
     with command(json_output, quiet, verbose, color) as terminal:
         strict = strictness(ignore, fail_on)
         target = Target(stack=stack, outputs=outputs)
-        loaded = load_workload(workload, variables or ())
+        loaded = (
+            load_for(workload, variables or (), target.load)
+            if target.is_given
+            else load_workload(workload, variables or ())
+        )
         tasks = None
         warnings: list[Advice] = []
         if target.is_given:

@@ -193,5 +193,5 @@ def test_the_examples_of_the_python_page_run_one_after_the_other(directory: Any)
     assert re.search(r"^0000001-\w+ task 1 5$", done.stdout, re.MULTILINE)
     assert "nothing failed" in done.stdout
     assert re.search(r"^3 files of nightly:job-1$", done.stdout, re.MULTILINE)
-    assert "scale is int in the file, 'ten' is not" in done.stdout
+    assert "scale is a whole number in the file, 'ten' is not" in done.stdout
     assert not done.stderr

@@ -70,7 +70,7 @@ def test_all_errors_appear_together_each_with_its_line(tmp_path: Path) -> None:
         "6: tasks.swep: is not a known key; did you mean 'sweep'?",
         "8: outputs[0]: '../x' must be a relative path with `/`, without `..`: "
         "it is a place below the task's working directory",
-        '9: resources.slots: should be a valid integer, not "2"',
+        '9: resources.slots: should be a whole number, not "2"',
         "9: resources.wall_clock: '10x' is no duration: write it like 45s, 10m, 1h30m, 2d or PT10M",
     ]
 
@@ -124,7 +124,7 @@ def test_variables_are_replaced_and_keep_their_type(tmp_path: Path) -> None:
     [
         ("m=1", "--set m=1: the file has no variable 'm', it has: n"),
         ("n", "--set n: write it as NAME=VALUE"),
-        ("n=x", "--set n=x: n is int in the file, 'x' is not"),
+        ("n=x", "--set n=x: n is a whole number in the file, 'x' is not"),
     ],
 )
 def test_a_wrong_override_says_why(tmp_path: Path, override: str, message: str) -> None:
