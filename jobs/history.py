@@ -16,8 +16,10 @@ from typing import Self
 from jobs.errors import JobsError
 from jobs.looks import Look
 from jobs.results import ResultTree, read_json, write_json
+from jobs.watch import LONGEST_S
 
 MOST = 600
+EVERY_S = 0.5
 _VERSION = 1
 
 
@@ -54,7 +56,7 @@ class History:
     """
 
     samples: list[Sample] = field(default_factory=list)
-    every_s: float = 0.5
+    every_s: float = EVERY_S
     now: Callable[[], float] = time.time
 
     @classmethod
@@ -66,6 +68,22 @@ class History:
                 samples = [Sample(**item) for item in values["samples"]]
                 return cls(samples=samples, every_s=float(values["every_s"]))
         return cls()
+
+    @property
+    def gap_s(self) -> float:
+        """Of two samples that are further apart than this, nobody watched in between.
+
+        A watcher looks every `LONGEST_S` at least; each time that half of the samples went,
+        those that are left are twice as far apart.
+        """
+        return 2 * LONGEST_S * self.every_s / EVERY_S
+
+    @property
+    def cost(self) -> float:
+        """The most that the job was seen to have cost."""
+        return max(
+            (sample.cost for sample in self.samples if sample.cost is not None), default=0.0
+        )
 
     def add(self, look: Look) -> None:
         """Takes a look, if the last one is long enough ago or this is the end."""

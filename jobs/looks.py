@@ -35,6 +35,8 @@ class TaskEnd:
         completed: When its outputs were uploaded, too; None if that is not known.
         slots: Task slots that it took.
         cpu_s: Processor time that it used, where the service has counted it.
+        instances: Nodes that it took at once; `node_id` is the first of them.
+        attempts_s: Run time of all its attempts, where the service has counted it.
     """
 
     id: str
@@ -50,11 +52,38 @@ class TaskEnd:
     completed: float | None = None
     slots: int = 1
     cpu_s: float | None = None
+    instances: int = 1
+    attempts_s: float | None = None
+
+    @property
+    def earlier_s(self) -> float:
+        """Seconds that the attempts before the last one took, within the task's life.
+
+        The service keeps only the last attempt's times. Until it has counted those of all
+        together, each is taken to have been as long as the last: an estimate.
+        """
+        attempts = self.retries + self.requeues
+        if self.started is None or not attempts:
+            return 0.0
+        taken = attempts * self.run_s
+        if self.attempts_s is not None:
+            taken = self.attempts_s - self.run_s
+        return min(max(0.0, taken), max(0.0, self.started - self.created))
+
+    @property
+    def estimated(self) -> bool:
+        """Whether what is said of its earlier attempts is an estimate."""
+        return self.attempts_s is None and self.earlier_s > 0
+
+    @property
+    def begun(self) -> float | None:
+        """When its first attempt started, if the others followed at once; None: it never ran."""
+        return None if self.started is None else self.started - self.earlier_s
 
     @property
     def wait_s(self) -> float:
-        """Seconds from submission to the start of the last attempt."""
-        return 0.0 if self.started is None else max(0.0, self.started - self.created)
+        """Seconds from submission to the start of the first attempt, as far as that is known."""
+        return 0.0 if self.begun is None else max(0.0, self.begun - self.created)
 
     @property
     def upload_s(self) -> float:
@@ -99,35 +128,6 @@ class PoolView:
     slots: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageLook:
-    """How far one stage of a job is.
-
-    Attributes:
-        name: The stage.
-        total: Its tasks.
-        succeeded: Those that ended well.
-        failed: Those that did not.
-        running: Those that run, or prepare to; None if that is not known.
-    """
-
-    name: str
-    total: int
-    succeeded: int
-    failed: int
-    running: int | None = None
-
-    @property
-    def ended(self) -> int:
-        """Tasks that are over."""
-        return self.succeeded + self.failed
-
-    @property
-    def waiting(self) -> int | None:
-        """Tasks that have not begun; None if that is not known."""
-        return None if self.running is None else max(0, self.total - self.ended - self.running)
-
-
 class Cause(StrEnum):
     """Why nothing of a job will move any more, although it has not ended."""
 
@@ -153,6 +153,37 @@ class Standstill:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StageLook:
+    """How far one stage of a job is.
+
+    Attributes:
+        name: The stage.
+        total: Its tasks.
+        succeeded: Those that ended well.
+        failed: Those that did not.
+        running: Those that run, or prepare to; None if that is not known.
+        retried: Times that those that ended had been run again or put back.
+    """
+
+    name: str
+    total: int
+    succeeded: int
+    failed: int
+    running: int | None = None
+    retried: int = 0
+
+    @property
+    def ended(self) -> int:
+        """Tasks that are over."""
+        return self.succeeded + self.failed
+
+    @property
+    def waiting(self) -> int | None:
+        """Tasks that have not begun; None if that is not known."""
+        return None if self.running is None else max(0, self.total - self.ended - self.running)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
     """A job at a moment.
 
@@ -162,7 +193,6 @@ class Look:
         running: Tasks that run, or prepare to.
         succeeded: Tasks that ended well.
         failed: Tasks that did not.
-        retried: Times that those that ended had been run again or put back.
         job_state: Such as `active`.
         pool: The pool, as it last was.
         first_failure: The earliest known task that failed.
@@ -170,7 +200,6 @@ class Look:
         over: Whether nothing will change any more, but for ending the job.
         retried: Times that ended tasks had been run again or put back.
         stages: How far each stage is; empty for a job without stages.
-    retried: int = 0
         cost: Of the job so far, as `jobs.meter` estimates it; None where that is not known.
         at: When this was, by the service's clock, seconds since the epoch; 0: unknown.
         standstill: Why nothing will move any more, if nothing will. It is over then, unless
@@ -201,35 +230,6 @@ class Look:
         """Tasks that are over."""
         return self.succeeded + self.failed
 
-    @property
-    def job_over(self) -> bool:
-        """Whether the job runs no more tasks, even if some wait: it has ended, or is ending."""
-        return self.job_state in JOB_OVER
-
-
-def task_end(task: Mapping[str, Any]) -> TaskEnd:
-    """Reads a completed task of the service."""
-    info = task.get("executionInfo", {})
-    failure = info.get("failureInfo") or {}
-    exit_code = info.get("exitCode")
-    result = str(info.get("result", "")).lower()
-    succeeded = result == "success" if result else exit_code == 0 and not failure
-    completed = moment_of(task["stateTransitionTime"]).timestamp()
-    ended = moment_of(info["endTime"]).timestamp() if info.get("endTime") else completed
-    started = info.get("startTime")
-    statistics = task.get("stats") or {}
-    words = ": ".join(str(failure[k]) for k in ("code", "message") if failure.get(k))
-    return TaskEnd(
-        id=task["id"],
-        succeeded=succeeded,
-        exit_code=exit_code,
-        failure="" if succeeded else words,
-        retries=info.get("retryCount", 0),
-        requeues=info.get("requeueCount", 0),
-        node_id=(task.get("nodeInfo") or {}).get("nodeId", ""),
-        created=moment_of(task["creationTime"]).timestamp() if "creationTime" in task else ended,
-        started=None if started is None else moment_of(started).timestamp(),
-        ended=ended,
     @property
     def blocked(self) -> int:
         """Tasks that wait for one that failed, if no other waits."""
@@ -266,12 +266,45 @@ def task_end(task: Mapping[str, Any]) -> TaskEnd:
             return self.reasons
         return self.pool.reasons if self.pool.broken else ()
 
+    @property
+    def job_over(self) -> bool:
+        """Whether the job runs no more tasks, even if some wait: it has ended, or is ending."""
+        return self.job_state in JOB_OVER
+
+
+def task_end(task: Mapping[str, Any]) -> TaskEnd:
+    """Reads a completed task of the service."""
+    info = task.get("executionInfo", {})
+    failure = info.get("failureInfo") or {}
+    exit_code = info.get("exitCode")
+    result = str(info.get("result", "")).lower()
+    succeeded = result == "success" if result else exit_code == 0 and not failure
+    completed = moment_of(task["stateTransitionTime"]).timestamp()
+    ended = moment_of(info["endTime"]).timestamp() if info.get("endTime") else completed
+    started = info.get("startTime")
+    statistics = task.get("stats") or {}
+    words = ": ".join(str(failure[k]) for k in ("code", "message") if failure.get(k))
+    return TaskEnd(
+        id=task["id"],
+        succeeded=succeeded,
+        exit_code=exit_code,
+        failure="" if succeeded else words,
+        retries=info.get("retryCount", 0),
+        requeues=info.get("requeueCount", 0),
+        node_id=(task.get("nodeInfo") or {}).get("nodeId", ""),
+        created=moment_of(task["creationTime"]).timestamp() if "creationTime" in task else ended,
+        started=None if started is None else moment_of(started).timestamp(),
+        ended=ended,
         completed=completed,
         slots=task.get("requiredSlots", 1),
         cpu_s=(
             parse_seconds(statistics["userCPUTime"]) + parse_seconds(statistics["kernelCPUTime"])
             if {"userCPUTime", "kernelCPUTime"} <= statistics.keys()
             else None
+        ),
+        instances=(task.get("multiInstanceSettings") or {}).get("numberOfInstances", 1),
+        attempts_s=(
+            parse_seconds(statistics["wallClockTime"]) if "wallClockTime" in statistics else None
         ),
     )
 

@@ -2,8 +2,10 @@
 
 Node time by the rule of `jobs.prices`: what has ended is known exactly when watching begins
 and when the job is over. In between it is counted at each look: as many nodes are busy as
-run tasks in the pool, yet no more than the job has tasks that run. Where other jobs share
-the nodes that is an upper bound, as a limit on spending should have it. Times are the
+run tasks in the pool, yet no more than the job's running tasks may take: one each, more
+for a multi-instance task. Where other jobs share the nodes that is an upper bound, as a
+limit on spending should have it. Of attempts that were followed by others the service keeps
+nothing: what was watched of them is not given up for an estimate that is less. Times are the
 service's (the Date of its answers): a laptop's clock may be wrong, or asleep.
 """
 
@@ -46,7 +48,9 @@ class Meter:
         self.used = node_time(tasks)
         self._at = at
 
-    def read(self, at: float, *, running: int, slots: int, dedicated: int, spot: int) -> None:
+    def read(
+        self, at: float, *, running: int, slots: int, dedicated: int, spot: int, beside: int = 0
+    ) -> None:
         """Counts the time since the last reading.
 
         Args:
@@ -55,10 +59,11 @@ class Meter:
             slots: Slots that they take.
             dedicated: Dedicated nodes of the pool that run tasks, whosever they are.
             spot: Spot nodes that do.
+            beside: Nodes that its running multi-instance tasks take beside the first of each.
         """
         nodes = dedicated + spot
-        least = -(-slots // self.pool.task_slots_per_node)
-        busy = float(max(least, min(running, nodes)))
+        least = -(-slots // self.pool.task_slots_per_node) + beside
+        busy = float(max(least, min(running + beside, nodes)))
         share = spot / nodes if nodes else float(self.pool.max_dedicated_nodes == 0)
         now = (busy * (1 - share), busy * share)
         if self._at is not None and at > self._at:
@@ -71,5 +76,11 @@ class Meter:
         self._busy = now
 
     def settle(self, tasks: Collection[TaskEnd]) -> None:
-        """Replaces the estimate by what the ended tasks took."""
-        self.used = node_time(tasks)
+        """Replaces the estimate by what the ended tasks took, as far as that is known.
+
+        Where some ran again it is not known, and never less than what was watched.
+        """
+        watched, told = self.used, node_time(tasks)
+        if any(end.estimated for end in tasks) and watched.total_s > told.total_s:
+            told = told.times(watched.total_s / told.total_s) if told.total_s else watched
+        self.used = told

@@ -4,13 +4,19 @@ Node seconds count the time in which a node had at least one of the job's tasks:
 what the job keeps a node for, whatever number of its slots it fills. Boot and idle time
 belong to the pool, not to the job, and are left out. What the nodes cost is divided among
 the tasks by the slot time that each took, so that tasks and stages add up to the job.
+
+A multi-instance task has its nodes for itself: the service runs it only in pools of one
+slot a node. Which they are but the first it does not tell with the task, and nothing here
+asks: what counts is how many. Of a task that ran again it keeps the last attempt only; the
+earlier ones are taken to lie before it on the same node (`TaskEnd.earlier_s`).
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from jobs.looks import TaskEnd
 from jobs.stack import Pool
@@ -29,6 +35,15 @@ class NodeTime:
 
     dedicated_s: float = 0.0
     spot_s: float = 0.0
+
+    @property
+    def total_s(self) -> float:
+        """On nodes of both kinds."""
+        return self.dedicated_s + self.spot_s
+
+    def times(self, factor: float) -> NodeTime:
+        """So many times as much."""
+        return NodeTime(dedicated_s=self.dedicated_s * factor, spot_s=self.spot_s * factor)
 
     def cost(self, pool: Pool) -> float | None:
         """In the pool's currency; None if nodes of a kind were used whose price is not known."""
@@ -62,38 +77,61 @@ class Shares:
 
 
 def node_time(ends: Collection[TaskEnd]) -> NodeTime:
-    """Node seconds of tasks."""
+    """Node seconds of tasks, those of earlier attempts estimated."""
     return NodeTime(
         dedicated_s=busy_s(end for end in ends if not end.on_spot),
         spot_s=busy_s(end for end in ends if end.on_spot),
     )
 
 
-def shares(ends: Collection[TaskEnd], pool: Pool) -> Shares:
-    """Divides what the nodes cost among these tasks, all that the job ran."""
+def estimated_s(ends: Collection[TaskEnd]) -> float:
+    """Of their node seconds, those that are an estimate: of attempts of which nothing is kept."""
+    if not any(end.estimated for end in ends):
+        return 0.0
+    known = [replace(end, retries=0, requeues=0) if end.estimated else end for end in ends]
+    return max(0.0, busy_s(ends) - busy_s(known))
+
+
+def shares(ends: Collection[TaskEnd], pool: Pool, used: NodeTime | None = None) -> Shares:
+    """Divides what the nodes cost among these tasks, all that the job ran.
+
+    Args:
+        ends: The tasks.
+        pool: Where they ran.
+        used: What is divided, if it is not just their own node time.
+    """
+    used = node_time(ends) if used is None else used
     rates: list[float | None] = []
-    for on_spot, price in (
-        (False, pool.dedicated_price_per_hour),
-        (True, pool.spot_price_per_hour),
+    for on_spot, seconds, price in (
+        (False, used.dedicated_s, pool.dedicated_price_per_hour),
+        (True, used.spot_s, pool.spot_price_per_hour),
     ):
-        mine = [end for end in ends if end.on_spot == on_spot]
-        taken = sum(map(slot_s, mine))
-        cost = None if price is None else busy_s(mine) / 3600 * price
+        taken = sum(slot_s(end) for end in ends if end.on_spot == on_spot)
+        cost = None if price is None else seconds / 3600 * price
         rates.append(None if cost is None else cost / taken if taken else 0.0)
     return Shares(dedicated=rates[0], spot=rates[1])
 
 
 def slot_s(end: TaskEnd) -> float:
-    """Slot seconds: run time by the slots that were taken."""
-    return end.run_s * end.slots
+    """Slot seconds: the time of all its attempts by the slots that it took on all its nodes."""
+    return (end.earlier_s + end.run_s) * end.slots * end.instances
+
+
+def places(end: TaskEnd) -> Iterator[str]:
+    """A name for each node that a task had: its first, and others that are numbered by it."""
+    yield end.node_id
+    for number in range(1, end.instances):
+        yield f"{end.node_id} +{number}"
 
 
 def busy_spans(ends: Iterable[TaskEnd]) -> dict[str, list[tuple[float, float]]]:
-    """When each node had a task: by node, spans that do not touch, in order."""
+    """When each node had a task: by its name as of `places`, spans that do not touch, in order."""
     by_node: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for end in ends:
         if end.started is not None:
-            by_node[end.node_id].append((end.started, max(end.started, end.ended)))
+            begun = end.started - end.earlier_s
+            for node in places(end):
+                by_node[node].append((begun, max(end.started, end.ended)))
     merged: dict[str, list[tuple[float, float]]] = {}
     for node, spans in by_node.items():
         spans.sort()
@@ -105,6 +143,16 @@ def busy_spans(ends: Iterable[TaskEnd]) -> dict[str, list[tuple[float, float]]]:
                 kept.append((start, stop))
         merged[node] = kept
     return merged
+
+
+def nodes_at_least(ends: Collection[TaskEnd]) -> int:
+    """How many different nodes ran tasks: those that are told, or as many as had one at once."""
+    told = len({end.node_id for end in ends})
+    if all(end.instances == 1 for end in ends):
+        return told
+    spans = [span for node in busy_spans(ends).values() for span in node]
+    steps = sorted([(start, 1) for start, _ in spans] + [(stop, -1) for _, stop in spans])
+    return max(told, *accumulate(step for _, step in steps))
 
 
 def busy_s(ends: Iterable[TaskEnd]) -> float:

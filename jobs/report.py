@@ -4,7 +4,9 @@ The figures are the service's own times; what they are worth is in `jobs.prices`
 are shown is elsewhere: `jobs.report_text`, `jobs.task_table` (CSV), `jobs.reportpage`.
 
 The service does not tell a task's preparation (its files being fetched) from its run:
-the start time that it gives is before it. Nor does it count memory.
+the start time that it gives is before it. Nor does it count memory. Of a task that ran
+again it keeps the last attempt: what the earlier ones took is an estimate, marked as one,
+and never less than somebody watched.
 """
 
 from __future__ import annotations
@@ -18,7 +20,15 @@ from typing import Any
 
 from jobs.command_lines import COORDINATION
 from jobs.looks import TaskEnd
-from jobs.prices import Shares, node_time, shares, slot_s
+from jobs.prices import (
+    NodeTime,
+    Shares,
+    estimated_s,
+    node_time,
+    nodes_at_least,
+    shares,
+    slot_s,
+)
 from jobs.results import ResultTree
 from jobs.stack import Pool
 from jobs.task_names import TaskNames, Values
@@ -84,7 +94,7 @@ class StageUse:
         ended: Tasks of it that have ended.
         failed: Of them, those that failed.
         retries: Attempts beyond the first.
-        waited: From submission to the last attempt's start.
+        waited: From submission to the first attempt's start.
         ran: Of the last attempts.
         task_s: Run times together.
         cost: Its share of the job's cost; None where that is not known.
@@ -130,11 +140,11 @@ class Report:
         reruns: Attempts that were made again by hand; their node seconds count.
         requeues: Times that a task was put back, such as after a preemption.
         elapsed_s: From the first task's submission to the last one's end.
-        waited_s: Mean time from submission to the start of the last attempt.
-        task_s: Run times of all tasks together.
+        waited_s: Mean time from submission to the start of the first attempt.
+        task_s: Run times of all tasks' last attempts together.
         slowest_s: The longest run time.
         slowest_task: Whose it was.
-        nodes: Different nodes that ran tasks.
+        nodes: Different nodes that ran tasks; at least so many if some took several.
         dedicated_node_s: Node seconds on dedicated nodes.
         spot_node_s: Node seconds on spot nodes.
         cost: In `currency`; None where the price table does not know the size.
@@ -152,6 +162,8 @@ class Report:
         stages: What each stage took.
         slowest: The tasks that ran longest.
         tags: What the job is to be found and counted by.
+        estimated_node_s: Of the node seconds, those of attempts of which the service kept no
+            times.
         version: Of this object. Members are added without a new version, never changed.
     """
 
@@ -187,7 +199,13 @@ class Report:
     stages: tuple[StageUse, ...] = ()
     slowest: tuple[SlowTask, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
+    estimated_node_s: float = 0.0
     version: int = REPORT_VERSION
+
+    @property
+    def used(self) -> NodeTime:
+        """Its node time."""
+        return NodeTime(dedicated_s=self.dedicated_node_s, spot_s=self.spot_node_s)
 
     def as_json(self) -> dict[str, Any]:
         """The report as a JSON object."""
@@ -204,6 +222,7 @@ def make_report(
     last_lines: Mapping[str, str] | None = None,
     earlier: Collection[TaskEnd] = (),
     names: TaskNames = UNNAMED,
+    watched: float = 0.0,
 ) -> Report:
     """Computes a report.
 
@@ -216,11 +235,16 @@ def make_report(
         last_lines: Those of failed tasks' stderr, by task.
         earlier: How tasks had ended before they were run again: they took time and money.
         names: What people call the tasks.
+        watched: What the job was seen to cost while it ran, in the currency of its pool.
     """
     every = (*ends, *earlier)
     ran = [end for end in every if end.started is not None]
-    used = node_time(ran)
-    rates = shares(ran, pool)
+    used, estimated = node_time(ran), estimated_s(ran)
+    cost = used.cost(pool)
+    if estimated and cost and watched > cost:
+        more = used.times(watched / cost)
+        used, estimated = more, estimated + more.total_s - used.total_s
+    rates = shares(ran, pool, used)
     slowest = nlargest(SLOWEST, ran, key=lambda end: end.run_s)
     given = names.of(end.id for end in slowest)
     succeeded = sum(end.succeeded for end in ends)
@@ -241,23 +265,22 @@ def make_report(
         task_s=sum(end.run_s for end in ran),
         slowest_s=slowest[0].run_s if slowest else 0.0,
         slowest_task=slowest[0].id if slowest else "",
-        nodes=len({end.node_id for end in ran}),
+        nodes=nodes_at_least(ran),
         dedicated_node_s=used.dedicated_s,
         spot_node_s=used.spot_s,
         cost=used.cost(pool),
         currency=pool.price_currency,
         prices_as_of=pool.prices_as_of,
         failures=grouped(ends, last_lines or {}, names),
-        starting_s=max(0.0, min(e.started or 0.0 for e in ran) - created) if ran else 0.0,
+        starting_s=max(0.0, min(e.begun or 0.0 for e in ran) - created) if ran else 0.0,
         waited=spread([end.wait_s for end in ran]),
         ran=spread([end.run_s for end in ran]),
         uploading_s=sum(end.upload_s for end in ran),
-        slot_efficiency=_ratio(
-            sum(map(slot_s, ran)), (used.dedicated_s + used.spot_s) * pool.task_slots_per_node
-        ),
+        slot_efficiency=_ratio(sum(map(slot_s, ran)), used.total_s * pool.task_slots_per_node),
         cpu_efficiency=_cpu_efficiency(ran, pool),
         requeued_tasks=sum(end.requeues > 0 for end in every),
         stages=_stages(every, rates, names),
+        estimated_node_s=estimated,
         slowest=tuple(
             SlowTask(
                 id=end.id,

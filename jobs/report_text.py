@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.table import Table
 from rich.text import Text
 
 from jobs.durations import spoken
-from jobs.prices import money
+from jobs.prices import money, money_about
 from jobs.report import FailureGroup, Report, one_line
 from jobs.task_names import written_values
 
@@ -27,12 +27,15 @@ def report_table(report: Report) -> Table:
         f"{spoken(report.elapsed_s)} in all; mean wait {spoken(report.waited_s)}, "
         f"longest run {spoken(report.slowest_s)}, all runs {spoken(report.task_s)}",
     )
-    node_s = report.dedicated_node_s + report.spot_node_s
-    spot = f", {report.spot_node_s:.1f} of them spot" if report.spot_node_s else ""
+    parts = [
+        f"{seconds:.1f} {'' if n else 'of them '}{kind}"
+        for n, (seconds, kind) in enumerate(_parts(report))
+    ]
     plural = "" if report.nodes == 1 else "s"
     table.add_row(
         "nodes",
-        f"{report.nodes} node{plural} of {report.vm_size}, {node_s:.1f} node seconds{spot}",
+        f"{report.nodes} node{plural} of {report.vm_size}, "
+        + ", ".join((f"{report.used.total_s:.1f} node seconds", *parts)),
     )
     if report.slot_efficiency is not None:
         table.add_row("used", _used(report))
@@ -65,10 +68,16 @@ def cost_text(report: Report) -> str:
     """The cost in words, with what it leaves out."""
     if report.cost is None:
         return f"unknown: no price of {report.vm_size} in this region"
-    return (
-        f"{money(report.cost, report.currency)} on Azure, without boot and idle time "
-        f"(prices of {report.prices_as_of})"
-    )
+    amount = (money_about if report.estimated_node_s else money)(report.cost, report.currency)
+    return f"{amount} on Azure, without boot and idle time (prices of {report.prices_as_of})"
+
+
+def _parts(report: Report) -> Iterator[tuple[float, str]]:
+    """Node seconds that are to be told apart."""
+    if report.spot_node_s:
+        yield report.spot_node_s, "spot"
+    if report.estimated_node_s:
+        yield report.estimated_node_s, "estimated (attempts before the last)"
 
 
 def failure_lines(failures: Sequence[FailureGroup]) -> list[str]:

@@ -102,10 +102,12 @@ class Reported:
 
     def page(self, *, csv: str = "", limit: float | None = None) -> str:
         """The report as HTML; `csv` is the address of the table of all tasks, if there is one."""
+        history = History.read(self.tree)
         facts = Facts(
             facts=tuple(_facts(self.tree.read_manifest(), self.ground)),
             csv=csv,
-            history=tuple(History.read(self.tree).samples),
+            history=tuple(history.samples),
+            gap_s=history.gap_s,
             limit=limit,
         )
         return render(self.report, self.ends, self.ground.pool, self.reasons, facts, self.names)
@@ -116,7 +118,7 @@ class Reported:
         return TaskRows(
             ends=self.ends,
             reasons=self.reasons,
-            rates=shares(ran, self.ground.pool),
+            rates=shares(ran, self.ground.pool, self.report.used),
             names=self.names,
         )
 
@@ -148,6 +150,7 @@ def report_on(
         last_lines=reasons,
         earlier=ends.earlier,
         names=names,
+        watched=History.read(tree).cost,
     )
     commands = _commands(report, watcher.service, manifest)
     report = replace(

@@ -43,6 +43,9 @@ COLUMNS = (
     "cpu_s",
     "cost",
     "name",
+    "nodes",
+    "earlier_s",
+    "earlier_is",
 )
 """Columns of every table; one a parameter follows them, as `parameter.NAME`."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -101,6 +104,9 @@ class TaskRows:
             "" if end.cpu_s is None else f"{end.cpu_s:.3f}",
             "" if cost is None else f"{cost:.9f}",
             _cell(self.names.name(end.id)),
+            str(end.instances),
+            f"{end.earlier_s:.3f}",
+            "" if not end.earlier_s else "estimated" if end.estimated else "counted",
             *(
                 _cell(shown_value(values[name])) if name in values else ""
                 for name in self.names.parameters

@@ -39,7 +39,10 @@ SHORTEST_S = 0.4
 LONGEST_S = 10.0
 POOL_EVERY_S = 5.0
 _OVERLAP = timedelta(seconds=2)
-_ENDED_FIELDS = "id,creationTime,stateTransitionTime,executionInfo,nodeInfo,requiredSlots"
+_ENDED_FIELDS = (
+    "id,creationTime,stateTransitionTime,executionInfo,nodeInfo,requiredSlots,"
+    "multiInstanceSettings"
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,6 +77,8 @@ class Watcher:
     _by_stage: dict[str, StageLook] = field(default_factory=dict)
     _running_by_stage: Counter[str] | None = None
     _ran_at: tuple[int, int] | None = None
+    _beside_at: tuple[int, int] | None = None
+    _nodes_beside: int = 0
     _job: dict[str, Any] = field(default_factory=dict)
     _pool: PoolView | None = None
     _pool_at: float = float("-inf")
@@ -184,7 +189,32 @@ class Watcher:
             else (self._pool.nodes.get("running", 0), self._pool.spot_running)
         )
         taken = slots.get("running", running)
-        meter.read(at, running=running, slots=taken, dedicated=nodes - spot, spot=spot)
+        beside = self._beside(running) if meter.pool.inter_node_communication else 0
+        meter.read(
+            at, running=running, slots=taken, dedicated=nodes - spot, spot=spot, beside=beside
+        )
+
+    def _beside(self, running: int) -> int:
+        """Nodes that running multi-instance tasks take beside the first of each.
+
+        Asked again only when other tasks run; in the pools that can run such tasks there are
+        few at a time.
+        """
+        moved = (running, len(self.ends))
+        if running and moved != self._beside_at:
+            self._beside_at = moved
+            query = {
+                "$filter": "state eq 'running'",
+                "$select": "id,multiInstanceSettings",
+                "maxresults": "1000",
+            }
+            path = f"/jobs/{segment(self.job_id)}/tasks"
+            page = self.service.get(path, f"watching job {self.job_id}", **query)
+            settings = (task.get("multiInstanceSettings") for task in page.get("value", ()))
+            self._nodes_beside = sum(
+                one.get("numberOfInstances", 1) - 1 for one in settings if one
+            )
+        return self._nodes_beside if running else 0
 
     def _running(self, at: float) -> Iterator[TaskEnd]:
         """Tasks that run, as if they ended now: what there was before somebody watched."""

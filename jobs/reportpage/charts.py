@@ -19,17 +19,21 @@ _WIDTH = 1000
 _HEIGHT = 180
 _LANE = 14
 _TICKS = 4
+_DOING = {"again": "earlier attempts (estimated)"}
 
 Words = Callable[[float], str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """A curve of a chart: its class in the style, its name, and where it leads."""
+    """A curve of a chart: its class in the style, its name, and where it leads.
+
+    In pieces where it is not known in between, the first piece first.
+    """
 
     kind: str
     name: str
-    curve: Curve
+    curves: tuple[Curve, ...]
 
 
 def number(value: float) -> str:
@@ -71,18 +75,41 @@ def states_chart(data: States) -> str:
 
 
 def lines_chart(
-    title: str, lines: Sequence[Line], words: Words, said: str, *, whole: bool = False
+    title: str, lines: Sequence[Line], words: Words, said: str, *, counts: bool = False
 ) -> str:
-    """Curves over the same time; `whole`: of things that are counted."""
-    span = max(line.curve.times[-1] for line in lines)
-    top = nice(max(max(line.curve.values) for line in lines), whole=whole)
+    """Curves over the same time.
+
+    Args:
+        title: Above them.
+        lines: The curves.
+        words: What a value is called.
+        said: The whole in a sentence.
+        counts: Whether they count things: then each value holds until the next.
+    """
+    span = max(curve.times[-1] for line in lines for curve in line.curves)
+    top = nice(max(max(curve.values) for line in lines for curve in line.curves), whole=counts)
     paths = []
     for line in lines:
-        points = "L".join(_points(line.curve.times, line.curve.values, top, span))
+        drawn = "".join(
+            f"M{'L'.join(_points(times, values, top, span))}"
+            for times, values in (
+                _steps(curve) if counts else (curve.times, curve.values) for curve in line.curves
+            )
+        )
         name = f"<title>{escape(line.name)}</title>"
-        paths.append(f'<path class="line {line.kind}" d="M{points}">{name}</path>')
+        paths.append(f'<path class="line {line.kind}" d="{drawn}">{name}</path>')
     legend = [(line.kind, line.name) for line in lines] if len(lines) > 1 else []
     return _figure(title, said, "".join(paths), top, span, words, legend=legend)
+
+
+def _steps(curve: Curve) -> tuple[list[float], list[float]]:
+    """A curve that holds each value until the next, by its corners."""
+    times, values = list(curve.times[:1]), list(curve.values[:1])
+    for time, value in zip(curve.times[1:], curve.values[1:], strict=True):
+        if value != values[-1]:
+            times += [time, time]
+            values += [values[-1], value]
+    return [*times, curve.times[-1]], [*values, values[-1]]
 
 
 def histogram_chart(title: str, data: Histogram, kind: str, what: str) -> str:
@@ -128,19 +155,24 @@ def lanes_chart(data: Timeline, span: float, name: Callable[[str], str] = str) -
             parts.append(
                 f'<rect class="bar {piece.kind}" x="{x:.2f}" y="{y + (6 if thin else 2)}" '
                 f'width="{max(wide, 0.8):.2f}" height="{2 if thin else _LANE - 4}">'
-                f"<title>{tasks}: {piece.kind} {spoken(piece.start)} to {spoken(piece.stop)}"
+                f"<title>{tasks}: {_DOING.get(piece.kind, piece.kind)} {spoken(piece.start)} "
+                f"to {spoken(piece.stop)}"
                 "</title></rect>"
             )
         if lane.slot == 0:
             names.append(f'<text x="100%" y="{y + 11}">{escape(short(lane.node))}</text>')
     left = data.total - len(data.lanes)
+    again = any(piece.kind == "again" for lane in data.lanes for piece in lane.segments)
     said = f"What {len(data.lanes)} task slots did over {spoken(span)}" + (
         f"; {left:,} more are not drawn." if left > 0 else "."
     )
     return _figure(
         "Timeline, a lane a slot", said, "".join(parts), 0, span, number,
-        legend=[("succeeded", "run"), ("failed", "run that failed"), ("waiting", "wait"),
-                ("uploading", "upload")],
+        legend=[
+            ("succeeded", "run"), ("failed", "run that failed"),
+            *([("again", _DOING["again"])] if again else []),
+            ("waiting", "wait"), ("uploading", "upload"),
+        ],
         height=height, rows="".join(names),
         caption=f"{left:,} more lanes are not drawn" if left > 0 else "",
     )  # fmt: skip

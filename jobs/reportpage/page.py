@@ -18,7 +18,7 @@ from jobs.durations import spoken
 from jobs.errors import InputError, shown
 from jobs.history import Sample
 from jobs.looks import TaskEnd
-from jobs.prices import Shares, money, shares
+from jobs.prices import Shares, money, money_about, shares
 from jobs.report import UNNAMED, Report
 from jobs.report_text import cost_text, ended_how
 from jobs.reportpage import series
@@ -53,12 +53,14 @@ class Facts:
         facts: Names and values, in order.
         csv: Address of the table of all tasks, relative to the page; empty if there is none.
         history: What was seen while somebody watched.
+        gap_s: Of two samples of it that are further apart, nobody watched in between.
         limit: `--max-cost`, or None.
     """
 
     facts: tuple[tuple[str, str], ...] = ()
     csv: str = ""
     history: tuple[Sample, ...] = ()
+    gap_s: float = math.inf
     limit: float | None = None
 
 
@@ -100,7 +102,8 @@ def render(
         "base-uri 'none'; form-action 'none'"
     )
     title = f"{report.job_id}: {_outcome(report)}"
-    rates = shares([e for e in (*ends.latest, *ends.earlier) if e.started is not None], pool)
+    ran = [end for end in (*ends.latest, *ends.earlier) if end.started is not None]
+    rates = shares(ran, pool, report.used)
     body = "".join(
         (
             *_head(report, facts),
@@ -142,7 +145,8 @@ def _head(report: Report, facts: Facts) -> Iterator[str]:
 
 def _tiles(report: Report) -> Iterator[str]:
     node_s = report.dedicated_node_s + report.spot_node_s
-    cost = "unknown" if report.cost is None else money(report.cost, report.currency)
+    amount = money_about if report.estimated_node_s else money
+    cost = "unknown" if report.cost is None else amount(report.cost, report.currency)
     yield '<dl class="tiles">'
     for name, value, hint in (
         ("Elapsed", spoken(report.elapsed_s), f"first task ran after {spoken(report.starting_s)}"),
@@ -160,7 +164,12 @@ def _tiles(report: Report) -> Iterator[str]:
             "Node time",
             spoken(node_s),
             f"{report.nodes:,} of {report.vm_size}"
-            + (f", {report.spot_node_s / node_s:.0%} spot" if report.spot_node_s else ""),
+            + (f", {report.spot_node_s / node_s:.0%} spot" if report.spot_node_s else "")
+            + (
+                f"; {spoken(report.estimated_node_s)} estimated: attempts before the last"
+                if report.estimated_node_s
+                else ""
+            ),
         ),
         ("Cost", cost, cost_text(report)),
         (
@@ -216,8 +225,8 @@ def _charts(
     span = series.span_of(every)
     yield '<section><h2>Over time</h2><div class="charts">'
     yield states_chart(series.states(every, report.unfinished))
-    yield _nodes_chart(every, facts.history, span)
-    if (cost := series.cost(every, pool)) is not None:
+    yield _nodes_chart(every, facts, span)
+    if (cost := series.cost(every, pool, report.cost)) is not None:
         yield _cost_chart(cost, report, facts.limit)
     yield "</div>"
     yield lanes_chart(series.timeline(every), span, names.name)
@@ -232,30 +241,37 @@ def _charts(
     yield "</div></section>"
 
 
-def _nodes_chart(every: Sequence[TaskEnd], history: Sequence[Sample], span: float) -> str:
+def _nodes_chart(every: Sequence[TaskEnd], facts: Facts, span: float) -> str:
     zero = series.start_of(every)
-    lines = [Line(kind="running", name="with a task", curve=series.busy_nodes(every))]
-    seen = [sample for sample in history if 0 <= sample.time - zero <= span]
+    busy = series.busy_nodes(every)
+    lines = [Line(kind="running", name="with a task", curves=(busy,))]
+    said = f"At most {max(busy.values):g} nodes had a task at once"
+    seen = [sample for sample in facts.history if 0 <= sample.time - zero <= span]
     if len(seen) >= _FEW:
-        times = tuple(sample.time - zero for sample in seen)
+        pieces = series.watched_pieces([sample.time for sample in seen], facts.gap_s)
         for kind, name, values in (
             ("ready", "ready", [float(sample.nodes) for sample in seen]),
             ("target", "wanted", [float(sample.target) for sample in seen]),
         ):
-            curve = series.Curve(times=(*times, span), values=(*values, values[-1]))
-            lines.append(Line(kind=kind, name=name, curve=curve))
-    most = max(lines[0].curve.values)
-    said = f"At most {most:g} nodes had a task at once" + (
-        f"; at most {max(lines[2].curve.values):g} were wanted." if len(lines) > 1 else "."
-    )
-    return lines_chart("Nodes", lines, number, said, whole=True)
+            curves = tuple(
+                series.Curve(
+                    times=tuple(seen[n].time - zero for n in piece),
+                    values=tuple(values[n] for n in piece),
+                )
+                for piece in pieces
+            )
+            lines.append(Line(kind=kind, name=name, curves=curves))
+        said += f"; at most {max(sample.target for sample in seen):g} were wanted"
+        if len(pieces) > 1:
+            said += ", as far as somebody watched"
+    return lines_chart("Nodes", lines, number, f"{said}.", counts=True)
 
 
 def _cost_chart(cost: series.Curve, report: Report, limit: float | None) -> str:
-    lines = [Line(kind="cost", name="cost so far", curve=cost)]
+    lines = [Line(kind="cost", name="cost so far", curves=(cost,))]
     if limit is not None and limit <= _LIMIT_SEEN * cost.values[-1]:
         flat = series.Curve(times=(0.0, cost.times[-1]), values=(limit, limit))
-        lines.append(Line(kind="target", name="limit", curve=flat))
+        lines.append(Line(kind="target", name="limit", curves=(flat,)))
     said = f"The cost grew to {money(cost.values[-1], report.currency)}."
     return lines_chart("Cost", lines, lambda value: _amount(value, report.currency), said)
 

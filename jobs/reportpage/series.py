@@ -8,12 +8,13 @@ from __future__ import annotations
 import heapq
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from jobs.looks import TaskEnd
-from jobs.prices import busy_spans
+from jobs.prices import busy_spans, places
 from jobs.stack import Pool
 
 STEPS = 240
@@ -63,7 +64,8 @@ class Segment:
     """A time in a lane; several short ones of the same kind are one.
 
     Attributes:
-        kind: `waiting`, `succeeded`, `failed` or `uploading`.
+        kind: `waiting`, `again` (attempts before the last), `succeeded`, `failed` or
+            `uploading`.
         start: Where it begins.
         stop: Where it ends.
         tasks: How many are in it.
@@ -106,20 +108,34 @@ def span_of(ends: Collection[TaskEnd]) -> float:
 
 
 def states(ends: Collection[TaskEnd], unfinished: int) -> States:
-    """Tasks by state over time; those that have not ended wait throughout."""
+    """Tasks by state over time; those that have not ended wait throughout.
+
+    A task that was submitted again is counted once: from then on it is its next attempt.
+    """
     zero, times = start_of(ends), _times(span_of(ends))
-    created = sorted(end.created - zero for end in ends)
-    begun = sorted((end.ended if end.started is None else end.started) - zero for end in ends)
-    well = sorted(end.ended - zero for end in ends if end.succeeded)
-    badly = sorted(end.ended - zero for end in ends if not end.succeeded)
+    created: list[float] = []
+    begun: list[float] = []
+    well: list[float] = []
+    badly: list[float] = []
+    gone_well: list[float] = []
+    gone_badly: list[float] = []
+    for end, until in _attempts(ends):
+        ended = min(end.ended, until) - zero
+        created.append(end.created - zero)
+        begun.append(min(ended, (end.ended if end.begun is None else end.begun) - zero))
+        (well if end.succeeded else badly).append(ended)
+        if until < math.inf:
+            (gone_well if end.succeeded else gone_badly).append(until - zero)
+    for moments in (created, begun, well, badly, gone_well, gone_badly):
+        moments.sort()
     waiting, running, succeeded, failed = [], [], [], []
     for time in times:
         there, ran = bisect_right(created, time), bisect_right(begun, time)
         good, bad = bisect_right(well, time), bisect_right(badly, time)
         waiting.append(max(0, there - ran) + unfinished)
         running.append(max(0, ran - good - bad))
-        succeeded.append(good)
-        failed.append(bad)
+        succeeded.append(good - bisect_right(gone_well, time))
+        failed.append(bad - bisect_right(gone_badly, time))
     return States(
         times=times,
         waiting=tuple(waiting),
@@ -127,6 +143,18 @@ def states(ends: Collection[TaskEnd], unfinished: int) -> States:
         succeeded=tuple(succeeded),
         failed=tuple(failed),
     )
+
+
+def _attempts(ends: Collection[TaskEnd]) -> Iterator[tuple[TaskEnd, float]]:
+    """Each end, and when the same task was submitted again; infinite for the last one."""
+    by_task: dict[str, list[TaskEnd]] = defaultdict(list)
+    for end in ends:
+        by_task[end.id].append(end)
+    for mine in by_task.values():
+        mine.sort(key=lambda end: (end.created, end.ended))
+        for end, following in pairwise(mine):
+            yield end, following.created
+        yield mine[-1], math.inf
 
 
 def busy_nodes(ends: Collection[TaskEnd]) -> Curve:
@@ -141,8 +169,21 @@ def busy_nodes(ends: Collection[TaskEnd]) -> Curve:
     )
 
 
-def cost(ends: Collection[TaskEnd], pool: Pool) -> Curve | None:
-    """What the nodes had cost by then; None where a price that it takes is not known."""
+def watched_pieces(moments: Sequence[float], gap_s: float) -> list[range]:
+    """Which of moments in order follow each other without a gap: the indexes of each piece."""
+    breaks = [n for n, (a, b) in enumerate(pairwise(moments), 1) if b - a > gap_s]
+    edges = [0, *breaks, len(moments)]
+    return [range(a, b) for a, b in pairwise(edges) if b > a]
+
+
+def cost(ends: Collection[TaskEnd], pool: Pool, total: float | None = None) -> Curve | None:
+    """What the nodes had cost by then; None where a price that it takes is not known.
+
+    Args:
+        ends: The tasks.
+        pool: Where they ran.
+        total: What they are known to have cost, if that is more than their times tell.
+    """
     times = _times(span_of(ends))
     values = [0.0] * len(times)
     for on_spot, price in (
@@ -154,7 +195,8 @@ def cost(ends: Collection[TaskEnd], pool: Pool) -> Curve | None:
             return None
         seconds = _seconds_by(mine, start_of(ends), times)
         values = [v + s / 3600 * (price or 0.0) for v, s in zip(values, seconds, strict=True)]
-    return Curve(times=times, values=tuple(values))
+    factor = total / values[-1] if total and values[-1] else 1.0
+    return Curve(times=times, values=tuple(value * factor for value in values))
 
 
 def histogram(values: Sequence[float], bars: int = BARS) -> Histogram | None:
@@ -180,11 +222,15 @@ def histogram(values: Sequence[float], bars: int = BARS) -> Histogram | None:
 
 
 def timeline(ends: Collection[TaskEnd], lanes: int = LANES) -> Timeline:
-    """What each slot did: its tasks in lanes, of as many nodes as there is room for."""
+    """What each slot did: its tasks in lanes, of as many nodes as there is room for.
+
+    A task that took several nodes is in a lane of each.
+    """
     zero, least = start_of(ends), span_of(ends) / LANE_STEPS
-    by_node: dict[str, list[TaskEnd]] = {}
-    for end in sorted((e for e in ends if e.started is not None), key=lambda e: e.started or 0.0):
-        by_node.setdefault(end.node_id, []).append(end)
+    by_node: dict[str, list[TaskEnd]] = defaultdict(list)
+    for end in sorted((e for e in ends if e.begun is not None), key=lambda e: e.begun or 0.0):
+        for node in places(end):
+            by_node[node].append(end)
     made: list[Lane] = []
     total = 0
     for node, mine in by_node.items():
@@ -221,7 +267,7 @@ def _dealt(ends: Sequence[TaskEnd]) -> list[list[TaskEnd]]:
     free: list[tuple[float, int]] = []
     dealt: list[list[TaskEnd]] = []
     for end in ends:
-        if free and free[0][0] <= (end.started or 0.0):
+        if free and free[0][0] <= (end.begun or 0.0):
             _, lane = heapq.heappop(free)
         else:
             lane = len(dealt)
@@ -257,8 +303,10 @@ def _segments(ends: Sequence[TaskEnd], zero: float, least: float) -> list[Segmen
 
     for end in ends:
         started, ended = (end.started or 0.0) - zero, end.ended - zero
-        if started - until >= least:
-            add("waiting", max(until, end.created - zero), started, end.id)
+        begun = (end.begun or 0.0) - zero
+        if begun - until >= least:
+            add("waiting", max(until, end.created - zero), begun, end.id)
+        add("again", begun, started, end.id)
         add("succeeded" if end.succeeded else "failed", started, max(ended, started), end.id)
         if end.upload_s >= least:
             add("uploading", ended, ended + end.upload_s, end.id)

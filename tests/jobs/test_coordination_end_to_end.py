@@ -36,6 +36,9 @@ def test_what_every_node_printed_is_shown_and_collected(directory: Directory) ->
     homes = directory.path.glob("results/good/logs/*/coordination/*/stdout.txt")
     assert sorted(path.parent.name for path in homes) == ["0", "1"]
     assert directory.json("collect")["fetched"] == 0
+    report = directory.json("report")["report"]
+    assert report["nodes"] == 2
+    assert report["dedicated_node_s"] == pytest.approx(2 * report["task_s"]), "of both nodes"
 
 
 @pytest.mark.parametrize(("master", "node"), [("false", 1), ("true", 0)])

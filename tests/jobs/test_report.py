@@ -10,9 +10,18 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from jobs.looks import TaskEnd
-from jobs.prices import busy_s, money, money_about, money_at_least, shares
+from jobs.prices import (
+    busy_s,
+    estimated_s,
+    money,
+    money_about,
+    money_at_least,
+    node_time,
+    nodes_at_least,
+    shares,
+)
 from jobs.report import FailureGroup, Report, last_lines, make_report, spread
-from jobs.report_text import failure_lines, report_table
+from jobs.report_text import cost_text, failure_lines, report_table
 from jobs.results import ResultTree
 from jobs.stack import Stack
 from jobs.task_names import TaskNames
@@ -38,6 +47,14 @@ PLAIN = Report(
     slowest_task="t", nodes=1, dedicated_node_s=1, spot_node_s=0, cost=0.1, currency="USD",
     prices_as_of="2026-11-01", failures=(),
 )  # fmt: skip
+
+
+def shown(report: Report) -> str:
+    stream = io.StringIO()
+    Console(file=stream, width=80).print(report_table(report))
+    return stream.getvalue()
+
+
 spans = st.lists(
     st.tuples(st.integers(0, 50), st.integers(0, 20), st.sampled_from(["a_d", "b_d"])), max_size=30
 )
@@ -55,6 +72,64 @@ def test_node_seconds_are_the_union_of_the_tasks_times(items: list[tuple[int, in
     ends = [end(started=start, ended=start + length, node=node) for start, length, node in items]
     covered = {(node, s) for start, length, node in items for s in range(start, start + length)}
     assert busy_s(ends) == len(covered)
+
+
+@given(
+    st.integers(0, 3), st.integers(0, 3), st.integers(0, 100), st.integers(0, 50),
+    st.integers(1, 4),
+)  # fmt: skip
+def test_earlier_attempts_lie_between_submission_and_the_last_one(
+    retries: int, requeues: int, waited: int, ran: int, instances: int
+) -> None:
+    again = replace(
+        end(started=waited, ended=waited + ran),
+        retries=retries, requeues=requeues, instances=instances,
+    )  # fmt: skip
+    earlier = min((retries + requeues) * ran, waited)
+    assert again.earlier_s == earlier
+    assert again.wait_s + again.earlier_s == waited
+    assert again.estimated == (earlier > 0)
+    assert node_time([again]).total_s == (earlier + ran) * instances
+    assert estimated_s([again]) == earlier * instances
+    assert nodes_at_least([again]) == (instances if earlier + ran else 1)
+    counted = replace(again, attempts_s=float(ran))
+    assert estimated_s([counted]) == 0
+    assert node_time([counted]).total_s == ran * instances
+
+
+def test_the_slots_of_a_node_share_the_time_of_its_earlier_attempts() -> None:
+    four = [replace(end(f"t{n}", started=30, ended=40), retries=2) for n in range(4)]
+    assert node_time(four).total_s == 30
+    assert estimated_s(four) == 20
+
+
+def test_a_report_counts_the_nodes_and_attempts_that_the_service_does_not_list(
+    stack: Stack,
+) -> None:
+    pool = stack.pools["cpu"].model_copy(
+        update={"dedicated_price_per_hour": 3600.0, "task_slots_per_node": 1}
+    )
+    mpi = replace(end("a", 0, 12), instances=2)
+    plain = make_report(job_id="j", pool_name="c", pool=pool, total=1, ends=[mpi])
+    assert (plain.nodes, plain.dedicated_node_s) == (2, 24)
+    assert plain.cost == pytest.approx(24)
+    assert (plain.estimated_node_s, plain.slot_efficiency) == (0, 1)
+    assert plain.slowest[0].cost == pytest.approx(24)
+    again = replace(end("b", 12, 16, "m_d", 1), retries=3)
+    ends = [mpi, again]
+    report = make_report(job_id="j", pool_name="c", pool=pool, total=2, ends=ends)
+    assert (report.dedicated_node_s, report.estimated_node_s) == (24 + 16, 12)
+    assert report.waited.longest == 0
+    assert "40.0 node seconds, 12.0 of them estimated" in shown(report)
+    assert cost_text(report).startswith("about $40.00 on Azure")
+    watched = make_report(job_id="j", pool_name="c", pool=pool, total=2, ends=ends, watched=60.0)
+    assert watched.cost == pytest.approx(60)
+    assert watched.estimated_node_s == pytest.approx(32)
+    assert sum(stage.cost or 0 for stage in watched.stages) == pytest.approx(60)
+    rates = shares(ends, pool, watched.used)
+    assert sum(rates.of(each) or 0 for each in ends) == pytest.approx(60)
+    known = make_report(job_id="j", pool_name="c", pool=pool, total=1, ends=[mpi], watched=60.0)
+    assert known.cost == pytest.approx(24), "where nothing ran again the tasks tell all"
 
 
 def test_cost_is_by_kind_of_node_and_unknown_without_a_price(stack: Stack) -> None:

@@ -8,6 +8,7 @@ import random
 import re
 import shutil
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -297,14 +298,15 @@ def test_a_job_of_which_nothing_ended_or_one_task_did_has_a_page(pool: Pool) -> 
 
 tasks = st.lists(
     st.builds(
-        lambda created, wait, run, node, ok, index: TaskEnd(
-            id=f"{index:07d}-a", succeeded=ok, exit_code=0 if ok else 1, failure="", retries=0,
-            requeues=0, node_id=node, created=T0 + created,
+        lambda created, wait, run, node, ok, index, again, instances: TaskEnd(
+            id=f"{index:07d}-a", succeeded=ok, exit_code=0 if ok else 1, failure="", retries=again,
+            requeues=0, node_id=node, created=T0 + created, instances=instances,
             started=None if wait is None else T0 + created + wait,
             ended=T0 + created + (wait or 0) + run,
         ),
         st.integers(0, 50), st.one_of(st.none(), st.integers(0, 50)), st.integers(0, 50),
-        st.sampled_from(["a_d", "b_p"]), st.booleans(), st.integers(0, 999),
+        st.sampled_from(["a_d", "b_p"]), st.booleans(), st.integers(0, 20), st.integers(0, 2),
+        st.integers(1, 2),
     ),
     min_size=1, max_size=30,
 )  # fmt: skip
@@ -314,11 +316,105 @@ tasks = st.lists(
 def test_at_every_moment_each_task_is_in_one_state(ends: list[TaskEnd], unfinished: int) -> None:
     made = series.states(ends, unfinished)
     for n, moment in enumerate(made.times):
-        there = sum(end.created - series.start_of(ends) <= moment for end in ends)
+        there = {end.id for end in ends if end.created - series.start_of(ends) <= moment}
         states = (made.waiting[n], made.running[n], made.succeeded[n], made.failed[n])
-        assert sum(states) == there + unfinished
+        assert sum(states) == len(there) + unfinished
         assert min(states) >= 0
-    assert made.succeeded[-1] + made.failed[-1] == len(ends)
+    last = {end.id: end for end in sorted(ends, key=lambda end: (end.created, end.ended))}
+    assert made.succeeded[-1] == sum(end.succeeded for end in last.values())
+    assert made.failed[-1] == sum(not end.succeeded for end in last.values())
+
+
+def test_a_task_that_was_run_again_by_hand_ends_as_its_last_attempt_did(pool: Pool) -> None:
+    ends = ends_of(30)
+    failed = [replace(end, succeeded=False, exit_code=1) for end in ends[:4]]
+    later = max(end.ended for end in ends) + 60
+    again = [
+        replace(end, created=later, started=later + 1, ended=later + 9, completed=None)
+        for end in ends[:4]
+    ]
+    ended = [*again, *(replace(end, succeeded=True, exit_code=0) for end in ends[4:])]
+    ended[:4] = [replace(end, succeeded=True, exit_code=0) for end in again]
+    report = make_report(
+        job_id="j", pool_name="cpu", pool=pool, total=30, ends=ended, earlier=failed
+    )
+    made = Ends(latest=tuple(ended), earlier=tuple(failed))
+    text = render(report, made, pool, {}, Facts())
+    assert "all 30 succeeded" in text
+    assert "at the end 30 had succeeded, 0 failed and 0 waited" in text
+
+
+def test_attempts_before_the_last_and_all_nodes_of_a_task_are_in_the_timeline(pool: Pool) -> None:
+    again = replace(ends_of(1)[0], started=T0 + 12, ended=T0 + 16, retries=3, requeues=0)
+    several = replace(
+        again, id="0000001-b", created=T0 + 16, started=T0 + 16, ended=T0 + 20, retries=0,
+        instances=3,
+    )  # fmt: skip
+    ends = [again, several]
+    made = series.timeline(ends)
+    assert [lane.node[len(again.node_id) :] for lane in made.lanes] == ["", " +1", " +2"]
+    kinds = [(s.kind, round(s.start), round(s.stop)) for s in made.lanes[0].segments]
+    assert kinds[0] == ("again", 0, 12), "it did not wait"
+    assert max(series.busy_nodes(ends).values) == 3
+    assert series.busy_nodes(ends).values[30] == 1
+    one_slot = pool.model_copy(update={"task_slots_per_node": 1})
+    text, report = page_of(one_slot, ends)
+    assert report.estimated_node_s == 12
+    assert "12s estimated: attempts before the last" in text
+    assert "earlier attempts (estimated) 0.0s to 12s" in text
+    rows = list(
+        TaskRows(
+            ends=Ends(latest=tuple(ends), earlier=()), reasons={},
+            rates=shares(ends, one_slot, report.used),
+        )
+    )  # fmt: skip
+    cells = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+    assert [(c["nodes"], c["earlier_s"], c["earlier_is"]) for c in cells] == [
+        ("1", "12.000", "estimated"), ("3", "0.000", ""),
+    ]  # fmt: skip
+    assert report.cost is not None
+    assert sum(float(c["cost"]) for c in cells) == pytest.approx(report.cost, abs=1e-8)
+
+
+def test_nodes_are_not_drawn_where_nobody_watched(pool: Pool) -> None:
+    ends = ends_of(20)
+    seen = [*range(11), *range(50, 54)]
+    history = tuple(
+        Sample(time=T0 + t, nodes=2 if t < 50 else 5, target=2 if t < 50 else 5, waiting=0,
+               running=0, ended=0, cost=None)
+        for t in seen
+    )  # fmt: skip
+    text, _ = page_of(pool, ends, facts=Facts(history=history, gap_s=20.0))
+    found = re.search(r'<path class="line ready" d="([^"]*)"', text)
+    assert found is not None
+    pieces = found[1].removeprefix("M").split("M")
+    assert len(pieces) == 2
+    for piece in pieces:
+        points = [tuple(map(float, point.split(","))) for point in piece.split("L")]
+        assert len({y for _, y in points}) == 1, "a flat line"
+    assert "as far as somebody watched" in text
+
+
+@given(st.lists(st.integers(0, 100), min_size=2, max_size=20, unique=True), st.integers(1, 50))
+def test_pieces_hold_every_moment_once_and_no_gap(moments: list[int], gap_s: int) -> None:
+    moments.sort()
+    pieces = series.watched_pieces(moments, gap_s)
+    assert [n for piece in pieces for n in piece] == list(range(len(moments)))
+    for piece in pieces:
+        assert all(moments[b] - moments[a] <= gap_s for a, b in pairwise(piece))
+    for before, after in pairwise(pieces):
+        assert moments[after[0]] - moments[before[-1]] > gap_s
+
+
+def test_a_line_of_counts_holds_each_value_until_the_next() -> None:
+    curve = series.Curve(times=(0.0, 1.0, 2.0, 4.0), values=(1.0, 1.0, 3.0, 2.0))
+    line = charts.Line(kind="ready", name="ready", curves=(curve,))
+    chart = charts.lines_chart("Nodes", [line], str, "said", counts=True)
+    found = re.search(r'class="line ready" d="M([^"]*)"', chart)
+    assert found is not None
+    points = [tuple(map(float, point.split(","))) for point in found[1].split("L")]
+    assert [x for x, _ in points] == [0, 500, 500, 1000, 1000, 1000]
+    assert all(a[0] == b[0] or a[1] == b[1] for a, b in pairwise(points)), "no diagonal"
 
 
 @given(tasks)
@@ -370,7 +466,7 @@ def test_no_two_tasks_of_a_lane_overlap(ends: list[TaskEnd]) -> None:
         assert all(a.stop <= b.start + 1e-6 for a, b in pairwise(spans))
     drawn = sum(s.tasks for lane in made.lanes for s in lane.segments
                 if s.kind in {"succeeded", "failed"})  # fmt: skip
-    assert drawn == sum(end.run_s > 0 for end in ends)
+    assert drawn == sum(end.instances for end in ends if end.run_s > 0)
 
 
 def test_a_spreadsheet_takes_no_cell_for_a_formula(pool: Pool, tmp_path: Path) -> None:

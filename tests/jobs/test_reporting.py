@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jobs import InputError, Job
+from jobs.history import History, Sample
 from jobs.job import open_job
 from jobs.results import Manifest, tree_of
 
@@ -83,3 +85,37 @@ def test_a_pool_that_the_stack_has_no_more_is_named(submitted: Callable[..., Job
     job = submitted(id="another")
     with pytest.raises(InputError, match="stack test has no pool 'pool-cpu' any more"):
         job.report()
+
+
+def test_what_was_watched_of_a_task_that_ran_again_stays_in_its_report(
+    submitted: Callable[..., Job], batch: Any
+) -> None:
+    job = submitted(dedicated_price_per_hour=0.5)
+    info = batch.tasks["job"]["0000000-a"]["executionInfo"]
+    batch.tasks["job"]["0000000-a"]["creationTime"] = "2026-11-21T08:00:00Z"
+    watched = Sample(time=1.0, nodes=1, target=1, waiting=0, running=1, ended=0, cost=0.75)
+    History(samples=[watched]).write(job.tree)
+    assert job.report().report.cost == pytest.approx(0.5), "of one that ran once, all is known"
+    info["retryCount"] = 1
+    History(samples=[watched]).write(job.tree)
+    made = job.report()
+    assert made.report.cost == pytest.approx(1.0), "as long as the last, and more was not seen"
+    History(samples=[replace(watched, cost=2.25)]).write(job.tree)
+    made = job.report()
+    assert made.report.cost == pytest.approx(2.25)
+    cell = next(iter(made.rows()))[made.rows().columns.index("cost")]
+    assert float(cell) == pytest.approx(2.25)
+    assert "about $2.25 on Azure" in made.page()
+
+
+def test_a_multi_instance_task_is_paid_for_on_all_its_nodes(
+    submitted: Callable[..., Job], batch: Any
+) -> None:
+    job = submitted(dedicated_price_per_hour=0.5, task_slots_per_node=1)
+    batch.tasks["job"]["0000000-a"]["multiInstanceSettings"] = {
+        "numberOfInstances": 4, "coordinationCommandLine": "x",
+    }  # fmt: skip
+    made = job.report().report
+    assert (made.nodes, made.dedicated_node_s) == (4, 4 * 3600)
+    assert made.cost == pytest.approx(2.0)
+    assert job.wait(max_cost=5.0).cost == pytest.approx(2.0)
