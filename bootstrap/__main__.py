@@ -49,6 +49,7 @@ def _set_up() -> int:
         fcntl.flock(handle, fcntl.LOCK_EX)
         if not _is_current():
             steps.make_venv()
+            steps.link_packages()
             steps.install_azurite()
             steps.provide_pulumi()
             STAMP.write_text(fingerprint(steps.ROOT), encoding="utf-8")

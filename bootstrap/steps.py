@@ -1,4 +1,4 @@
-"""The three things that set-up makes: `.venv`, Azurite and the Pulumi CLI.
+"""What set-up makes: `.venv`, which knows the project, Azurite and the Pulumi CLI.
 
 Each step can be run again after it was interrupted anywhere. The Pulumi CLI is kept in
 the user's cache directory by version, so that a second clone does not build it again.
@@ -29,6 +29,7 @@ AZURITE = ROOT / "bootstrap" / "azurite"
 LOGS = ROOT / ".local" / "log"
 LOG_TAIL_LINES = 30
 LANGUAGE_HOST = "pulumi-language-python"
+PATH_FILE = "hpc-azure-batch.pth"
 
 
 class SetupError(Exception):
@@ -54,6 +55,17 @@ def make_venv() -> None:
             *("-r", ROOT / "requirements.txt", "-r", ROOT / "requirements-dev.txt"),
         ],
     )
+
+
+def link_packages() -> None:
+    """Has `.venv`'s Python find the project's packages from any directory.
+
+    By a path relative to the file, so that a clone that is moved, or shares a `.venv` by a
+    link, finds its own. It comes last, after everything that is installed.
+    """
+    for directory in _site_packages():
+        path = f"{os.path.relpath(ROOT, directory)}\n"
+        (directory / PATH_FILE).write_text(path, encoding="utf-8")
 
 
 def install_azurite() -> None:
@@ -85,7 +97,16 @@ def everything_is_there() -> bool:
     """Whether what the steps make is still in its place."""
     azurite = AZURITE / "node_modules" / ".bin" / "azurite-blob"
     programs = (VENV / "bin" / "python", VENV / "bin" / "pulumi", azurite)
-    return all(os.access(program, os.X_OK) for program in programs)
+    linked = [directory / PATH_FILE for directory in _site_packages()]
+    return (
+        all(os.access(program, os.X_OK) for program in programs)
+        and bool(linked)
+        and all(path.exists() for path in linked)
+    )
+
+
+def _site_packages() -> list[Path]:
+    return list(VENV.glob("lib/python3*/site-packages"))
 
 
 def _fetch_pulumi(cached: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import shutil
 import subprocess
@@ -134,6 +135,65 @@ def test_a_set_up_clone_needs_no_program_and_says_nothing(programs: Path, tmp_pa
     base = str(Path(sys.base_prefix) / "bin" / "python3")
     done = run_bootstrap(ROOT, programs, tmp_path / "home", python=base)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_the_environment_finds_the_project_it_is_in_from_anywhere(
+    clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its place: a clone that was moved, or that shares the environment, finds its own."""
+
+    def found(python: Path) -> Path:
+        (elsewhere := tmp_path / "elsewhere").mkdir(exist_ok=True)
+        environment = {n: v for n, v in os.environ.items() if n != "PYTHONPATH"}
+        code = "import bootstrap.steps, sys; print(bootstrap.steps.ROOT, sys.path[-1])"
+        done = subprocess.run(
+            [python, "-c", code],
+            cwd=elsewhere,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        root, last = done.stdout.split()
+        assert root == last, "what is installed goes before the project"
+        return Path(root)
+
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", clone / ".venv"], check=True)
+    monkeypatch.setattr(steps, "ROOT", clone)
+    monkeypatch.setattr(steps, "VENV", clone / ".venv")
+    assert not steps.everything_is_there()
+    steps.link_packages()
+    assert found(clone / ".venv" / "bin" / "python") == clone
+    second = tmp_path / "second"
+    shutil.copytree(clone, second, ignore=shutil.ignore_patterns(".venv"))
+    (second / ".venv").symlink_to(clone / ".venv")
+    assert found(second / ".venv" / "bin" / "python") == second
+    moved = clone.rename(tmp_path / "moved")
+    assert found(moved / ".venv" / "bin" / "python") == moved
+
+
+MODULES = ("jobs", "jobs.run", "emulator", "infra", "autoscale", "scan")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", MODULES)
+def test_the_commands_work_from_the_directory_of_ones_own_project(
+    module: str, tmp_path: Path
+) -> None:
+    """Even where that has directories of the packages' names, which many projects have."""
+    for name in ("jobs", "infra", "emulator", "autoscale", "scan"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "job.yaml").write_text("name: mine\n")
+    environment = {n: v for n, v in os.environ.items() if n != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "-m", module, "--help"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_failing_step_ends_with_its_output_and_what_to_do(
