@@ -18,6 +18,7 @@ import obstore.exceptions as blob_errors
 
 from jobs.errors import NotFoundError, UnavailableError
 from jobs.large_blobs import LARGE_BYTES, get_in_ranges, put_in_blocks
+from jobs.threads import apart
 from jobs.translate import blob_errors_translated
 from jobs.whole_files import replacing_bytes
 
@@ -109,7 +110,8 @@ class ObstoreContainer:
         listed: set[str] = set()
         with blob_errors_translated(f"listing container {self._name}"):
             try:
-                for chunk in obstore.list(self._store, prefix, chunk_size=_LIST_CHUNK):
+                chunks = obstore.list(self._store, prefix, chunk_size=_LIST_CHUNK)
+                while chunk := apart(lambda: next(chunks, None)):
                     for item in chunk:
                         etag = str(item["e_tag"] or "").strip('"')
                         listed.add(item["path"])
@@ -141,7 +143,7 @@ class ObstoreContainer:
         """Fetches a blob."""
         with blob_errors_translated(f"downloading {name} from container {self._name}"):
             if listed is None or listed.size < LARGE_BYTES:
-                return _written(obstore.get(self._store, name), path)
+                return apart(lambda: _written(obstore.get(self._store, name), path))
             path.parent.mkdir(parents=True, exist_ok=True)
             etag = f'"{listed.etag}"'
             get_in_ranges(self._store, name, path, size=listed.size, etag=etag)

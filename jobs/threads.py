@@ -146,6 +146,21 @@ def pause(seconds: float) -> None:
         work.over.wait(seconds)
 
 
+def apart(act: Callable[[], R]) -> R:
+    """What `act` gives, called in another thread than the main one: Ctrl-C ends waiting for it.
+
+    A signal reaches the main thread only between two of Python's own steps, so that a library
+    written in something else keeps it from us for as long as a service does not answer.
+
+    Raises:
+        Exception: What `act` raises.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return act()
+    (result,) = in_threads(lambda _: act(), (None,), at_once=1, name="apart")
+    return result
+
+
 def left_behind() -> bool:
     """Whether threads are still waiting for an answer that nobody wants any more.
 

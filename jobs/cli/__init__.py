@@ -6,6 +6,8 @@ have in common, the one exit for errors among it, is in `jobs.cli.command`.
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from typing import Annotated
 
@@ -19,13 +21,17 @@ from jobs.cli.listing import list_jobs
 from jobs.cli.publishing import publish
 from jobs.cli.scheduling import schedule_app
 from jobs.cli.sending import build, run, stage, submit, validate
+from jobs.cli.usage import OnlyVerb, Verbs
 from jobs.completion import SHELLS, script
+from jobs.errors import EXIT_INPUT
 from jobs.options import VerbCommand
+from jobs.threads import left_behind
 
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(
     name="jobs",
+    cls=Verbs,
     help="Sends workloads to Azure Batch, watches them, brings results back.",
     no_args_is_help=True,
     context_settings=_CONTEXT,
@@ -84,14 +90,26 @@ def completion(
 
 app.add_typer(schedule_app)
 app.command("watch", cls=VerbCommand, help="The same as wait.")(wait)
-run_app.command(cls=VerbCommand)(run)
+run_app.command(cls=OnlyVerb)(run)
 
 
 def main() -> None:
     """Runs `python -m jobs`."""
-    app(prog_name="python -m jobs")
+    _end(app, "python -m jobs")
 
 
 def run_main() -> None:
     """Runs `python -m jobs.run`."""
-    run_app(prog_name="python -m jobs.run")
+    _end(run_app, "python -m jobs.run")
+
+
+def _end(verbs: typer.Typer, name: str) -> None:
+    """Runs a command to its end, though a service does not answer threads that asked it."""
+    try:
+        verbs(prog_name=name)
+    except SystemExit as end:
+        if not left_behind():
+            raise
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(end.code if isinstance(end.code, int) else EXIT_INPUT)
