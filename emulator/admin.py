@@ -12,6 +12,7 @@ POST   /_emulator/clock/advance       moves a manual clock (`AdvanceRequest`), u
                                       client goes away
 GET    /_emulator/world[?account=A]   everything that there is, as JSON
 POST   /_emulator/reset               deletes all pools and jobs, and ends all of the above
+GET    /_emulator/accounts            names of all, each with how many pools and jobs it has
 GET    /_emulator/accounts/A/capacity                    sizes that have an end
 PUT    /_emulator/accounts/A/capacity/SIZE               `CapacityRequest`
 POST   /_emulator/accounts/A/pools/P/nodes/N/preempt     takes a spot node away
@@ -85,6 +86,7 @@ class Admin:
             ("POST", "clock/advance", self._advance),
             ("GET", "world", self._world),
             ("POST", "reset", self._reset),
+            ("GET", "accounts", self._accounts),
             ("GET", "accounts/{account}/capacity", self._capacity),
             ("PUT", "accounts/{account}/capacity/{size}", self._set_capacity),
             ("POST", "accounts/{account}/pools/{pool}/nodes/{node}/{fault}", self._strike_node),
@@ -216,6 +218,15 @@ class Admin:
             names = [known_account(names, only)]
         content = admin_world.export(self._server, names)
         return Response(content, media_type="application/json")
+
+    async def _accounts(self, _request: Request) -> Response:
+        worlds = {name: self._server.host(name).world for name in sorted(self._server.accounts())}
+        return JSONResponse(
+            [
+                {"name": name, "pools": len(world.pools), "jobs": len(world.jobs)}
+                for name, world in worlds.items()
+            ]
+        )
 
     async def _reset(self, _request: Request) -> Response:
         await self._server.reset()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Container, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -43,12 +43,12 @@ def answering(handler: Handler, headers: Mapping[str, str] | None = None) -> Han
     return answer
 
 
-def known_account(accounts: Container[str], name: str) -> str:
+def known_account(accounts: Collection[str], name: str) -> str:
     """The name of an account that there is.
 
     Raises:
         Wrong: There is none.
     """
     if name not in accounts:
-        raise Wrong(404, f"there is no account {name}")
+        raise Wrong(404, f"there is no account {name}; there are: {', '.join(sorted(accounts))}")
     return name

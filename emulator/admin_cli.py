@@ -1,25 +1,24 @@
 """`python -m emulator fault | clock | world | reset`: what `/_emulator/` does, by hand.
 
 Each command asks the running emulator of the local directory; what it answers is printed
-as JSON on stdout, or nothing where there is nothing to say. `emulator.limit_cli` has `limit`.
+as JSON on stdout, or nothing where there is nothing to say. What is of one account is told
+with its name on stderr (`emulator.admin_client`). `emulator.limit_cli` has `limit`.
 """
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import quote
+from typing import Annotated
 
 import typer
 
-from emulator.errors import EmulatorError
-from emulator.exchange import TIMEOUT_S, exchange
-from emulator.local import LocalDirectory
-
-if TYPE_CHECKING:
-    import httpx
-
-_REFUSED = 400
+from emulator.admin_client import (
+    Account,
+    RequestRefusedError,
+    ask,
+    ask_account,
+    chosen_account,
+    show,
+)
 
 _NODE_PREFIX = "tvmps_"
 """Of every node's id: nobody types it."""
@@ -29,54 +28,6 @@ fault_app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-class RequestRefusedError(EmulatorError):
-    """The running emulator does not do what it was asked to; its text lists all that is wrong."""
-
-
-def ask(
-    method: str,
-    path: str,
-    body: dict[str, Any] | None = None,
-    *,
-    within_s: float | None = TIMEOUT_S,
-) -> Any:
-    """Asks the running emulator; answers its JSON, or None.
-
-    Args:
-        method: Of the request.
-        path: Below `/_emulator/`.
-        body: Sent as JSON.
-        within_s: So long it may take to answer; None for as long as it likes.
-
-    Raises:
-        NotRunningError: There is none, or it does not answer.
-        RequestRefusedError: It refuses.
-    """
-    running = LocalDirectory.default().read_running()
-    answer = exchange(running, method, f"/_emulator/{path}", within_s=within_s, json=body)
-    if answer.status_code >= _REFUSED:
-        raise RequestRefusedError("\n".join(_errors(answer)))
-    return answer.json() if answer.content else None
-
-
-def _errors(answer: httpx.Response) -> list[str]:
-    try:
-        return [str(line) for line in answer.json()["errors"]]
-    except (ValueError, KeyError, TypeError):
-        return [f"{answer.status_code}: {answer.text[:200]}"]
-
-
-def path_of(*steps: str) -> str:
-    """A path of these steps, which may be anything that a person types."""
-    return "/".join(quote(step, safe="") for step in steps)
-
-
-def show(value: Any) -> None:
-    """Prints what the emulator answers, as JSON; nothing where there is nothing to say."""
-    if value is not None:
-        typer.echo(json.dumps(value, indent=2))
 
 
 @fault_app.command("add")
@@ -178,9 +129,7 @@ def node(
     pool: Annotated[str, typer.Argument(metavar="POOL", help="Id of its pool.")],
     node_id: Annotated[str, typer.Argument(metavar="NODE", help="Its id, or how it begins.")],
     *,
-    account: Annotated[
-        str | None, typer.Option(help="The Batch account; the first one.", show_default=False)
-    ] = None,
+    account: Account = None,
 ) -> None:
     """Take a spot node away, break a node, or have its start task fail.
 
@@ -188,9 +137,9 @@ def node(
 
     Example: python -m emulator fault node preempt POOL 3b9a
     """
-    name = account or LocalDirectory.default().read_running().account
+    name = chosen_account(account)
     whole_id = _node_id(name, pool, node_id)
-    ask("POST", path_of("accounts", name, "pools", pool, "nodes", whole_id, kind))
+    ask_account(name, "POST", "pools", pool, "nodes", whole_id, kind)
 
 
 def _node_id(account: str, pool: str, beginning: str) -> str:

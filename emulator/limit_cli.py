@@ -9,9 +9,8 @@ from typing import Annotated
 
 import typer
 
-from emulator.admin_cli import ask, path_of, show
+from emulator.admin_client import Account, ask, ask_account, chosen_account, show
 from emulator.engine.settings import MOST, Settings
-from emulator.local import LocalDirectory
 
 _USUAL = Settings()
 
@@ -95,13 +94,12 @@ def capacity(
         int | None,
         typer.Option(metavar="N", min=0, show_default=False, help="Spot nodes there are."),
     ] = None,
-    account: Annotated[
-        str | None, typer.Option(help="The Batch account; the first one.", show_default=False)
-    ] = None,
+    account: Account = None,
 ) -> None:
     """Say how many nodes of a size there are, over all pools; what is not given has no end.
 
     A pool that wants more has the resize error AllocationFailed, as when Azure is out of a size.
+    It holds for pools of one account.
 
     Examples:
         python -m emulator limit capacity standard_d4s_v5 --dedicated 2 --spot 0
@@ -112,17 +110,13 @@ def capacity(
     """
     if size is None and (dedicated is not None or spot is not None):
         raise typer.BadParameter("say of which size: limit capacity SIZE --dedicated N")
-    name = account or LocalDirectory.default().read_running().account
-    base = path_of("accounts", name, "capacity")
+    name = chosen_account(account)
     if size is None:
-        show(ask("GET", base))
+        show(ask_account(name, "GET", "capacity"))
         return
     given = {"dedicated": dedicated, "spot": spot}
-    ask(
-        "PUT",
-        f"{base}/{path_of(size)}",
-        {n: most for n, most in given.items() if most is not None},
-    )
+    most = {kind: number for kind, number in given.items() if number is not None}
+    ask_account(name, "PUT", "capacity", size, body=most)
 
 
 @limit_app.command("rate")

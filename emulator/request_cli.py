@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from emulator.admin_client import Account, chosen_account
 from emulator.local import LocalDirectory
 
 if TYPE_CHECKING:
@@ -53,13 +54,11 @@ def request(
     include: Annotated[
         bool, typer.Option("--include", "-i", help="Print the answer's headers to stderr.")
     ] = False,
-    account: Annotated[
-        str | None, typer.Option(help="The Batch account; the first one.", show_default=False)
-    ] = None,
+    account: Account = None,
 ) -> None:
     r"""Send one signed request to the running emulator's Batch API; print what it answers.
 
-    The status goes to stderr; it ends with 1 if that is 400 or more.
+    The status and the account go to stderr; it ends with 1 if the status is 400 or more.
 
     Examples:
         python -m emulator request GET "/jobs/j/tasks?\$filter=state eq 'active'"
@@ -72,8 +71,9 @@ def request(
     # The service's own signature, of which other commands need nothing.
     from emulator.signed_request import send  # noqa: PLC0415
 
-    answer = send(LocalDirectory.default(), method, path, content, account=account)
-    typer.echo(f"{answer.status_code} {answer.reason_phrase}", err=True)
+    name = chosen_account(account)
+    answer = send(LocalDirectory.default(), method, path, content, account=name)
+    typer.echo(f"{answer.status_code} {answer.reason_phrase}, account {name}", err=True)
     if include:
         for header, value in answer.headers.items():
             typer.echo(f"{header}: {value}", err=True)

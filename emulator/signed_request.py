@@ -26,7 +26,7 @@ _JSON = "application/json; odata=minimalmetadata"
 
 
 def send(
-    local: LocalDirectory, method: str, path: str, content: bytes, *, account: str | None = None
+    local: LocalDirectory, method: str, path: str, content: bytes, *, account: str
 ) -> httpx.Response:
     """Sends it, and answers what came back, whatever its status.
 
@@ -35,14 +35,13 @@ def send(
         method: Upper case.
         path: With its query.
         content: The body, JSON or meant to be; empty for none.
-        account: Which signs; None for the emulator's first.
+        account: Which signs.
 
     Raises:
         EmulatorError: There is no such account.
         NotRunningError: There is no emulator, or it broke the connection.
     """
     running = local.read_running()
-    name = account or running.account
     typed, _, query = path.partition("?")
     raw_path = quote(typed, safe="/%:@!$&'()*+,;=~")
     pairs = parse_qsl(query, keep_blank_values=True)
@@ -52,9 +51,9 @@ def send(
     if content:
         headers |= {"content-type": _JSON, "content-length": str(len(content))}
     text = string_to_sign(
-        method=method, account=name, raw_path=raw_path, query=pairs, headers=headers
+        method=method, account=account, raw_path=raw_path, query=pairs, headers=headers
     )
-    headers["authorization"] = f"SharedKey {name}:{sign(_key(local, name), text)}"
+    headers["authorization"] = f"SharedKey {account}:{sign(_key(local, account), text)}"
     target = f"{raw_path}?{urlencode(pairs, quote_via=quote)}"
     return exchange(running, method, target, headers=headers, content=content or None)
 

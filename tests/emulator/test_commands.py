@@ -48,7 +48,8 @@ class Shell:
     def told(self, *arguments: str) -> Any:
         """What a command that succeeds prints, as JSON; None for nothing."""
         done = self.run(*arguments)
-        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+        assert done.returncode == 0, done.stderr
+        assert done.stderr in {"", f"account {self.said['account']}\n"}
         return json.loads(done.stdout or "null")
 
     def batch(self) -> BatchClient:
@@ -225,13 +226,13 @@ def test_a_request_is_signed_sent_and_its_answer_printed(shell: Shell) -> None:
     job = {"id": "j1", "poolInfo": {"poolId": "p"}}
     made = shell.run("request", "post", "/jobs", "--body", json.dumps(job), "--include")
     assert (made.returncode, made.stdout) == (0, "")
-    assert made.stderr.splitlines()[0] == "201 Created"
+    assert made.stderr.splitlines()[0] == "201 Created, account local"
     assert "etag: 0x" in made.stderr.lower()
     listed = shell.run(
         "request", "GET", "/jobs?$filter=id eq 'j1' and state eq 'active'&$select=id"
     )
     assert json.loads(listed.stdout)["value"] == [{"id": "j1"}]
-    assert listed.stderr == "200 OK\n"
+    assert listed.stderr == "200 OK, account local\n"
     again = shell.run("request", "POST", "/jobs", "--body", json.dumps(job))
     assert (again.returncode, json.loads(again.stdout)["code"]) == (1, "JobExists")
     old = shell.run("request", "GET", "/jobs/j1?api-version=2022-10-01.16.0")

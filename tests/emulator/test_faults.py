@@ -19,7 +19,7 @@ from azure.core.credentials import AzureNamedKeyCredential
 from azure.core.exceptions import ServiceRequestError, ServiceResponseError
 from typer.testing import CliRunner
 
-from emulator.admin_cli import RequestRefusedError
+from emulator.admin_client import RequestRefusedError
 from emulator.cli import app as cli
 from emulator.clock import ManualClock, to_unix
 from emulator.faults import Faults, Rule
