@@ -44,15 +44,17 @@ def replacing_bytes(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def replacing(path: Path, *, newline: str | None = None) -> Iterator[IO[str]]:
-    """The same for text.
+    """The same for text, in a file that a person may have named.
 
-    Text that is no Unicode, such as a name of bytes, is written with `?` in its place.
+    Text that is no Unicode, such as a name of bytes, is written with `?` in its place. A link
+    stays one, to the file that is replaced; what is no file (a device, a pipe) is written to.
 
     Raises:
         OSError: It cannot be written; the file is what it was.
     """
+    special = path.exists() and not (path.is_file() or path.is_dir())
     with (
-        replacing_bytes(path) as stream,
+        path.open("wb") if special else replacing_bytes(path.resolve()) as stream,
         io.TextIOWrapper(stream, encoding="utf-8", errors="replace", newline=newline) as text,
     ):
         yield text

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.whole_files import replace_small
+from jobs.whole_files import replace_small, replacing
 
 
 def test_a_small_file_is_made_with_its_parents_and_replaced(tmp_path: Path) -> None:
@@ -57,3 +57,23 @@ def test_an_interrupt_leaves_nothing_wherever_it_comes(
     with pytest.raises(KeyboardInterrupt):
         replace_small(tmp_path / "file", b"new")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_link_stays_one_and_a_pipe_is_written_to(tmp_path: Path) -> None:
+    real, link, pipe = tmp_path / "real", tmp_path / "link", tmp_path / "pipe"
+    real.write_text("old")
+    link.symlink_to(real)
+    with replacing(link) as stream:
+        stream.write("new")
+    assert link.is_symlink()
+    assert real.read_text() == "new"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with replacing(pipe) as stream:
+            stream.write("new")
+        assert os.read(reader, 9) == b"new"
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+    assert {path.name for path in tmp_path.iterdir()} == {"real", "link", "pipe"}
