@@ -1,5 +1,5 @@
 """`python -m jobs`."""
 
-from jobs.cli import main
+from jobs.starting import start
 
-main()
+start("main")

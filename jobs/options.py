@@ -7,6 +7,8 @@ longest name (`--max-fails`: `JOBS_MAX_FAILS`). Two names are taken, by what a c
 
 from __future__ import annotations
 
+import shlex
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,6 +35,9 @@ class VerbCommand(TyperCommand):
         for parameter in self.params:
             if isinstance(parameter, TyperOption) and parameter.envvar is None:
                 parameter.envvar = variable_of(parameter.opts)
+                if parameter.multiple:
+                    words = partial(_words, parameter.envvar)
+                    parameter.split_envvar_value = words  # type: ignore[method-assign] # typer makes the options, and would split at every blank
 
     def invoke(self, ctx: Any) -> Any:
         """As typer's own; a flag that names the stack goes before a variable that does.
@@ -54,6 +59,17 @@ def variable_of(names: list[str]) -> str:
     return _TAKEN.get(f"JOBS_{word}", f"JOBS_{word}")
 
 
+def _words(variable: str, text: str) -> list[str]:
+    """Several values in a variable, as a shell would split them: `title="a b" n=1`."""
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"{variable} is several values with blanks between, quoted as in a shell "
+            f"(title='a b' n=1), and cannot be split: {error}"
+        ) from error
+
+
 def _duration(text: str) -> float:
     try:
         return parse_duration(text).total_seconds()
@@ -64,7 +80,8 @@ def _duration(text: str) -> float:
 _ONE_JOB = "Job id, its beginning, `last`, or a number counted from the last (`1`)"
 
 WorkloadArgument = Annotated[
-    Path, typer.Argument(help="Workload file, or a directory with a job.yaml.")
+    Path,
+    typer.Argument(help="Workload file, or a directory with a job.yaml.", metavar="WORKLOAD"),
 ]
 JobArgument = Annotated[str, typer.Argument(help=f"{_ONE_JOB}.", metavar="JOB")]
 JobOption = Annotated[

@@ -5,7 +5,7 @@ The steps are in `jobs.workflow`, the options in `jobs.cli`.
 
 from __future__ import annotations
 
-from jobs.cli import run_main
+from jobs.starting import start
 
 if __name__ == "__main__":
-    run_main()
+    start("run_main")

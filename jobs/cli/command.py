@@ -56,7 +56,7 @@ def command(
         count = f"{len(findings)} findings\n" if len(findings) > 1 else ""
         terminal.error(f"error: {count}{error}")
         if json_output and error.exit_code != EXIT_TASK_FAILED:
-            terminal.result({"version": 1, "error": _error_json(error)})
+            terminal.result({"version": 1, "error": error_json(error)})
         raise typer.Exit(error.exit_code) from None
     except OSError as error:
         if error.errno not in _NO_ROOM:
@@ -117,7 +117,8 @@ def finishing_of(
     )
 
 
-def _error_json(error: JobsError) -> dict[str, Any]:
+def error_json(error: JobsError) -> dict[str, Any]:
+    """An error, as the member `error` of what a verb prints."""
     value: dict[str, Any] = {
         "kind": type(error).__name__,
         "exit_code": error.exit_code,

@@ -138,15 +138,15 @@ def logs(
             since=since,
         ):
             none = False
-            terminal.record(_line_json(line))
             name = shown_task(line.task, stages) if stages else str(position(line.task))
+            terminal.record(_line_json(line, name))
             terminal.line(_line_text(line, "" if alone else name))
         if none and search is None and not found.has_task(wanted):
             terminal.note("no task failed" if selection.failed else "no such task")
 
 
-def _line_json(line: LogLine) -> dict[str, Any]:
-    value = {"task": line.task, "source": line.source, "line": line.text}
+def _line_json(line: LogLine, name: str) -> dict[str, Any]:
+    value = {"task": line.task, "name": name, "source": line.source, "line": line.text}
     return value if line.instance is None else {**value, "node": line.instance}
 
 

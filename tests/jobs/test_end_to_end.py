@@ -125,6 +125,7 @@ def test_logs_are_shown_by_position_by_outcome_and_by_search(directory: Director
     ]
     lines = directory.jobs("logs", "--search", "^err [13]$", "--json")[0].splitlines()
     assert [json.loads(line)["line"] for line in lines] == ["err 1", "err 3"]
+    assert [json.loads(line)["name"] for line in lines] == ["1", "3"]
     shown, _ = directory.jobs("explain", "failed")
     assert "  exit code 1, of the program's own choosing" in shown
     assert "  stderr: err 2" in shown
