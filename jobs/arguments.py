@@ -6,6 +6,8 @@ may be anything.
 
 from __future__ import annotations
 
+from math import isfinite
+
 from jobs.errors import Finding, InputError
 
 
@@ -34,8 +36,13 @@ def require_limits(
     require(
         (timeout_s is None or timeout_s >= 0, f"timeout_s {timeout_s!r} is no length of time"),
         (max_fails is None or max_fails >= 1, f"max_fails {max_fails!r} is not 1 or more"),
-        (max_cost is None or max_cost >= 0, f"max_cost {max_cost!r} is no amount"),
+        (max_cost is None or is_amount(max_cost), f"max_cost {max_cost!r} is no amount"),
     )
+
+
+def is_amount(number: float) -> bool:
+    """Whether a number may be an amount of money that is spent."""
+    return number >= 0 and isfinite(number)
 
 
 def variable_text(value: object) -> str:

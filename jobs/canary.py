@@ -17,7 +17,7 @@ from jobs.consent import Consent
 from jobs.durations import spoken
 from jobs.errors import InputError, TaskFailureError, UnfinishedError
 from jobs.finishing import Finishing, LimitReachedError, end_job, ended_on_interrupt
-from jobs.following import follow, go_on, interruptible, unprepared
+from jobs.following import follow, leaving, unprepared, ways_on, ways_text
 from jobs.logs import last_words
 from jobs.looks import Look, TaskEnd
 from jobs.meter import Meter
@@ -95,20 +95,19 @@ def try_first(
         UnfinishedError: Somebody does not agree to go on, or there is nobody to ask.
     """
     checked, tried = job.checked, sum(trial)
-    come_back = f"\n  go on: {go_on('resume', tree)}\n  end it: {go_on('cancel', tree)}"
-    with interruptible(f"job {job.job_id} goes on with its first tasks.{come_back}"):
-        watcher = Watcher(
-            service=session.service,
-            job_id=job.job_id,
-            meter=Meter(pool=checked.pool),
-            total=tried,
-        )
-        with ended_on_interrupt(session.service, job.job_id, finishing):
-            try:
-                look = follow(watcher, checked, tree, terminal, timeout_s, finishing)
-            except LimitReachedError as error:
-                end_job(session.service, job.job_id, error.reason)
-                raise
+    watcher = Watcher(
+        service=session.service, job_id=job.job_id, meter=Meter(pool=checked.pool), total=tried
+    )
+    come_back = "".join(f"\n  {line}" for line in ways_text(ways_on(tree, trial=True)))
+    with (
+        leaving(watcher, tree, trial=True),
+        ended_on_interrupt(session.service, job.job_id, finishing),
+    ):
+        try:
+            look = follow(watcher, checked, tree, terminal, timeout_s, finishing)
+        except LimitReachedError as error:
+            end_job(session.service, job.job_id, error.reason)
+            raise
     left = job.count - tried
     unsent = f"The other {left:,} {'was' if left == 1 else 'were'} not submitted."
     if look.unprepared:

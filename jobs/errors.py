@@ -12,17 +12,19 @@
     │   └── UnavailableError   … or never answered within the retries
     ├── TaskFailureError  1    the work was done and a task, the merge or the check failed,
     │                          or a file that a task left cannot be written, by its name
-    ├── UnfinishedError   4    a time limit ended the waiting, not the job
-    └── InterruptError  130    Ctrl-C; says what goes on and how to come back
+    └── LeftError              somebody stopped watching; `details` has where the job stands
+        ├── UnfinishedError 4  … at a time limit, or because its submission was not finished
+        └── InterruptError 130 … by Ctrl-C; says what goes on and how to come back
 
 SDK errors become these in one place, `jobs.translate`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 EXIT_OK = 0
 EXIT_TASK_FAILED = 1
@@ -132,13 +134,26 @@ class TaskFailureError(JobsError):
     exit_code = EXIT_TASK_FAILED
 
 
-class UnfinishedError(JobsError):
-    """A time limit ended the waiting; the job goes on."""
+class LeftError(JobsError):
+    """Somebody stopped watching before the end; the job goes on.
+
+    Attributes:
+        details: What a program is told besides: members of a JSON object.
+    """
+
+    def __init__(self, message: str, *, details: Mapping[str, Any] | None = None) -> None:
+        """Takes the text for a person and, if they are known, the details for a program."""
+        self.details = dict(details or {})
+        super().__init__(message)
+
+
+class UnfinishedError(LeftError):
+    """A time limit ended the waiting, or nothing moves until the submission is resumed."""
 
     exit_code = EXIT_UNFINISHED
 
 
-class InterruptError(JobsError):
+class InterruptError(LeftError):
     """A person pressed Ctrl-C; the text says what goes on and how to come back."""
 
     exit_code = EXIT_INTERRUPTED

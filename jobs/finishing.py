@@ -13,8 +13,10 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 
+from jobs.arguments import is_amount
 from jobs.errors import InputError, InterruptError, ServiceError, TaskFailureError
 from jobs.looks import Look
 from jobs.notify import notify
@@ -94,6 +96,17 @@ def checked_command(text: str | None) -> str | None:
     return text
 
 
+def checked_amount(option: str, amount: float | None) -> float | None:
+    """An amount of money that an option gave, if it is one.
+
+    Raises:
+        InputError: It is negative, infinite or no number, which no cost ever reaches.
+    """
+    if amount is not None and not is_amount(amount):
+        raise InputError(f"{option} {amount:g} is no amount that a job could cost: give a number")
+    return amount
+
+
 def require_price(asked: Finishing, pool: Pool) -> None:
     """Refuses a limit that nobody could hold.
 
@@ -131,13 +144,21 @@ def limited(
                 reason="MaxFails",
             )
         if asked.max_cost is not None and look.cost is not None and look.cost >= asked.max_cost:
+            limit = _exact(asked.max_cost, currency)
             raise LimitReachedError(
                 f"it has cost {money(look.cost, currency)} so far, estimated from the time of "
-                f"nodes that ran its tasks (--max-cost {asked.max_cost:g}): {left}",
+                f"nodes that ran its tasks (--max-cost {limit}): {left}",
                 reason="MaxCost",
             )
 
     return look_at
+
+
+def _exact(amount: float, currency: str) -> str:
+    """A limit as money, with all the digits that were given: `$5.00`, `$0.00001`."""
+    digits = f"{Decimal(repr(amount)):f}"
+    whole, _, rest = digits.partition(".")
+    return f"{money(0.0, currency).removesuffix('0.00')}{int(whole):,}.{rest.ljust(2, '0')}"
 
 
 def end_job(service: BatchService, job_id: str, reason: str) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TypeVar
 
 from jobs.checking import Checked
-from jobs.errors import InterruptError, shown
+from jobs.errors import InterruptError, LeftError, UnfinishedError, shown
 from jobs.finishing import (
     NOTHING_ASKED,
     Finishing,
@@ -26,8 +27,12 @@ from jobs.progress import Progress
 from jobs.results import DEFAULT_ROOT, ResultTree
 from jobs.selection import positions_of
 from jobs.service import BatchService, segment
+from jobs.standing import look_json, standing
 from jobs.terminal import Terminal, counted
 from jobs.watch import Watcher, watch
+
+_Left = TypeVar("_Left", bound=LeftError)
+_WAYS = {"wait": "watch it again", "resume": "go on", "cancel": "cancel it"}
 
 
 def follow(
@@ -144,6 +149,60 @@ def go_on(verb: str, tree: ResultTree) -> str:
     root = tree.root.parent
     out = "" if root == DEFAULT_ROOT else f" --out {shlex.quote(str(root))}"
     return f"python -m jobs {verb} {tree.root.name}{out}"
+
+
+def ways_on(tree: ResultTree, look: Look | None = None, *, trial: bool = False) -> dict[str, str]:
+    """The command lines, by verb, with which one goes on who stops watching.
+
+    Args:
+        tree: The job's results.
+        look: The last one at it; None before the first.
+        trial: Whether only the first tasks were submitted.
+    """
+    unsent = trial or (look is not None and look.resumable)
+    verbs = ["resume" if unsent else "wait"]
+    if look is None or not look.over:
+        verbs.append("cancel")
+    return {verb: go_on(verb, tree) for verb in verbs}
+
+
+def ways_text(ways: Mapping[str, str]) -> list[str]:
+    """The same as lines."""
+    return [f"{_WAYS[verb]}: {command}" for verb, command in ways.items()]
+
+
+@contextmanager
+def leaving(watcher: Watcher, tree: ResultTree, *, trial: bool = False) -> Iterator[None]:
+    """Says where the job stands, and how to come back, to whoever stops watching before its end.
+
+    Raises:
+        UnfinishedError: In place of one that says only that it is not over.
+        InterruptError: In place of Ctrl-C, or of what `ended_on_interrupt` made of it.
+    """
+    try:
+        yield
+    except UnfinishedError as error:
+        ways = ways_on(tree, watcher.last, trial=trial)
+        raise _left(UnfinishedError, str(error), watcher, ways) from error
+    except InterruptError as error:
+        # it is being ended: the text says how to come by what it left
+        raise _left(InterruptError, str(error), watcher, {}) from error
+    except KeyboardInterrupt as error:
+        over = watcher.last is not None and watcher.last.over
+        text = f"interrupted: job {watcher.job_id} {'is over' if over else 'goes on'}"
+        ways = ways_on(tree, watcher.last, trial=trial)
+        raise _left(InterruptError, text, watcher, ways) from error
+
+
+def _left(kind: type[_Left], text: str, watcher: Watcher, ways: Mapping[str, str]) -> _Left:
+    look = watcher.last
+    pool = None if watcher.meter is None else watcher.meter.pool
+    stands = [] if look is None else standing(look, "USD" if pool is None else pool.price_currency)
+    job = None if look is None else {"job_id": watcher.job_id, **look_json(look)}
+    return kind(
+        "\n  ".join((text, *stands, *ways_text(ways))),
+        details={"job": job, "commands": dict(ways)},
+    )
 
 
 @contextmanager

@@ -206,6 +206,7 @@ class Look:
             somebody may still submit the rest of its tasks.
         end_reason: Why the job ended, in the service's word or that of who ended it, such as
             `CanceledByUser`; empty while it goes on.
+        resumable: Whether its submission was not finished and may be gone on with.
     """
 
     total: int
@@ -224,6 +225,7 @@ class Look:
     at: float = 0.0
     standstill: Standstill | None = None
     end_reason: str = ""
+    resumable: bool = False
 
     @property
     def ended(self) -> int:

@@ -49,3 +49,18 @@ class RunOptions:
     again: ResultTree | None = None
     only: str | None = None
     stale: tuple[int, ...] = ()
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """The options that were given and are for a job that somebody watches."""
+        asked = self.finishing
+        given = {
+            "--timeout": self.timeout_s is not None,
+            "--max-fails": asked.max_fails is not None,
+            "--max-cost": asked.max_cost is not None,
+            "--cancel-on-interrupt": asked.cancel_on_interrupt,
+            "--on-finish": asked.on_finish is not None,
+            "--notify": asked.notify is not None,
+            "--report": asked.report is not None,
+        }
+        return tuple(option for option, is_given in given.items() if is_given)

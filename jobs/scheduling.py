@@ -141,21 +141,10 @@ def _require_unwatched(options: RunOptions) -> None:
     Raises:
         InputError: With each option that does.
     """
-    asked = options.finishing
-    given = (
-        (options.timeout_s is not None, "--timeout"),
-        (asked.max_fails is not None, "--max-fails"),
-        (asked.max_cost is not None, "--max-cost"),
-        (asked.cancel_on_interrupt, "--cancel-on-interrupt"),
-        (asked.on_finish is not None, "--on-finish"),
-        (asked.notify is not None, "--notify"),
-        (asked.report is not None, "--report"),
-    )
     unwatched = "is for a job that is watched from here, and Batch makes the jobs of a schedule "
     found = [
         Finding(where=name, message=f"{unwatched}when nobody is: give it to `wait SCHEDULE`")
-        for here, name in given
-        if here
+        for name in options.watched
     ]
     if options.first is not None:
         message = f"{unwatched}whole: try the tasks with a file that has no `schedule`"

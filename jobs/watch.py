@@ -149,6 +149,7 @@ class Watcher:
             pool=self._pool,
             first_failure=self._first_failure,
             reasons=() if moving else tuple(self._reasons(known, total, waits=waits, over=over)),
+            resumable=not over and self._resumable,
             over=over,
             retried=self._retried,
             stages=tuple(self._stage_looks(counts["running"], over=over)),
@@ -294,17 +295,21 @@ class Watcher:
             return PoolView(nodes={}, target=0, allocation="", reasons=(str(error),))
         return pool_view(pool, counts.get("value", ()))
 
+    @property
+    def _resumable(self) -> bool:
+        """Whether more tasks may be submitted, and are waited for."""
+        over = self._job["state"] in JOB_OVER
+        return not over and self.total is None and is_unsent(self._job)
+
     def _reasons(self, known: int, total: int, *, waits: bool, over: bool) -> Iterator[str]:
         if self._job["state"] in {"disabled", "disabling"}:
             yield "the job is disabled: its tasks wait until it is enabled again"
         if self._manager is not None and self._manager.failed:
             yield "its job manager task, which adds its tasks, failed"
-        ended = over or self._job["state"] in JOB_OVER
-        unsent = not ended and self.total is None and is_unsent(self._job)
-        if unsent:
+        if not over and self._resumable:
             yield unsent_text(self.job_id, known, total)
         # a job that is over wants no nodes, unless none of those it had could be prepared
-        wants = waits or not (over or unsent)
+        wants = waits or not (over or self._resumable)
         if self._pool is not None and wants and self._job["state"] not in JOB_OVER:
             yield from self._pool.reasons
         if waits and self._standstills is not None:

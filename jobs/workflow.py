@@ -22,15 +22,14 @@ from jobs.collect import Collected, collect, incomplete
 from jobs.command_lines import COORDINATION
 from jobs.consent import agree
 from jobs.contents import Contents
-from jobs.errors import EXIT_OK, InputError, TaskFailureError, shown
+from jobs.errors import EXIT_OK, Finding, InputError, TaskFailureError, shown
 from jobs.finishing import (
-    NOTHING_ASKED,
     LimitReachedError,
     ended_on_interrupt,
     require_price,
     tell,
 )
-from jobs.following import follow_to_end, go_on, interruptible
+from jobs.following import follow_to_end, go_on, interruptible, leaving
 from jobs.job_ids import chosen_id
 from jobs.loading import LoadedWorkload, load_workload
 from jobs.meter import Meter
@@ -61,6 +60,8 @@ def run_workload(options: RunOptions, terminal: Terminal) -> int:
     Raises:
         JobsError: Each with its exit code.
     """
+    if options.detach and options.first is None:
+        _require_unwatched(options)
     with interruptible("nothing was submitted"):
         session, job = prepared(options, terminal)
     checked = job.checked
@@ -96,14 +97,28 @@ def run_workload(options: RunOptions, terminal: Terminal) -> int:
                 "stale": stale_json(options.stale, checked.stage_counts),
             }
         )
-        if options.finishing != NOTHING_ASKED:
+        if options.watched:
             terminal.note(
-                "--max-fails, --cancel-on-interrupt, --on-finish and --notify need somebody who "
-                "watches: give them to wait"
+                f"{', '.join(options.watched)}: for the trial only; for the others, give "
+                f"{'it' if len(options.watched) == 1 else 'them'} to `wait`"
             )
         terminal.note(f"watch it: {go_on('wait', tree)}")
         return EXIT_OK
     return finish(checked, session, tree, options, terminal, job_id=job.job_id)
+
+
+def _require_unwatched(options: RunOptions) -> None:
+    """Refuses limits and the like that nobody would hold to, before anything is sent.
+
+    Raises:
+        InputError: With each of them.
+    """
+    message = (
+        "is for a job that is watched from here, and --detach leaves it: give it to `wait`, or "
+        "leave --detach out"
+    )
+    if found := [Finding(where=option, message=message) for option in options.watched]:
+        raise InputError(found)
 
 
 def prepared(options: RunOptions, terminal: Terminal) -> tuple[Session, JobPlan]:
@@ -194,17 +209,14 @@ def finish(
     job_id: str,
 ) -> int:
     """Waits, collects, merges, checks and reports."""
-    come_back = (
-        f"job {job_id} goes on.\n  watch it again: {go_on('wait', tree)}\n"
-        f"  cancel it: {go_on('cancel', tree)}"
-    )
     manifest = tree.read_manifest()
     asked = options.finishing
-    with interruptible(come_back):
+    watcher = Watcher(service=session.service, job_id=job_id)
+    with leaving(watcher, tree):
         ground = Ground.of(job_id, session, checked)
         checked = replace(checked, pool=ground.pool)
         require_price(asked, checked.pool)
-        watcher = Watcher(service=session.service, job_id=job_id, meter=Meter(pool=checked.pool))
+        watcher.meter = Meter(pool=checked.pool)
         with ended_on_interrupt(session.service, job_id, asked):
             look, limit = follow_to_end(watcher, checked, tree, terminal, options.timeout_s, asked)
         with counting(terminal, "collected") as progress:

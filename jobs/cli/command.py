@@ -19,8 +19,9 @@ from jobs.errors import (
     EXIT_TASK_FAILED,
     InputError,
     JobsError,
+    LeftError,
 )
-from jobs.finishing import NOTHING_ASKED, Finishing, checked_command
+from jobs.finishing import NOTHING_ASKED, Finishing, checked_amount, checked_command
 from jobs.job_ids import LAST
 from jobs.notify import checked_url
 from jobs.progress import STYLES, Style
@@ -104,12 +105,12 @@ def finishing_of(
     """What these options ask for.
 
     Raises:
-        InputError: `--on-finish` is no command, `--notify` no address to send to, or
-            `--report` no kind of report.
+        InputError: `--max-cost` is no amount, `--on-finish` no command, `--notify` no address
+            to send to, or `--report` no kind of report.
     """
     return Finishing(
         max_fails=max_fails,
-        max_cost=max_cost,
+        max_cost=checked_amount("--max-cost", max_cost),
         cancel_on_interrupt=cancel_on_interrupt,
         on_finish=checked_command(on_finish),
         notify=checked_url(notify),
@@ -124,6 +125,8 @@ def error_json(error: JobsError) -> dict[str, Any]:
         "exit_code": error.exit_code,
         "message": str(error),
     }
+    if isinstance(error, LeftError):
+        value |= error.details
     if isinstance(error, InputError):
         value["findings"] = [
             {"where": f.where, "line": f.line, "path": f.path, "message": f.message}

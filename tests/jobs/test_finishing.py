@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import hmac
 import json
+import math
 import os
+import re
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -13,11 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from jobs.arguments import require_limits
 from jobs.errors import InputError, InterruptError, NotFoundError
 from jobs.finishing import (
     Finishing,
     LimitReachedError,
+    checked_amount,
     checked_command,
     end_job,
     ended_on_interrupt,
@@ -65,6 +71,39 @@ def test_a_limit_is_reached_by_so_much_cost_of_a_job_that_goes_on() -> None:
     with pytest.raises(LimitReachedError, match=r"it has cost EUR 2\.50 so far") as caught:
         show(look(1, cost=2.5))
     assert caught.value.reason == "MaxCost"
+
+
+@pytest.mark.parametrize(
+    ("amount", "words"),
+    [
+        (2.0, "--max-cost $2.00"),
+        (0.00001, "--max-cost $0.00001"),
+        (0.00015, "--max-cost $0.00015"),
+        (1234.5, "--max-cost $1,234.50"),
+    ],
+)
+def test_a_limit_is_told_as_money_with_all_its_digits(amount: float, words: str) -> None:
+    with pytest.raises(LimitReachedError, match=re.escape(f"({words})")):
+        limited(lambda _look: None, Finishing(max_cost=amount))(look(0, cost=amount))
+
+
+@given(st.floats(0, 1e12))
+def test_every_limit_is_told_as_the_number_that_it_is(amount: float) -> None:
+    with pytest.raises(LimitReachedError) as caught:
+        limited(lambda _look: None, Finishing(max_cost=amount))(look(0, cost=amount))
+    told = re.search(r"--max-cost \$([\d.,]+)\)", str(caught.value))
+    assert told is not None
+    assert float(told[1].replace(",", "")) == amount
+
+
+@pytest.mark.parametrize("amount", [math.inf, -math.inf, math.nan, -0.01])
+def test_what_no_job_can_cost_is_no_limit(amount: float) -> None:
+    with pytest.raises(InputError, match=r"--max-cost .* is no amount"):
+        checked_amount("--max-cost", amount)
+    with pytest.raises(InputError, match=r"max_cost .* is no amount"):
+        require_limits(max_cost=amount)
+    assert checked_amount("--max-cost", 0.0) == 0.0
+    assert checked_amount("--max-cost", None) is None
 
 
 @pytest.mark.parametrize("text", ["", "  ", "echo 'a", "if true; then", "a\0b"])
