@@ -46,11 +46,15 @@ class Group:
 
     def __str__(self) -> str:
         """For a person, in a line."""
-        whose = f"{self.stage}: " if self.stage else ""
+        return f"{self.stage}: {self.reason_text}" if self.stage else self.reason_text
+
+    @property
+    def reason_text(self) -> str:
+        """How many, why, and which."""
         places = self.positions
         if len(places) > _SHOWN:
             places = f"{places[: places.rindex(',', 0, _SHOWN)]}, …"
-        return f"{whose}{self.tasks:,} {self.reason} ({places})"
+        return f"{self.tasks:,} {self.reason} ({places})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

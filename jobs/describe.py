@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -20,8 +20,9 @@ from jobs.contents import Contents
 from jobs.errors import EXIT_OK, shown
 from jobs.estimate import estimate, node_price
 from jobs.plan import JobPlan, plan
-from jobs.reasons import since_last
+from jobs.reasons import Before, last_job, submitted_as
 from jobs.rerun import ran_before
+from jobs.results import tree_of
 from jobs.run_options import RunOptions
 from jobs.schedules import (
     SchedulePlan,
@@ -31,9 +32,12 @@ from jobs.schedules import (
     require_time,
     timing_text,
 )
-from jobs.session import content_cache
+from jobs.session import Session, content_cache
 from jobs.spec_schedule import wire_moment
 from jobs.stage import contents_of
+from jobs.stage_plan import stage_plans, whole_job_reasons
+from jobs.submission import require_same
+from jobs.submit import count_there
 from jobs.task_bodies import PlannedTask
 from jobs.task_files import write_task_files
 from jobs.task_names import Values, written_values
@@ -44,7 +48,9 @@ _PLANNED_BUILD = "not built yet: ids are provisional"
 
 
 def describe(options: RunOptions, terminal: Terminal, *, again: Again | None = None) -> int:
-    """`--dry-run`: the job as it would be sent. Asks no service, builds nothing.
+    """`--dry-run`: the job as it would be sent. Builds and sends nothing.
+
+    No service is asked, but what a job has of a submission that is to be finished.
 
     Args:
         options: What a user asked for.
@@ -62,7 +68,15 @@ def describe(options: RunOptions, terminal: Terminal, *, again: Again | None = N
     sizes += 0 if scheduled is None else scheduled.size
     now = datetime.now(UTC)
     runs = [] if scheduled is None else first_runs(scheduled.timing, now)
-    since = since_last(job, options.out)
+    there = None
+    if options.resume:
+        require_same(job, options.again or tree_of(job.job_id, options.out))
+        there = count_there(job, Session(stack=checked.stack).service)
+    before = _before(job, options)
+    plans = stage_plans(job, again=again, there=there, before=before)
+    whole = whole_job_reasons(job, before)
+    new_files = sorted(contents) if before is None else before.new_files(contents)
+    exists = _exists(job, options)
     terminal.result(
         {
             "version": 1,
@@ -76,8 +90,12 @@ def describe(options: RunOptions, terminal: Terminal, *, again: Again | None = N
             "last_task": orjson.loads(stages[-1].last.body),
             "stages": [stage.as_json() for stage in stages],
             "again": None if again is None else again.as_json(),
-            "since": None if since is None else asdict(since),
+            "by_stage": [plan.as_json() for plan in plans],
+            "reasons": list(whole),
+            "exists": exists,
+            "since": None if before is None else before.since(job),
             "files": sorted(str(path) for path in contents),
+            "new_files": [str(path) for path in new_files],
             "bytes_to_stage_at_most": sizes,
             "pool": pool.model_dump(),
             "cost": cost.as_json(),
@@ -90,8 +108,10 @@ def describe(options: RunOptions, terminal: Terminal, *, again: Again | None = N
         *([] if scheduled is None else [f"when     {timing_text(scheduled.timing)}"]),
         *(f"a job    {moment_text(run)}" for run in runs),
         *(f"tasks    {stage.line}" for stage in stages),
-        *(f"again    {group}" for group in (() if again is None else again.groups())),
+        *(f"plan     {line}" for plan in plans for line in plan.lines()),
+        *(f"plan     the job: {reason}" for reason in whole),
         f"files    {len(contents)}, {size_text(sizes)} to stage at most"
+        + ("" if before is None else f", {len(new_files)} new since {before.job_id}")
         + (f"; {_PLANNED_BUILD}" if job.unbuilt else ""),
         *(f"package  {one}" for one in checked.packages),
         f"nodes    {pool.min_nodes} to {pool.max_nodes} of {pool.vm_size}, {node_price(checked)}",
@@ -105,13 +125,33 @@ def describe(options: RunOptions, terminal: Terminal, *, again: Again | None = N
                 f"task     {task.name or task.id}{f' ({given})' if given else ''}: "
                 f"{written_command(body['commandLine'])}"
             )
-    if since is not None:
-        what = ", ".join(since.changes) if since.changes else "nothing changed"
-        terminal.show(f"since    {since.job_id}: {what}")
+    if before is not None and not before.since(job)["changes"]:
+        terminal.show(f"since    {before.job_id}: nothing changed")
+    if exists:
+        terminal.note(
+            f"warning: job {job.job_id} was submitted from here already: this is refused. What is "
+            f"missing of it: python -m jobs resume {job.job_id} --dry-run"
+        )
     for warning in warnings:
         terminal.note(f"warning: {warning}")
     terminal.show("", "Nothing was sent (--dry-run). The whole of it: --json")
     return EXIT_OK
+
+
+def _before(job: JobPlan, options: RunOptions) -> Before | None:
+    """What the file is held against: what ran, of tasks that run again; else its last job."""
+    if options.resume:
+        return None
+    if options.again is None:
+        return last_job(job, options.out)
+    return submitted_as(options.again, options.again.read_manifest())
+
+
+def _exists(job: JobPlan, options: RunOptions) -> bool:
+    """Whether a job of this id was submitted from here, and is not what is gone on with."""
+    if options.resume or options.again is not None or _is_scheduled(job, options):
+        return False
+    return tree_of(job.job_id, options.out).manifest_file.exists()
 
 
 def _is_scheduled(job: JobPlan, options: RunOptions) -> bool:

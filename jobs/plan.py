@@ -48,6 +48,9 @@ SUBMITTED = "complete"
 ROW_PARTS = ("tasks", "rows of its tasks")
 """Parts of a plan, of each stage, that decide on the values of its tasks."""
 
+FILE_PART = "file "
+"""Before a file's path on the node, in the name of its part."""
+
 _UNBUILT = "not built"
 
 
@@ -207,15 +210,19 @@ def tags_of(metadata: Mapping[str, str]) -> dict[str, str]:
 
 def changed_parts(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     """What differs between two plans, in words: `file solve changed`, `command is new`."""
-    told = []
+    return [f"{name} {what}" for name, what in differing_parts(before, now)]
+
+
+def differing_parts(
+    before: Mapping[str, str], now: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
+    """Parts that differ between two plans, each with `changed`, `is new` or `is gone`."""
     for name in dict.fromkeys((*before, *now)):
         if before.get(name) == now.get(name):
             continue
-        what = "changed" if name in before and name in now else (
+        yield name, "changed" if name in before and name in now else (
             "is new" if name in now else "is gone"
         )  # fmt: skip
-        told.append(f"{name} {what}")
-    return told
 
 
 def _job_members(checked: Checked, contents: Mapping[Path, Contents]) -> dict[str, Any]:
@@ -257,7 +264,7 @@ def row_parts(checked: Checked) -> dict[str, str]:
         name: digest
         for name, digest in _parts(checked, {}).items()
         if name == "variables"
-        or (name.rpartition(".")[2] in ROW_PARTS and not name.startswith("file "))
+        or (name.rpartition(".")[2] in ROW_PARTS and not name.startswith(FILE_PART))
     }
 
 
@@ -283,7 +290,7 @@ def _parts(checked: Checked, contents: Mapping[Path, Contents]) -> dict[str, str
             parts[f"{where}{ROW_PARTS[1]}"] = _hashed(stage.rows.facts)
     for file in (*checked.program, *checked.input_files):
         known = contents.get(file.local)
-        parts[f"file {file.node_path}"] = _UNBUILT if known is None else known.sha256
+        parts[f"{FILE_PART}{file.node_path}"] = _UNBUILT if known is None else known.sha256
     return parts
 
 

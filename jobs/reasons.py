@@ -7,30 +7,73 @@ It holds no values, so that nothing that a file keeps to itself gets into it.
 from __future__ import annotations
 
 import shlex
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jobs.checking import Checked
+from jobs.contents import Contents
 from jobs.errors import InputError, JobsError, shown
-from jobs.plan import ROW_PARTS, JobPlan, changed_parts, row_parts
+from jobs.plan import (
+    FILE_PART,
+    ROW_PARTS,
+    JobPlan,
+    changed_parts,
+    differing_parts,
+    row_parts,
+)
 from jobs.results import Manifest, ResultTree, read_json, write_json
+from jobs.spec import INHERITED, OWN
 from jobs.stages import stage_names, stage_number
 
 _FILE = "plan.json"
 
 
+WHOLE_JOB = "*"
+"""In place of a stage's name: what no single stage has."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Since:
-    """What is different since a job of the same workload file.
+class Before:
+    """What the same workload file was submitted as before.
 
     Attributes:
         job_id: That job.
-        changes: In words; empty if nothing is.
+        parts: Of its plan.
+        tree: Its results.
     """
 
     job_id: str
-    changes: tuple[str, ...]
+    parts: Mapping[str, str]
+    tree: ResultTree
+
+    def since(self, job: JobPlan) -> dict[str, Any]:
+        """What is different now, in words, for `--json`."""
+        return {"job_id": self.job_id, "changes": changed_parts(self.parts, job.parts)}
+
+    def new_files(self, contents: Mapping[Path, Contents]) -> list[Path]:
+        """Files whose contents that job did not have, under any name."""
+        had = {digest for name, digest in self.parts.items() if name.startswith(FILE_PART)}
+        return sorted(path for path, one in contents.items() if one.sha256 not in had)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A part of a plan that is not what it was.
+
+    Attributes:
+        part: In the words of the workload file, without its stage.
+        what: `changed`, `is new` or `is gone`.
+    """
+
+    part: str
+    what: str
+
+    def __str__(self) -> str:
+        """For a person."""
+        return f"{self.part} {self.what}"
 
 
 def parts_file(tree: ResultTree) -> Path:
@@ -138,11 +181,49 @@ def last_tree(job: JobPlan, root: Path) -> tuple[ResultTree, Manifest] | None:
     return None if latest is None else latest[1:]
 
 
-def since_last(job: JobPlan, root: Path) -> Since | None:
-    """What is different since the last job of the same workload file."""
+def last_job(job: JobPlan, root: Path) -> Before | None:
+    """The last job of the same workload file, if what it was made from was noted."""
     found = last_tree(job, root)
-    if found is None:
+    return None if found is None else submitted_as(*found)
+
+
+def submitted_as(tree: ResultTree, manifest: Manifest) -> Before | None:
+    """What a result tree was submitted as, if that was noted."""
+    try:
+        parts = read_json(parts_file(tree)).get("parts")
+    except JobsError:
         return None
-    tree, manifest = found
-    changes = differing(tree, job.parts)
-    return None if changes is None else Since(job_id=manifest.job_id, changes=changes)
+    if not isinstance(parts, dict):
+        return None
+    return Before(job_id=manifest.job_id, parts=parts, tree=tree)
+
+
+def stage_changes(before: Before, job: JobPlan) -> dict[str, tuple[Change, ...]]:
+    """What changed since a job, by stage; what no stage has is under `WHOLE_JOB`.
+
+    A file belongs to every stage that has it. In a file without stages there is one, called "".
+    """
+    files: dict[str, list[str]] = defaultdict(list)
+    for stage in job.checked.stages:
+        for file in (*stage.program, *stage.inputs.common, *stage.task_inputs):
+            files[file.node_path].append(stage.view.name)
+    names = {stage.view.name for stage in job.checked.stages}
+    known = {name.partition(".")[0] for name in before.parts if "." in name}
+    found: dict[str, dict[Change, None]] = defaultdict(dict)
+    for name, what in differing_parts(before.parts, job.parts):
+        if name.startswith(FILE_PART):
+            whose = files.get(name.removeprefix(FILE_PART), [WHOLE_JOB])
+            change = Change(part=name, what=what)
+        elif "." in name:
+            stage_name, _, part = name.partition(".")
+            whose = [stage_name if stage_name in names else WHOLE_JOB]
+            change = Change(part=part, what=what)
+            if stage_name not in names or stage_name not in known:
+                change = Change(part=f"stage {stage_name}", what=what)
+        else:
+            own = names == {""} and name in (*OWN, *INHERITED, *ROW_PARTS)
+            whose = ["" if own else WHOLE_JOB]
+            change = Change(part=name, what=what)
+        for one in whose:
+            found[one][change] = None
+    return {name: tuple(changes) for name, changes in found.items()}

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +26,9 @@ import orjson
 from jobs.errors import InputError, NotFoundError, ServiceError, TakenError, UnavailableError
 from jobs.exits import acts_on_job
 from jobs.plan import META_PLAN, META_SUBMISSION, SUBMITTED, JobPlan
+from jobs.selection import position
 from jobs.service import BatchService, segment
+from jobs.stages import stage_number
 from jobs.task_bodies import PlannedTask
 from jobs.threads import in_threads
 from jobs.translate import from_code
@@ -113,6 +116,20 @@ def submit(
             raise
         stopped = True
     return Submitted(added=counter.total - len(present), present=len(present), stopped=stopped)
+
+
+def count_there(plan: JobPlan, service: BatchService) -> Counter[int]:
+    """How many tasks of each stage are in a job already, by the stage's number.
+
+    Raises:
+        ServiceError: The service refuses.
+    """
+    path = f"/jobs/{segment(plan.job_id)}/tasks"
+    try:
+        listed = service.pages(path, f"listing tasks of {plan.job_id}", **{"$select": "id"})
+        return Counter(stage_number(position(task["id"])) for task in listed)
+    except NotFoundError:
+        return Counter()
 
 
 def collections(

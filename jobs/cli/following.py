@@ -41,13 +41,13 @@ from jobs.options import (
     VerboseOption,
     YesOption,
 )
+from jobs.prices import money
 from jobs.rerun import next_job_id
 from jobs.results import DEFAULT_ROOT
 from jobs.schedule_jobs import find_trees
 from jobs.selection import FAILED, written_positions
 from jobs.session import Session
-from jobs.stages import shown_task
-from jobs.standing import look_json
+from jobs.standing import counts_text, ended_text, first_failure, look_json
 from jobs.task_names import written_values
 from jobs.terminal import Terminal, counted
 from jobs.workflow import checked_workload, finish, run_workload
@@ -99,6 +99,9 @@ def wait(
 
 def resume(
     job: JobArgument = LAST,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Show what is missing; send nothing.")
+    ] = False,
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="Leave once everything is submitted.")
     ] = False,
@@ -131,7 +134,7 @@ def resume(
             ),
             resume=True,
         )
-        code = run_workload(options, terminal)
+        code = describe(options, terminal) if dry_run else run_workload(options, terminal)
     raise typer.Exit(code)
 
 
@@ -273,8 +276,12 @@ def status(
         for tree in find_trees(jobs, out):
             found = open_job(tree.root.name, out)
             look = found.status()
-            rows.append({"job_id": found.manifest.current, **look_json(look)})
-            terminal.show(_status_table(found.manifest.current, look))
+            priced = found.pool
+            currency = None if priced is None else priced.price_currency
+            rows.append(
+                {"job_id": found.manifest.current, **look_json(look), "currency": currency}
+            )
+            terminal.show(_status_table(found.manifest.current, look, currency))
         one = rows[0] if len(rows) == 1 else {"jobs": rows}
         terminal.result({"version": 1, **one})
 
@@ -363,20 +370,10 @@ def cancel(
         terminal.result({"version": 1, "jobs": rows})
 
 
-def _first(look: Look) -> str:
-    first = look.first_failure
-    assert first is not None  # noqa: S101 - the caller asked
-    return shown_task(first.id, {stage.name: stage.total for stage in look.stages})
-
-
-def _status_table(job_id: str, look: Look) -> Table:
+def _status_table(job_id: str, look: Look, currency: str | None) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_row("job", Text(f"{job_id} ({look.job_state})"))
-    table.add_row(
-        "tasks",
-        f"{look.total}: {look.waiting} waiting, {look.running} running, "
-        f"{look.succeeded} succeeded, {look.failed} failed",
-    )
+    table.add_row("tasks", counts_text(look))
     if look.pool is not None:
         nodes = ", ".join(f"{n} {state}" for state, n in sorted(look.pool.nodes.items()))
         table.add_row("nodes", f"{nodes or 'none'}; {look.pool.target} wanted")
@@ -385,8 +382,11 @@ def _status_table(job_id: str, look: Look) -> Table:
         runs = f", {stage.running} running" if stage.running else ""
         told = f"{stage.name}: {stage.ended} of {stage.total} ended{runs}{failed}"
         table.add_row("stage", Text(told))
-    for reason in look.reasons:
+    if look.cost is not None and currency is not None:
+        table.add_row("cost", f"{money(look.cost, currency)}{'' if look.over else ' so far'}")
+    for reason in (*filter(None, [ended_text(look.end_reason)]), *look.obstacles):
         table.add_row("why", Text(reason))
     if look.first_failure is not None:
-        table.add_row("failed", Text(f"first {_first(look)}: python -m jobs explain failed"))
+        first = first_failure(look)
+        table.add_row("failed", Text(f"first {first}: python -m jobs explain failed"))
     return table

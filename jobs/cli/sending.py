@@ -126,6 +126,9 @@ def submit(
     stack: StackOption = None,
     outputs: OutputsOption = None,
     variables: SetOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Show the job; send nothing, ask nobody.")
+    ] = False,
     ignore: IgnoreOption = None,
     fail_on: FailOnOption = "error",
     confirm_above: ConfirmAboveOption = None,
@@ -143,19 +146,20 @@ def submit(
     Builds and stages first; prints the job's id, or the schedule's.
     """
     with command(json_output, quiet, verbose, color) as terminal:
-        run_or_schedule(
-            RunOptions(
-                workload=workload,
-                target=Target(stack=stack, outputs=outputs),
-                overrides=tuple(variables or ()),
-                out=out,
-                consent=Consent(above=confirm_above, yes=yes, no_input=no_input),
-                strictness=strictness(ignore, fail_on),
-                job_id=_checked_job_id(job_id),
-                detach=True,
-            ),
-            terminal,
+        options = RunOptions(
+            workload=workload,
+            target=Target(stack=stack, outputs=outputs),
+            overrides=tuple(variables or ()),
+            out=out,
+            consent=Consent(above=confirm_above, yes=yes, no_input=no_input),
+            strictness=strictness(ignore, fail_on),
+            job_id=_checked_job_id(job_id),
+            detach=True,
         )
+        if dry_run:
+            describe(options, terminal)
+        else:
+            run_or_schedule(options, terminal)
 
 
 def validate(

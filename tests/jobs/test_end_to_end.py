@@ -525,6 +525,34 @@ def test_a_job_id_of_ones_own_is_submitted_once(directory: Directory) -> None:
     assert "made from another workload" in err
 
 
+def test_a_plan_tells_what_is_new_what_is_there_and_what_changed(directory: Directory) -> None:
+    text = "name: plan\npool: cpu\nscript: cat f\ninputs: [f]\ntasks: {list: [{x: 1}, {x: 2}]}\n"
+    directory.write(text, f="1")
+    name = f"plan-{os.getpid()}"
+    first = directory.json("submit", "job.yaml", "--dry-run", "--job-id", name)
+    (stage,) = first["by_stage"]
+    assert (stage["total"], stage["new"], stage["cached"], stage["changed"]) == (2, 2, 0, None)
+    assert [Path(path).name for path in first["new_files"]] == ["f"]
+    assert (first["exists"], first["since"]) == (False, None)
+    directory.jobs("submit", "job.yaml", "--job-id", name)
+
+    _, err = directory.jobs("submit", "job.yaml", "--job-id", name, "--dry-run")
+    assert f"job {name} was submitted from here already: this is refused" in err
+    (there,) = directory.json("resume", name, "--dry-run")["by_stage"]
+    assert (there["total"], there["new"], there["cached"]) == (2, 0, 2)
+
+    directory.write(text.replace("cat f", "cat f >&2"), f="2")
+    out, _ = directory.jobs("run", "job.yaml", "--dry-run")
+    lines = [line for line in out.splitlines() if line.startswith(("plan", "files"))]
+    assert lines[:3] == [
+        "plan     2 tasks: 2 new, 2 changed",
+        f"plan       script changed since {name}",
+        f"plan       file f changed since {name}",
+    ]
+    assert lines[3].endswith(f"1 new since {name}")
+    assert "made from another workload" in directory.jobs("resume", name, "-n", code=2)[1]
+
+
 @pytest.mark.parametrize("moment", ["before the first request is answered", "after the last"])
 def test_a_submitter_that_is_killed_is_resumed(directory: Directory, moment: str) -> None:
     text = "name: kill\npool: cpu\ncommand: 'true'\ninputs: [f]\ntasks: 250\n"
