@@ -227,6 +227,13 @@ def _located(
         except ValueError as error:
             findings.append(workload.finding(str(error), *where))
     if not files and not findings:
-        what = "matches no file" if glob.has_magic(pattern) else "does not exist"
+        if glob.has_magic(pattern):
+            what = "matches no file"
+        elif (workload.directory / pattern).is_dir():
+            what = "has no file"
+        elif (workload.directory / pattern).exists():
+            what = "is no regular file"
+        else:
+            what = "does not exist"
         findings.append(workload.finding(f"{pattern!r} {what} in {workload.directory}", *where))
     return files, findings

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from collections.abc import Callable
 from itertools import islice
@@ -399,3 +400,15 @@ def test_tags_are_a_few_texts(
 ) -> None:
     with pytest.raises(WorkloadError, match=finding):
         planned(workload(HEAD + f"command: a\ntags: {tags}\n"), stack)
+
+
+def test_an_input_that_is_no_regular_file_is_told_as_one(
+    workload: MakeWorkload, stack: Stack, tmp_path: Path
+) -> None:
+    (tmp_path / "workload" / "empty").mkdir(parents=True)
+    os.mkfifo(tmp_path / "workload" / "pipe")
+    loaded = workload(HEAD + "command: a\ninputs: [pipe, none, empty]\n")
+    with pytest.raises(WorkloadError, match="'pipe' is no regular file in ") as raised:
+        planned(loaded, stack)
+    assert "'none' does not exist in " in str(raised.value)
+    assert "'empty' has no file in " in str(raised.value)
