@@ -7,7 +7,7 @@ refuses errors, `python -m infra check` prints all.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date
@@ -25,13 +25,14 @@ from infra.rules import all_findings
 from infra.rules.live import EVERY_RULE
 from infra.schema_findings import (
     ABSENT_SECRET,
+    MISSING_KEY,
     UNKNOWN_KEY,
     WRONG_VALUE,
     Location,
     describe,
     refused_parts,
 )
-from infra.sources import meant_namespace
+from infra.sources import STACK_FILE_KEYS, decode_engine_config, meant_namespace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +67,7 @@ def plan_stack(
     root: Path,
     today: date | None = None,
     secrets: AbstractSet[str] | None = None,
+    stray: Collection[str] = (),
 ) -> PlannedStack:
     """Plans a stack from its raw config and judges it by every rule.
 
@@ -76,6 +78,7 @@ def plan_stack(
         today: The day that retirements are judged on; now when absent.
         secrets: Names that `hpc-secrets` has in the stack's file; None where that is for
             the engine to find.
+        stray: Keys beside `config:` in the stack's file that nobody reads.
     """
     foreign = {key: meant for key in raw if (meant := meant_namespace(key))}
     config, findings = _validate({key: raw[key] for key in raw if key not in foreign})
@@ -88,6 +91,10 @@ def plan_stack(
         )
         for key, meant in foreign.items()
     ]
+    # A key that is only in the wrong place is told of there.
+    elsewhere = set(decode_engine_config(dict.fromkeys(stray)))
+    findings = [one for one in findings if one.code != MISSING_KEY or one.path not in elsewhere]
+    findings += [_stray_key(key) for key in stray]
     if config is None:
         return PlannedStack(stack=stack, estate=None, findings=_ordered(findings))
     estate = plan_estate(stack, config, root=root, today=today or date.today())  # noqa: DTZ011 - a retirement's day is the reader's own
@@ -124,6 +131,16 @@ def judge(estate: Estate) -> list[Finding]:
         if code not in codes
     ]
     return findings
+
+
+def _stray_key(key: str) -> Finding:
+    if ":" in key or key in StackConfig.model_fields:
+        message = "it stands beside `config:`, where nobody reads it; indent it to be below that"
+    else:
+        close = near_misses(key, STACK_FILE_KEYS)
+        known = close or f"; there are {', '.join(STACK_FILE_KEYS)}"
+        message = f"Pulumi knows no such key of a stack file{known}"
+    return Finding(path=key, code=UNKNOWN_KEY, severity="error", message=message)
 
 
 def _absent_secrets(stack: str, estate: Estate, secrets: AbstractSet[str]) -> list[Finding]:

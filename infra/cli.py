@@ -28,7 +28,13 @@ from infra.live import LiveFacts, ask_azure
 from infra.pool_changes import Effect
 from infra.prices import PriceTable, cached_prices, refresh_prices
 from infra.rules.live import EVERY_RULE, live_findings
-from infra.sources import PROJECT_ROOT, read_secret_names, read_stack_file, stack_names
+from infra.sources import (
+    PROJECT_ROOT,
+    read_secret_names,
+    read_stack_file,
+    read_stray_keys,
+    stack_names,
+)
 from infra.summary import LiveSummary, PoolSummary, Summary, summarise
 from infra.telling import tell
 
@@ -242,6 +248,7 @@ def _plan(stacks: Sequence[str] | None) -> list[PlannedStack]:
             read_stack_file(stack, root=PROJECT_ROOT),
             root=PROJECT_ROOT,
             secrets=read_secret_names(stack, root=PROJECT_ROOT),
+            stray=read_stray_keys(stack, root=PROJECT_ROOT),
         )
         for stack in stacks or stack_names(root=PROJECT_ROOT)
     ]

@@ -283,8 +283,14 @@ def json_schema() -> str:
                 "properties": properties,
                 "patternProperties": {f"^{NAMESPACE}:": False},
                 "required": [f"{NAMESPACE}:{key}" for key in schema["required"]],
-            }
+            },
+            # Pulumi's own.
+            "encryptedkey": {"type": "string"},
+            "encryptionsalt": {"type": "string"},
+            "environment": {},
+            "secretsprovider": {"type": "string"},
         },
+        "additionalProperties": False,
         "$defs": definitions,
     }
     return json.dumps(document, indent=2) + "\n"

@@ -9,7 +9,7 @@ from pulumi_azure_native.authorization import get_client_config
 from infra.checking import plan_stack
 from infra.errors import InfraError
 from infra.estate import Estate
-from infra.sources import PROJECT_ROOT, decode_engine_config
+from infra.sources import PROJECT_ROOT, decode_engine_config, read_stray_keys
 
 # Azure draws subscription ids at random; the emulator's begins like no drawn one.
 EMULATED_SUBSCRIPTION_PREFIX = "00000000-0000-"
@@ -24,7 +24,13 @@ def plan_from_engine() -> Estate:
         ConfigError: The stack's config has errors.
     """
     values = CONFIG.get() or get_config_env()
-    planned = plan_stack(pulumi.get_stack(), decode_engine_config(values), root=PROJECT_ROOT)
+    stack = pulumi.get_stack()
+    planned = plan_stack(
+        stack,
+        decode_engine_config(values),
+        root=PROJECT_ROOT,
+        stray=read_stray_keys(stack, root=PROJECT_ROOT),
+    )
     estate = planned.deployable()
     for finding in planned.findings:
         if finding.silenced is None:

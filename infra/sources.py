@@ -23,6 +23,8 @@ from infra.errors import StackFileError
 from infra.findings import near_misses
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
+STACK_FILE_KEYS = ("config", "encryptedkey", "encryptionsalt", "environment", "secretsprovider")
+"""All that Pulumi reads at the top of a stack file (`workspace.ProjectStack` of its SDK)."""
 _OWN_NAMESPACES = (NAMESPACE, SECRETS_NAMESPACE)
 
 
@@ -75,6 +77,18 @@ def read_secret_names(stack: str, *, root: Path = PROJECT_ROOT) -> frozenset[str
     prefix = f"{SECRETS_NAMESPACE}:"
     keys = (str(key) for key in document.get("config") or {})
     return frozenset(key.removeprefix(prefix) for key in keys if key.startswith(prefix))
+
+
+def read_stray_keys(stack: str, *, root: Path = PROJECT_ROOT) -> tuple[str, ...]:
+    """Keys at the top of a stack's file that nobody reads, Pulumi neither; none without a file.
+
+    Raises:
+        StackFileError: The file is not what it should be.
+    """
+    file = stack_file(stack, root=root)
+    if not file.is_file():
+        return ()
+    return tuple(str(key) for key in _document_of(file) if key not in STACK_FILE_KEYS)
 
 
 def decode_engine_config(values: Mapping[str, Any]) -> dict[str, Any]:

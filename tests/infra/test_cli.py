@@ -64,6 +64,23 @@ def test_json_has_every_finding(project: Path, capsys: pytest.CaptureFixture[str
     assert stack["findings"][0]["path"] == "pools.a.task_slots_per_node"
 
 
+def test_a_key_beside_config_is_an_error_that_says_where_it_belongs(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "Pulumi.dev.yaml").write_text(
+        "secretsprovider: default\nencryptedkey: x\nencryptionsalt: x\nenvironment: []\n"
+        "config:\n  hpc:location: eastus\n"
+        "hpc:pools:\n  a: {}\nhpc:ignore:\n  POL009: It must answer at once.\nconfg: {}\n"
+    )
+    code, out, _ = run(capsys, "check", "--stack", "dev")
+    assert code == 1
+    assert "3 errors" in out
+    for key in ("hpc:pools", "hpc:ignore"):
+        assert f"\n{key}: CFG001 error: it stands beside `config:`" in out
+    assert "\nconfg: CFG001 error: Pulumi knows no such key" in out
+    assert "did you mean config?" in out
+
+
 def test_a_secret_that_the_stack_has_not_is_told(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
