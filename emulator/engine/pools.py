@@ -112,7 +112,7 @@ def check_shape(body: Mapping[str, Any]) -> None:
     if image is None:
         raise Refused("MissingRequiredProperty", {"PropertyName": "virtualMachineConfiguration"})
     vm_size = body["vmSize"]
-    if not re.fullmatch(r"[a-z0-9_]+", vm_size):
+    if not re.fullmatch(r"[a-z0-9_-]+", vm_size):
         raise invalid("vmSize", vm_size, f"The specified vmSize {vm_size} is not supported.")
 
 

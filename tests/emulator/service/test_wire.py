@@ -146,6 +146,23 @@ async def test_a_bad_body_is_refused_with_the_name_of_what_is_bad(
     assert named in reply.text
 
 
+@pytest.mark.parametrize(
+    "size", ["Standard_HB120-16rs_v3", "Standard_E8-4ds_v5", "Standard_D2s_v5", "small"]
+)
+async def test_a_pool_has_any_size_that_has_a_name_of_one(wire: Wire, size: str) -> None:
+    assert (
+        await wire.send("POST", "/pools", {**POOL, "id": "q", "vmSize": size})
+    ).status_code == 201
+    assert (await wire.send("GET", "/pools/q")).json()["vmSize"] == size.lower()
+
+
+@pytest.mark.parametrize("size", ["Standard D2s_v5", "Standard_D2s/v5", "größe"])
+async def test_what_is_no_name_of_a_size_is_refused_as_one(wire: Wire, size: str) -> None:
+    answer = await wire.send("POST", "/pools", {**POOL, "id": "q", "vmSize": size})
+    assert answer.status_code == 400
+    assert {"key": "PropertyName", "value": "vmSize"} in answer.json()["values"]
+
+
 async def test_errors_are_laid_out_to_the_byte(wire: Wire) -> None:
     reply = await wire.send("GET", "/pools/none")
     request_id = reply.headers["request-id"]
