@@ -14,7 +14,7 @@ from typing import Any
 from jobs.checking import Checked, CheckedStage
 from jobs.errors import JobsError
 from jobs.plan import JobPlan
-from jobs.prices import money, most_per_hour
+from jobs.prices import money, money_about, most_per_hour
 from jobs.reasons import last_tree
 from jobs.results import read_json
 from jobs.stack import Pool
@@ -45,7 +45,13 @@ class Estimate:
         if self.most is None:
             return self.source
         low, high = money(self.least, self.currency), money(self.most, self.currency)
-        return f"{f'{low} to {high}' if self.least else f'{high} at most'}, {self.source}"
+        if not self.least:
+            amount = f"{high} at most"
+        elif low == high:
+            amount = money_about(self.most, self.currency)
+        else:
+            amount = f"{low} to {high}"
+        return f"{amount}, {self.source}"
 
 
 def estimate(job: JobPlan, root: Path) -> Estimate:

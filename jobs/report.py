@@ -11,6 +11,7 @@ and never less than somebody watched.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -41,6 +42,15 @@ REASON_VARIABLE = "JOBS_REASON"
 REASON_BYTES = 1024
 SLOWEST = 20
 _LAST_BYTES = 4096
+_LINE = 200
+_VARYING = re.compile(
+    r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+    r"|0[xX][0-9a-fA-F]+"
+    r"|(?:(?<!\w)[-+])?\d+(?:[.,:]\d+)*(?:[eE][-+]?\d+)?(?!\w)"
+    r"|\b(?=[a-fA-F]*\d)[0-9a-fA-F]{8,}\b"
+    r"|\d+"
+)
+"""What differs between lines that say the same: addresses, hashes and the like, numbers."""
 UNNAMED = TaskNames()
 """Of a job without stages whose workload is not known."""
 
@@ -52,7 +62,8 @@ class FailureGroup:
     Attributes:
         exit_code: Of their command, or None.
         failure: The service's code and message.
-        last_line: What the tasks gave as their reason, else the last line of their stderr.
+        last_line: What the example gave as its reason, else the last line of its stderr; those
+            of the others differ from it in numbers at most.
         count: How many.
         example: The id of one of them.
         name: What a person calls that one.
@@ -342,33 +353,47 @@ def reason_in(path: Path) -> str:
 
 
 def one_line(data: bytes) -> str:
-    """What a task wrote, as one line of at most 200 characters that steer no terminal."""
+    """What a task wrote, as one line of at most 200 characters that steer no terminal.
+
+    A line that is longer ends with `…`.
+    """
     words = " ".join(data.decode("utf-8", "replace").split())
-    return "".join(c for c in words if c.isprintable())[:200]
+    line = "".join(c for c in words if c.isprintable())
+    return line if len(line) <= _LINE else f"{line[: _LINE - 1]}…"
 
 
 def grouped(
     ends: Iterable[TaskEnd], lines: Mapping[str, str], names: TaskNames = UNNAMED
 ) -> tuple[FailureGroup, ...]:
-    """Failed tasks by how they ended, the largest group first; `lines` are their last."""
-    groups: dict[tuple[int | None, str, str], list[str]] = defaultdict(list)
+    """Failed tasks by how they ended, the largest group first; `lines` are their last.
+
+    Lines that differ only in numbers are of one group, which has that of its example.
+    """
+    groups: dict[tuple[int | None, str, str], list[TaskEnd]] = defaultdict(list)
     for end in ends:
         if not end.succeeded:
-            groups[end.exit_code, end.failure, lines.get(end.id, "")].append(end.id)
-    given = names.of(min(ids) for ids in groups.values())
+            line = lines.get(end.id, "")
+            groups[end.exit_code, _alike(end.failure), _alike(line)].append(end)
+    examples = [min(alike, key=lambda end: end.id) for alike in groups.values()]
+    given = names.of(end.id for end in examples)
     found = [
         FailureGroup(
-            exit_code=code,
-            failure=failure,
-            last_line=line,
-            count=len(ids),
-            example=min(ids),
-            name=names.name(min(ids)),
-            parameters=given[min(ids)],
+            exit_code=example.exit_code,
+            failure=example.failure,
+            last_line=lines.get(example.id, ""),
+            count=len(alike),
+            example=example.id,
+            name=names.name(example.id),
+            parameters=given[example.id],
         )
-        for (code, failure, line), ids in groups.items()
+        for example, alike in zip(examples, groups.values(), strict=True)
     ]
     return tuple(sorted(found, key=lambda group: (-group.count, group.example)))
+
+
+def _alike(line: str) -> str:
+    """What lines have in common that differ only in numbers."""
+    return _VARYING.sub("#", line)
 
 
 def _stages(ends: Iterable[TaskEnd], rates: Shares, names: TaskNames) -> tuple[StageUse, ...]:

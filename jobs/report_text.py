@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from rich.table import Table
 from rich.text import Text
 
+from jobs.command_lines import shown_command
 from jobs.durations import spoken
 from jobs.prices import money, money_about
-from jobs.report import FailureGroup, Report, one_line
+from jobs.report import FailureGroup, Report
 from jobs.task_names import written_values
 
 _SHOWN_GROUPS = 5
@@ -81,16 +82,19 @@ def _parts(report: Report) -> Iterator[tuple[float, str]]:
 
 
 def failure_lines(failures: Sequence[FailureGroup]) -> list[str]:
-    """The failure groups, a line or two each."""
+    """The failure groups, a line or two each; a command that was shown is not shown again."""
     lines: list[str] = []
+    commands = {""}
     for group in failures[:_SHOWN_GROUPS]:
         said = f' "{group.last_line}"' if group.last_line else ""
         given = f" ({written_values(group.parameters)})" if group.parameters else ""
         times = f"{group.count} tasks" if group.count > 1 else "1 task"
         task = group.name or group.example
         lines.append(f"{times}: {ended_how(group)}{said} - such as {task}{given}")
-        if group.command:
-            lines.append(f"  its command: {one_line(group.command.encode())}")
+        command = shown_command(group.command)
+        if command not in commands:
+            commands.add(command)
+            lines.append(f"  its command: {command}")
     if len(failures) > _SHOWN_GROUPS:
         lines.append(f"and {len(failures) - _SHOWN_GROUPS} other kinds of failure")
     return lines

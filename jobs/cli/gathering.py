@@ -37,6 +37,8 @@ from jobs.task_table import write_csv
 from jobs.transfer import counting
 from jobs.workflow import failed_tasks, note_collected
 
+_STDOUT = Path("-")
+
 
 def collect(
     jobs: JobsArgument = LAST,
@@ -162,12 +164,18 @@ def report(
     html: Annotated[
         Path | None,
         typer.Option(
-            "--html", help="Write it as one page that needs nothing else.", metavar="FILE"
+            "--html",
+            help="Write it as one page that needs nothing else; - is standard output.",
+            metavar="FILE",
         ),
     ] = None,
     csv: Annotated[
         Path | None,
-        typer.Option("--csv", help="Write a row a task; the page links to it.", metavar="FILE"),
+        typer.Option(
+            "--csv",
+            help="Write a row a task; the page links to it. - is standard output.",
+            metavar="FILE",
+        ),
     ] = None,
     out: OutOption = DEFAULT_ROOT,
     json_output: JsonOption = False,
@@ -183,26 +191,41 @@ def report(
     For example:
 
       python -m jobs report mc-7f3a --html report.html --csv tasks.csv
+
+      python -m jobs report mc-7f3a --csv - | head
     """
     with command(json_output, quiet, verbose, color) as terminal:
+        to_stdout = [name for name, path in (("--html", html), ("--csv", csv)) if path == _STDOUT]
+        if len(asked := [*to_stdout, *(["--json"] if json_output else [])]) > 1:
+            raise InputError(
+                f"{' and '.join(asked)} would both be written to standard output: give one a file"
+            )
         found = open_job(job, out)
         tree = found.tree
         reported = found.report()
-        if csv is not None:
-            write_csv(csv, reported.rows())
-        if html is not None:
-            write_page(html, reported.page(csv=link_to(csv or tree.tasks_file, html)))
+        rows = reported.rows()
+        if csv == _STDOUT:
+            terminal.table(rows.columns, rows)
+        elif csv is not None:
+            write_csv(csv, rows)
+        if html == _STDOUT:
+            terminal.line(reported.page())
+        elif html is not None:
+            table = tree.tasks_file if csv is None or csv == _STDOUT else csv
+            write_page(html, reported.page(csv=link_to(table, html)))
         made = reported.report
+        page = tree.page_file if html is None or html == _STDOUT else html
         terminal.result(
             {
                 "version": 1,
                 "results": str(tree.root),
-                "page": str(html or tree.page_file),
+                "page": str(page),
                 "report": made.as_json(),
             }
         )
-        terminal.show(*(part for part in (report_table(made), stage_table(made)) if part))
-        terminal.note(f"page: {shown(html or tree.page_file)}")
+        if not to_stdout:
+            terminal.show(*(part for part in (report_table(made), stage_table(made)) if part))
+        terminal.note(f"page: {shown(page)}")
         if made.failed:
             terminal.error(str(failed_tasks(made, tree, options_of(found.manifest, tree))))
     raise typer.Exit(EXIT_TASK_FAILED if made.failed else EXIT_OK)

@@ -24,12 +24,22 @@ for (const table of document.querySelectorAll("table.sortable")) {
 const filter = document.getElementById("filter");
 if (filter) {
   const rows = [...document.querySelectorAll("#tasks tbody tr")];
-  const texts = rows.map((row) => `${row.textContent} ${row.dataset.id}`.toLowerCase());
+  const texts = rows.map((row) =>
+    [...row.cells].map((cell) => cell.textContent).concat(row.dataset.id).join(" ").toLowerCase());
+  // a parameter is looked for by its whole name, and by its whole number: x=1 is not x=10
+  const finder = (wanted) => {
+    if (!/^\S+=/.test(wanted)) return (text) => text.includes(wanted);
+    const escaped = wanted.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+    const end = /\d$/.test(wanted) ? "(?![0-9]|[.][0-9]|e[-+]?[0-9])" : "";
+    const pattern = new RegExp(`(?<![\\w.-])${escaped}${end}`);
+    return (text) => pattern.test(text);
+  };
   filter.addEventListener("input", () => {
     const wanted = filter.value.trim().toLowerCase();
+    const found = finder(wanted);
     let count = 0;
     rows.forEach((row, n) => {
-      row.hidden = !texts[n].includes(wanted);
+      row.hidden = !found(texts[n]);
       count += row.hidden ? 0 : 1;
     });
     document.getElementById("shown").textContent = wanted ? `${count} shown` : "";

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from jobs.command_lines import shown_command
 from jobs.durations import spoken
 from jobs.errors import InputError, shown
 from jobs.history import Sample
 from jobs.looks import TaskEnd
-from jobs.prices import Shares, money, money_about, shares
+from jobs.prices import Shares, money, shares
 from jobs.report import UNNAMED, Report
 from jobs.report_text import cost_text, ended_how
 from jobs.reportpage import series
@@ -43,6 +44,7 @@ _ASSETS = Path(__file__).parent
 _FEW = 2
 _LIMIT_SEEN = 4
 """A limit far above the cost would make a flat line of it."""
+_COMMAND_SEEN = 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,8 +147,7 @@ def _head(report: Report, facts: Facts) -> Iterator[str]:
 
 def _tiles(report: Report) -> Iterator[str]:
     node_s = report.dedicated_node_s + report.spot_node_s
-    amount = money_about if report.estimated_node_s else money
-    cost = "unknown" if report.cost is None else amount(report.cost, report.currency)
+    cost = "unknown" if report.cost is None else money(report.cost, report.currency)
     yield '<dl class="tiles">'
     for name, value, hint in (
         ("Elapsed", spoken(report.elapsed_s), f"first task ran after {spoken(report.starting_s)}"),
@@ -195,17 +196,19 @@ def _again(report: Report) -> str:
 def _failures(report: Report) -> Iterator[str]:
     if not report.failures:
         return
-    yield '<section><h2>Why tasks failed</h2><div class="scroll"><table class="sortable">'
+    yield '<section><h2>Why tasks failed</h2><div class="scroll"><table class="sortable cards">'
     yield _header(("Tasks", "n"), ("Ended with", ""), ("Last words", ""), ("Example", ""))
     for group in report.failures[:50]:
         task = group.name or group.example
         logs = f"python -m jobs logs {task} --job {report.job_id}"
         given = f"<br>{escape(written_values(group.parameters))}" if group.parameters else ""
-        given += f"<br><code>{escape(group.command)}</code>" if group.command else ""
+        ran = escape(shown_command(group.command, _COMMAND_SEEN))
+        given += f"<br><code>{ran}</code>" if ran else ""
         yield (
-            f"<tr>{_count(group.count)}<td>{escape(ended_how(group))}</td>"
-            f'<td class="words">{escape(group.last_line)}</td>'
-            f"<td><code>{escape(logs)}</code>{given}</td></tr>"
+            f'<tr>{_count(group.count, "Tasks")}<td data-k="Ended with">'
+            f"{escape(ended_how(group))}</td>"
+            f'<td class="words" data-k="Last words">{escape(group.last_line)}</td>'
+            f'<td class="words" data-k="Example"><code>{escape(logs)}</code>{given}</td></tr>'
         )
     yield "</tbody></table></div>"
     if len(report.failures) > 50:  # noqa: PLR2004 - as above
@@ -279,7 +282,7 @@ def _cost_chart(cost: series.Curve, report: Report, limit: float | None) -> str:
 def _stages(report: Report) -> Iterator[str]:
     if not any(stage.name for stage in report.stages):
         return
-    yield '<section><h2>Stages</h2><div class="scroll"><table class="sortable">'
+    yield f'<section><h2>Stages</h2>{_scroll("Stages")}<table class="sortable">'
     yield _header(
         ("Stage", ""), ("Ended", "n"), ("Failed", "n"), ("Retries", "n"), ("Queued", "n"),
         ("Run time", "n"), ("95 % under", "n"), ("Together", "n"), ("Cost", "n"),
@@ -354,8 +357,7 @@ def _tasks(
         '</p><p class="filter"><label>Show tasks with <input type="search" id="filter" '
         'placeholder="task, parameter, node, words" autocomplete="off"></label> '
         '<span id="shown" role="status"></span></p>'
-        '<div class="scroll tall" tabindex="0" role="region" aria-label="Tasks">'
-        '<table class="sortable" id="tasks">'
+        f'{_scroll("Tasks", " tall")}<table class="sortable" id="tasks">'
     )
     given = names.of(listed)
     several = any(given.values())
@@ -405,6 +407,11 @@ def _outcome(report: Report) -> str:
     return f"all {report.tasks:,} succeeded" if report.tasks > 1 else "succeeded"
 
 
+def _scroll(name: str, kind: str = "") -> str:
+    """Around a table that may be wider than the window; the keyboard scrolls it, too."""
+    return f'<div class="scroll{kind}" tabindex="0" role="region" aria-label="{name}">'
+
+
 def _header(*columns: tuple[str, str]) -> str:
     cells = "".join(
         f'<th scope="col"{" class=n" if kind else ""}><button type="button">{escape(name)}'
@@ -414,12 +421,13 @@ def _header(*columns: tuple[str, str]) -> str:
     return f"<thead><tr>{cells}</tr></thead><tbody>"
 
 
-def _number(value: float, text: str) -> str:
-    return f'<td class="n" data-v="{value:.9g}">{escape(text)}</td>'
+def _number(value: float, text: str, column: str = "") -> str:
+    named = f' data-k="{column}"' if column else ""
+    return f'<td class="n" data-v="{value:.9g}"{named}>{escape(text)}</td>'
 
 
-def _count(number: int) -> str:
-    return _number(number, f"{number:,}")
+def _count(number: int, column: str = "") -> str:
+    return _number(number, f"{number:,}", column)
 
 
 def _time(seconds: float) -> str:

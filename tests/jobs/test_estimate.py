@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,12 @@ def test_the_run_before_gives_a_range_that_the_limit_bounds(
     assert short.least == short.most == pytest.approx(8 / SLOTS / 3600 * DEDICATED)
     only_spot = estimate(planned(max_dedicated_nodes=0), tmp_path)
     assert only_spot.least == only_spot.most == pytest.approx(node_h * SPOT)
+    took = "as earlier took (100.0 s a task), on full nodes"
+    assert str(only_spot) == f"about $0.0022, {took}", "a range of one amount is none"
+    tiny = replace(found, least=1e-6, most=2e-6)
+    assert str(tiny) == f"less than $0.0001, {took}"
+    alike = replace(found, least=0.00221, most=0.00223)
+    assert str(alike) == f"about $0.0022, {took}"
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from jobs.prices import (
     nodes_at_least,
     shares,
 )
-from jobs.report import FailureGroup, Report, last_lines, make_report, spread
+from jobs.report import FailureGroup, Report, grouped, last_lines, make_report, spread
 from jobs.report_text import cost_text, failure_lines, report_table
 from jobs.results import ResultTree
 from jobs.stack import Stack
@@ -275,6 +275,7 @@ def test_a_reason_that_a_task_gave_comes_before_its_last_line(tmp_path: Path) ->
     line = last_lines(tree, [end(code=1)])["t"]
     assert line.startswith("mesh 12: cell[31m 7 is inverted x")
     assert len(line) == 200
+    assert line.endswith("x…"), "what was cut is marked"
 
 
 def test_the_command_of_an_example_is_one_line_that_steers_no_terminal() -> None:
@@ -284,5 +285,38 @@ def test_the_command_of_an_example_is_one_line_that_steers_no_terminal() -> None
     )  # fmt: skip
     lines = failure_lines([group])
     assert lines[0] == "1 task: exit code 3 - such as 4"
-    assert lines[1].startswith("  its command: sh -c 'a b[31m'xxx")
-    assert len(lines[1]) < 220
+    assert lines[1] == "  its command: sh -c 'a … (2 lines)"
+    long = failure_lines([replace(group, command="./solve " + "x" * 900)])[1]
+    assert long.endswith("xx…")
+    assert len(long) < 220
+
+
+def test_a_command_that_several_kinds_of_failure_have_is_told_once() -> None:
+    group = FailureGroup(
+        exit_code=3, failure="", last_line="", count=1, example="0000004-ab", name="4",
+        command="/bin/sh -ec '\nset -u\n./solve\n'",
+    )  # fmt: skip
+    lines = failure_lines([group, replace(group, exit_code=4), replace(group, command="./other")])
+    assert [line for line in lines if "its command" in line] == [
+        "  its command: set -u … (2 lines)",
+        "  its command: ./other",
+    ]
+
+
+numbers = st.one_of(
+    st.integers(-(10**9), 10**9).map(str),
+    st.floats(allow_nan=False, allow_infinity=False).map(str),
+    st.integers(0, 2**64).map(hex),
+    st.uuids().map(str),
+)
+
+
+@given(st.lists(st.tuples(numbers, numbers), min_size=1, max_size=6))
+def test_failures_whose_words_differ_only_in_numbers_are_of_one_kind(
+    found: list[tuple[str, str]],
+) -> None:
+    ends = [end(f"t{n}", code=1) for n in range(len(found))] + [end("u", code=1)]
+    lines = {f"t{n}": f"cell {a} is inverted (volume {b})" for n, (a, b) in enumerate(found)}
+    groups = grouped(ends, lines | {"u": "cell is inverted"})
+    by_example = {group.example: (group.count, group.last_line) for group in groups}
+    assert by_example == {"t0": (len(found), lines["t0"]), "u": (1, "cell is inverted")}

@@ -199,6 +199,9 @@ def test_a_browser_shows_the_page_and_sorts_and_filters_its_tables(
         assert ends[8].id in {
             row.get_attribute("data-id") for row in page.locator("#tasks tbody tr:visible").all()
         }
+    for told, number in (("strike=1", 0), ("strike=10", 1), ("rike=10", 0), ("strike=", 300)):
+        page.get_by_label("Show tasks with").fill(told)
+        assert page.locator("#tasks tbody tr:visible").count() == number, told
     assert page.locator("figure svg[role=img][aria-label]").count() == 6
     assert page.get_by_role("link", name="All tasks as CSV").get_attribute("href") == "tasks.csv"
     assert page.pdf()[:4] == b"%PDF", "it prints"
@@ -216,6 +219,20 @@ def test_the_page_fits_its_window_and_is_legible_in_light_and_dark(
     if directory := os.environ.get("REPORT_SCREENSHOTS"):
         page.screenshot(path=f"{directory}/{scheme}-{width}.png", full_page=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    table = page.locator("table.cards")
+    assert table.evaluate("e => e.parentElement.scrollWidth <= e.parentElement.clientWidth")
+    if width < 560:
+        assert (
+            table.locator("td").nth(3).evaluate("e => getComputedStyle(e, '::before').content")
+            == '"Example"'
+        )
+    wide = page.locator(".scroll").evaluate_all(
+        "all => all.filter(e => e.scrollWidth > e.clientWidth + 1)"
+        ".map(e => [e.tabIndex, getComputedStyle(e).backgroundAttachment])"
+    )
+    assert bool(wide) == (width < 560)
+    for tab, attachment in wide:  # a shade stays at the edge, what covers it goes with the table
+        assert (tab, attachment) == (0, "local, local, scroll, scroll, scroll")
     faint = page.evaluate(CONTRAST)
     assert not faint, faint
 

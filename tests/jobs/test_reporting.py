@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from jobs import InputError, Job
+from jobs.cli import app
 from jobs.history import History, Sample
 from jobs.job import open_job
 from jobs.results import Manifest, tree_of
@@ -119,3 +123,22 @@ def test_a_multi_instance_task_is_paid_for_on_all_its_nodes(
     assert (made.nodes, made.dedicated_node_s) == (4, 4 * 3600)
     assert made.cost == pytest.approx(2.0)
     assert job.wait(max_cost=5.0).cost == pytest.approx(2.0)
+
+
+def test_the_table_and_the_page_go_to_standard_output_where_a_dash_is_given(
+    submitted: Callable[..., Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = submitted()
+    monkeypatch.chdir(tmp_path)
+    words = ["report", "job", "--out", str(tmp_path / "results")]
+    done = CliRunner().invoke(app, [*words, "--csv", "-"])
+    assert done.exit_code == 0, done.stderr
+    read = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert [tuple(row.values()) for row in read] == list(job.report().rows())
+    page = CliRunner().invoke(app, [*words, "--html", "-"])
+    assert page.stdout.startswith("<!doctype html>")
+    assert page.stdout.endswith("</html>\n\n")
+    for both in (["--csv", "-", "--html", "-"], ["--csv", "-", "--json"]):
+        refused = CliRunner().invoke(app, [*words, *both])
+        assert (refused.exit_code, "would both be written" in refused.stderr) == (2, True)
+    assert not list(tmp_path.glob("**/-"))
