@@ -14,14 +14,16 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from jobs.advice import Advice
 from jobs.dependencies import Dependency, dependencies
 from jobs.document import Location
 from jobs.errors import Finding, StackError, WorkloadError
 from jobs.factories import ListBlobs, Rows, expand
 from jobs.inputs import InputFiles, NodeFile, clashes, input_files, node_file, program_files
 from jobs.loading import LoadedWorkload, load_workload, named_pool
-from jobs.pool_fit import Advice, pool_findings, pool_warnings, schedule_findings
+from jobs.pool_fit import pool_findings, pool_warnings, schedule_findings
 from jobs.program_package import PLACEHOLDER, ProgramPackage, package_findings
+from jobs.shell_words import shell_warnings
 from jobs.spec import BUILD_NAMES, LOCAL_NAMES, RESERVED_NAMES
 from jobs.spec_tasks import NodeCommand
 from jobs.stack import Pool, Stack
@@ -162,7 +164,10 @@ def check(
         stages=tuple(stages),
         preparation=preparation,
         release=release,
-        warnings=tuple(pool_warnings(list(counts.values()), pool)),
+        warnings=(
+            *shell_warnings(workload, views, pool),
+            *pool_warnings(list(counts.values()), pool),
+        ),
     )
 
 

@@ -15,8 +15,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperOption
 
+from jobs.advice import WARNING_CODES
 from jobs.durations import parse_duration
-from jobs.pool_fit import WARNING_CODES
 
 _TAKEN = {
     "JOBS_REPORT": "JOBS_REPORT_FILE",

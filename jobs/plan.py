@@ -16,13 +16,14 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from jobs.advice import SHELL, Advice
 from jobs.checking import Checked, CheckedStage
 from jobs.contents import Contents
 from jobs.durations import iso_duration
 from jobs.errors import InputError
 from jobs.exits import acts_on_job
 from jobs.job_ids import folder_of
-from jobs.pool_fit import Advice, pool_warnings
+from jobs.pool_fit import pool_warnings
 from jobs.selection import positions_of
 from jobs.spec import INHERITED, OWN
 from jobs.stages import (
@@ -96,7 +97,8 @@ class JobPlan:
         if self.only is None:
             return self.checked.warnings
         counts = [(stage.view, self.count_of(stage)) for stage in self.checked.stages]
-        return tuple(pool_warnings([one for one in counts if one[1]], self.checked.pool))
+        fit = pool_warnings([one for one in counts if one[1]], self.checked.pool)
+        return (*(one for one in self.checked.warnings if one.code == SHELL), *fit)
 
     def count_of(self, stage: CheckedStage) -> int:
         """How many tasks of a stage are sent."""

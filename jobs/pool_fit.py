@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from jobs.advice import REGISTRY, ROUNDS, Advice
 from jobs.errors import Finding
 from jobs.loading import LoadedWorkload
 from jobs.spec_tasks import MultiInstance
@@ -12,29 +12,9 @@ from jobs.stack import Pool, Stack
 from jobs.stages import StageView
 
 LONGEST_RELEASE_S = 15 * 60
-ROUNDS = "rounds"
-REGISTRY = "registry"
-WARNING_CODES = (ROUNDS, REGISTRY)
 _HUB = "docker.io"
 _PRIVATE = (".azurecr.io", ".azurecr.cn", ".azurecr.us")
 """Registries of Azure: read by everybody only where that was switched on."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Advice:
-    """A warning.
-
-    Attributes:
-        code: Of `WARNING_CODES`, so that a person can say that they know.
-        message: What will happen.
-    """
-
-    code: str
-    message: str
-
-    def __str__(self) -> str:
-        """`MESSAGE [CODE]`."""
-        return f"{self.message} [{self.code}]"
 
 
 def pool_findings(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from jobs.advice import WARNING_CODES, Advice
 from jobs.arguments import require
 from jobs.errors import Finding, InputError
-from jobs.pool_fit import WARNING_CODES, Advice
 
 ERROR, WARNING = "error", "warning"
 FAIL_ON = (ERROR, WARNING)

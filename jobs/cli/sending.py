@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from jobs.advice import Advice
 from jobs.build import build_programs
 from jobs.checking import check, load_for
 from jobs.cli.command import command, finishing_of
@@ -41,7 +42,6 @@ from jobs.options import (
     WorkloadArgument,
     YesOption,
 )
-from jobs.pool_fit import Advice
 from jobs.results import DEFAULT_ROOT
 from jobs.run_options import RunOptions
 from jobs.scheduling import run_or_schedule

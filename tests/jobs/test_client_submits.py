@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from jobs import client, workflow
+from jobs.advice import Advice
 from jobs.checking import check
 from jobs.client import Client
 from jobs.errors import ServiceError
 from jobs.options import variable_of
-from jobs.pool_fit import Advice
 
 
 def test_a_client_asks_the_pool_what_the_command_line_asks_and_logs_its_warnings(

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobs.advice import REGISTRY
 from jobs.checking import check
 from jobs.errors import WorkloadError
 from jobs.loading import LoadedWorkload
-from jobs.pool_fit import REGISTRY, registry_of
+from jobs.pool_fit import registry_of
 from jobs.stack import Pool, Stack
 
 MakeWorkload = Callable[..., LoadedWorkload]
