@@ -219,7 +219,7 @@ def _options(verb: Any) -> Iterator[str]:
         yield from verb.commands
         return
     for parameter in verb.params:
-        if parameter.param_type_name == "option":
+        if parameter.param_type_name == "option" and not parameter.hidden:
             yield from (name for name in parameter.opts if name.startswith("--"))
     yield "--help"
 

@@ -17,6 +17,7 @@ from jobs.answer import answer
 from jobs.arguments import require, require_limits
 from jobs.checking import Checked
 from jobs.collect import Collected
+from jobs.elsewhere import tree_at
 from jobs.errors import InputError, JobsError
 from jobs.explain import Explanation, explain_job, explain_task
 from jobs.finishing import Finishing, LimitReachedError, end_job, limited, require_price
@@ -392,15 +393,20 @@ class Job:
         )
 
 
-def open_job(job: str, out: Path = DEFAULT_ROOT) -> Job:
+def open_job(job: str, out: Path = DEFAULT_ROOT, target: Target | None = None) -> Job:
     """A job that was submitted from here, by what a user calls it; with its own stack.
 
+    Args:
+        job: Its id, the beginning of it, `last`.
+        out: Where result trees are.
+        target: In place of its own stack, another name of that.
+
     Raises:
-        InputError: None or several fit, or its stack is gone.
+        InputError: None or several fit, its stack is gone, or `target` is another one.
     """
-    tree = find_tree(job, out)
-    target = Target.of(tree.read_manifest())
-    return Job(tree=tree, session=Session(stack=target.load()))
+    tree = tree_at(find_tree(job, out), target)
+    own = Target.of(tree.read_manifest())
+    return Job(tree=tree, session=Session(stack=own.load()))
 
 
 def options_of(manifest: Manifest, tree: ResultTree) -> RunOptions:

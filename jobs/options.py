@@ -26,6 +26,10 @@ _TAKEN = {
 }
 
 
+_OF_JOBS = frozenset({"job", "jobs"})
+"""Parameters that mean jobs which are there."""
+
+
 class VerbCommand(TyperCommand):
     """A verb whose every option is a variable, too."""
 
@@ -42,6 +46,8 @@ class VerbCommand(TyperCommand):
     def invoke(self, ctx: Any) -> Any:
         """As typer's own; a flag that names the stack goes before a variable that does.
 
+        A job that is there has a stack of its own, which no variable changes.
+
         `ctx` is click's context, which typer brings with it under a name of its own.
         """
         ways = [name for name in ("stack", "outputs") if ctx.params.get(name) is not None]
@@ -50,6 +56,8 @@ class VerbCommand(TyperCommand):
             for name, source in by.items():
                 if source == "ENVIRONMENT":
                     ctx.params[name] = None
+        if _OF_JOBS & ctx.params.keys():
+            ctx.params.update({name: None for name in ways if by[name] == "ENVIRONMENT"})
         return super().invoke(ctx)
 
 
@@ -218,6 +226,25 @@ OutputsOption = Annotated[
     typer.Option(
         help="File with the stack's outputs, in place of --stack.",
         metavar="FILE",
+    ),
+]
+OfStackOption = Annotated[
+    str | None,
+    typer.Option(
+        "--stack",
+        "-s",
+        help="The job's stack, by another name than when it was submitted.",
+        metavar="NAME",
+        show_envvar=False,
+    ),
+]
+OfOutputsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--outputs",
+        help="The job's stack, by a file of its outputs.",
+        metavar="FILE",
+        show_envvar=False,
     ),
 ]
 SetOption = Annotated[

@@ -17,7 +17,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,7 @@ class Manifest:
         created: When, UTC, ISO 8601.
         stages: Tasks of each stage, in order; empty for a workload without stages.
         tags: What it is to be found and counted by.
+        account: Id of the Batch account that it is in; empty in trees of before that was noted.
         version: Of this file.
     """
 
@@ -77,6 +78,7 @@ class Manifest:
     attempts: tuple[Attempt, ...] = field(default=())
     stages: Mapping[str, int] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+    account: str = ""
     version: int = MANIFEST_VERSION
 
     @property
@@ -92,9 +94,18 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class ResultTree:
-    """The results of one job."""
+    """The results of one job.
+
+    Attributes:
+        root: Its directory.
+        stack: With `outputs_file`, what to read in place of the stack that its manifest names;
+            both None for that one (`jobs.elsewhere`).
+        outputs_file: See `stack`.
+    """
 
     root: Path
+    stack: str | None = None
+    outputs_file: str | None = None
 
     @property
     def manifest_file(self) -> Path:
@@ -170,7 +181,9 @@ class ResultTree:
                 f"{shown(self.manifest_file)} has version {manifest.version}, this checkout "
                 f"reads {MANIFEST_VERSION}"
             )
-        return manifest
+        if self.stack is None and self.outputs_file is None:
+            return manifest
+        return replace(manifest, stack=self.stack, outputs=self.outputs_file)
 
 
 def tree_of(job_id: str, root: Path) -> ResultTree:

@@ -135,6 +135,7 @@ def _note_submission(job: JobPlan, tree: ResultTree, options: RunOptions) -> Man
                 overrides=options.overrides,
                 stages=dict(job.checked.stage_counts),
                 tags=tags_of(job.body_metadata),
+                account=job.checked.stack.batch_account_id,
             )
         )
         return None

@@ -13,7 +13,9 @@ from typing import Annotated
 
 import typer
 
+from jobs.cli.command import command
 from jobs.cli.counting import costs
+from jobs.cli.everywhere import with_all_flags
 from jobs.cli.following import cancel, explain, rerun, resume, status, wait
 from jobs.cli.gathering import collect, logs, report
 from jobs.cli.keeping import clean, doctor
@@ -24,7 +26,13 @@ from jobs.cli.sending import build, run, stage, submit, validate
 from jobs.cli.usage import OnlyVerb, Verbs
 from jobs.completion import SHELLS, script
 from jobs.errors import EXIT_INPUT
-from jobs.options import VerbCommand
+from jobs.options import (
+    ColorOption,
+    JsonOption,
+    QuietOption,
+    VerbCommand,
+    VerboseOption,
+)
 from jobs.threads import left_behind
 
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
@@ -71,9 +79,13 @@ for name, verb in VERBS.items():
     app.command(name, cls=VerbCommand)(verb)
 
 
-@app.command()
+@app.command(cls=VerbCommand)
 def completion(
     shell: Annotated[str, typer.Argument(help="bash or zsh.", metavar="SHELL")] = "bash",
+    json_output: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+    color: ColorOption = True,
 ) -> None:
     """Print a completion script for a shell.
 
@@ -83,14 +95,21 @@ def completion(
 
       source <(python -m jobs completion bash)
     """
-    if shell not in SHELLS:
-        raise typer.BadParameter(f"{shell!r} is not one of {', '.join(SHELLS)}")
-    typer.echo(script(app, shell), nl=False)
+    with command(json_output, quiet, verbose, color) as terminal:
+        if shell not in SHELLS:
+            raise typer.BadParameter(f"{shell!r} is not one of {', '.join(SHELLS)}")
+        text = script(app, shell)
+        terminal.result({"version": 1, "shell": shell, "script": text})
+        terminal.show(text.removesuffix("\n"))
 
 
 app.add_typer(schedule_app)
 app.command("watch", cls=VerbCommand, help="The same as wait.")(wait)
 run_app.command(cls=OnlyVerb)(run)
+for program in (app, run_app, schedule_app):
+    for registered in program.registered_commands:
+        assert registered.callback is not None  # noqa: S101 - each was registered with one
+        registered.callback = with_all_flags(registered.callback)
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import typer
 
+from jobs.elsewhere import tree_at
 from jobs.errors import (
     EXIT_INPUT,
     EXIT_INTERRUPTED,
@@ -139,17 +140,18 @@ def known(
     job: str,
     out: Path,
     *,
+    target: Target | None = None,
     timeout_s: float | None = None,
     detach: bool = False,
     resume: bool = False,
     finishing: Finishing = NOTHING_ASKED,
 ) -> tuple[Manifest, ResultTree, RunOptions]:
-    """A submitted job by what a user calls it.
+    """A submitted job by what a user calls it, on the stack that is named, else on its own.
 
     Raises:
-        InputError: It was not submitted from here.
+        InputError: It was not submitted from here, or is not on the stack that is named.
     """
-    tree = find_tree(job, out)
+    tree = tree_at(find_tree(job, out), target)
     manifest = tree.read_manifest()
     options = RunOptions(
         workload=Path(manifest.workload),

@@ -32,6 +32,8 @@ from jobs.options import (
     MaxFailsOption,
     NoInputOption,
     NotifyOption,
+    OfOutputsOption,
+    OfStackOption,
     OnFinishOption,
     OutOption,
     ProgressOption,
@@ -46,7 +48,7 @@ from jobs.rerun import next_job_id
 from jobs.results import DEFAULT_ROOT
 from jobs.schedule_jobs import find_trees
 from jobs.selection import FAILED, written_positions
-from jobs.session import Session
+from jobs.session import Session, Target
 from jobs.standing import counts_text, ended_text, first_failure, look_json
 from jobs.task_names import written_values
 from jobs.terminal import Terminal, counted
@@ -63,6 +65,8 @@ def wait(
     notify: NotifyOption = None,
     report: ReportOption = None,
     progress: ProgressOption = "auto",
+    stack: OfStackOption = None,
+    outputs: OfOutputsOption = None,
     out: OutOption = DEFAULT_ROOT,
     json_output: JsonOption = False,
     quiet: QuietOption = False,
@@ -77,6 +81,7 @@ def wait(
         manifest, tree, options = known(
             job,
             out,
+            target=Target(stack=stack, outputs=outputs),
             timeout_s=timeout,
             finishing=finishing_of(
                 max_fails, cancel_on_interrupt, on_finish, notify, max_cost, report
@@ -113,6 +118,8 @@ def resume(
     notify: NotifyOption = None,
     report: ReportOption = None,
     progress: ProgressOption = "auto",
+    stack: OfStackOption = None,
+    outputs: OfOutputsOption = None,
     out: OutOption = DEFAULT_ROOT,
     json_output: JsonOption = False,
     quiet: QuietOption = False,
@@ -127,6 +134,7 @@ def resume(
         _, _, options = known(
             job,
             out,
+            target=Target(stack=stack, outputs=outputs),
             timeout_s=timeout,
             detach=detach,
             finishing=finishing_of(
@@ -186,6 +194,8 @@ def rerun(
     confirm_above: ConfirmAboveOption = None,
     yes: YesOption = False,
     no_input: NoInputOption = False,
+    stack: OfStackOption = None,
+    outputs: OfOutputsOption = None,
     out: OutOption = DEFAULT_ROOT,
     json_output: JsonOption = False,
     quiet: QuietOption = False,
@@ -212,13 +222,14 @@ def rerun(
         manifest, tree, options = known(
             job,
             out,
+            target=Target(stack=stack, outputs=outputs),
             timeout_s=timeout,
             detach=detach,
             finishing=finishing_of(
                 max_fails, cancel_on_interrupt, on_finish, notify, max_cost, report
             ),
         )
-        again = open_job(job, out).again(
+        again = open_job(job, out, options.target).again(
             tasks=FAILED if tasks is None else tasks,
             exit_codes=exit_codes or (),
             canceled=canceled and not failed,
@@ -257,6 +268,8 @@ def rerun(
 
 def status(
     jobs: JobsArgument = LAST,
+    stack: OfStackOption = None,
+    outputs: OfOutputsOption = None,
     out: OutOption = DEFAULT_ROOT,
     json_output: JsonOption = False,
     quiet: QuietOption = False,
@@ -272,9 +285,10 @@ def status(
       python -m jobs status 1-3
     """
     with command(json_output, quiet, verbose, color) as terminal:
+        target = Target(stack=stack, outputs=outputs)
         rows = []
         for tree in find_trees(jobs, out):
-            found = open_job(tree.root.name, out)
+            found = open_job(tree.root.name, out, target)
             look = found.status()
             priced = found.pool
             currency = None if priced is None else priced.price_currency
@@ -294,6 +308,8 @@ def explain(
         ),
     ] = None,
     job: JobOption = LAST,
+    stack: OfStackOption = None,
+    outputs: OfOutputsOption = None,
     out: OutOption = DEFAULT_ROOT,
     json_output: JsonOption = False,
     quiet: QuietOption = False,
@@ -312,7 +328,7 @@ def explain(
     """
     with command(json_output, quiet, verbose, color) as terminal:
         selected = tasks_of(tasks, out)
-        found = open_job(job, out)
+        found = open_job(job, out, Target(stack=stack, outputs=outputs))
         explained = found.explain(selected)
         if len(explained) == MOST_EXPLAINED:
             terminal.note(f"at most {MOST_EXPLAINED} are explained")
@@ -344,6 +360,8 @@ def _show_explanation(explanation: Explanation, terminal: Terminal) -> None:
 
 def cancel(
     jobs: JobsArgument = LAST,
+    stack: OfStackOption = None,
+    outputs: OfOutputsOption = None,
     out: OutOption = DEFAULT_ROOT,
     json_output: JsonOption = False,
     quiet: QuietOption = False,
@@ -356,9 +374,10 @@ def cancel(
     as it is.
     """
     with command(json_output, quiet, verbose, color) as terminal:
+        target = Target(stack=stack, outputs=outputs)
         rows = []
         for tree in find_trees(jobs, out):
-            found = open_job(tree.root.name, out)
+            found = open_job(tree.root.name, out, target)
             job_id = found.manifest.current
             canceled = found.cancel()
             state = state_of(found.session.service, job_id)

@@ -20,6 +20,8 @@ from jobs.options import (
     JobsArgument,
     JsonLinesOption,
     JsonOption,
+    OfOutputsOption,
+    OfStackOption,
     OutOption,
     QuietOption,
     SinceOption,
@@ -32,6 +34,7 @@ from jobs.reportpage import write_page
 from jobs.results import DEFAULT_ROOT
 from jobs.schedule_jobs import find_trees
 from jobs.selection import ALL, parse_selection, position
+from jobs.session import Target
 from jobs.stages import shown_task
 from jobs.task_table import write_csv
 from jobs.transfer import counting
@@ -42,6 +45,8 @@ _STDOUT = Path("-")
 
 def collect(
     jobs: JobsArgument = LAST,
+    stack: OfStackOption = None,
+    outputs: OfOutputsOption = None,
     out: OutOption = DEFAULT_ROOT,
     json_output: JsonOption = False,
     quiet: QuietOption = False,
@@ -54,10 +59,11 @@ def collect(
     written.
     """
     with command(json_output, quiet, verbose, color) as terminal:
+        target = Target(stack=stack, outputs=outputs)
         rows = []
         total = Collected(files=0, fetched=0, bytes_fetched=0, refused=())
         for tree in find_trees(jobs, out):
-            found = open_job(tree.root.name, out)
+            found = open_job(tree.root.name, out, target)
             with counting(terminal, "collected") as progress:
                 collected = found.collect(progress)
             note_collected(collected, tree, terminal)
@@ -102,6 +108,8 @@ def logs(
         ),
     ] = None,
     since: SinceOption = None,
+    stack: OfStackOption = None,
+    outputs: OfOutputsOption = None,
     out: OutOption = DEFAULT_ROOT,
     json_output: JsonLinesOption = False,
     quiet: QuietOption = False,
@@ -127,7 +135,7 @@ def logs(
         named = tasks_of(tasks, out)
         wanted = ALL if named is None else named
         parse_selection(wanted)
-        found = open_job(job, out)
+        found = open_job(job, out, Target(stack=stack, outputs=outputs))
         selection, stages = found.selection(wanted), found.manifest.stages
         none = True
         alone = sum(map(len, selection.ranges or ())) == 1 and not selection.prefixes
@@ -177,6 +185,8 @@ def report(
             metavar="FILE",
         ),
     ] = None,
+    stack: OfStackOption = None,
+    outputs: OfOutputsOption = None,
     out: OutOption = DEFAULT_ROOT,
     json_output: JsonOption = False,
     quiet: QuietOption = False,
@@ -200,7 +210,7 @@ def report(
             raise InputError(
                 f"{' and '.join(asked)} would both be written to standard output: give one a file"
             )
-        found = open_job(job, out)
+        found = open_job(job, out, Target(stack=stack, outputs=outputs))
         tree = found.tree
         reported = found.report()
         rows = reported.rows()

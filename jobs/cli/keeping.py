@@ -18,6 +18,8 @@ from jobs.options import (
     JobArgument,
     JsonOption,
     NoInputOption,
+    OfOutputsOption,
+    OfStackOption,
     OutOption,
     OutputsOption,
     QuietOption,
@@ -40,6 +42,8 @@ def clean(
     ] = False,
     yes: YesOption = False,
     no_input: NoInputOption = False,
+    stack: OfStackOption = None,
+    outputs: OfOutputsOption = None,
     out: OutOption = DEFAULT_ROOT,
     json_output: JsonOption = False,
     quiet: QuietOption = False,
@@ -57,12 +61,11 @@ def clean(
       python -m jobs clean mc-7f3a --local --yes
     """
     with command(json_output, quiet, verbose, color) as terminal:
-        manifest, tree, options = known(job, out)
+        manifest, tree, options = known(job, out, target=Target(stack=stack, outputs=outputs))
         session = Session(stack=options.target.load())
-        stack = session.stack
+        used = session.stack
         containers: dict[str, Container] = {
-            name: session.container(name)
-            for name in (stack.outputs_container, stack.logs_container)
+            name: session.container(name) for name in (used.outputs_container, used.logs_container)
         }
         left = leftovers(manifest, tree, session.service, containers, local=local)
         lines = list(left.lines())

@@ -1,0 +1,41 @@
+"""A job whose stack a person names anew: another name of the same estate, or another file.
+
+The result tree notes the stack that a job was submitted to, by name or by file. The name may be
+another one by now and the file may have moved; the Batch account is what the job is in. Only a
+stack of that account is taken: ids repeat, and a job of the same id in another estate is somebody
+else's, not to be canceled or cleaned.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from jobs.errors import StackError
+from jobs.results import ResultTree
+from jobs.session import Target
+
+
+def tree_at(tree: ResultTree, target: Target | None) -> ResultTree:
+    """A job's result tree, its stack replaced by the one that is named; as it is where none is.
+
+    Raises:
+        StackError: What is named cannot be read, or is not where the job is.
+    """
+    if target is None or not target.is_given:
+        return tree
+    manifest = tree.read_manifest()
+    named = target.load()
+    account = manifest.account or Target.of(manifest).load().batch_account_id
+    if named.batch_account_id.lower() != account.lower():
+        raise StackError(
+            f"job {manifest.job_id} is in Batch account {_last(account)}, and "
+            f"{target.option()} is of account {_last(named.batch_account_id)}: leave "
+            f"{target.option().partition(' ')[0]} out, or name one of the job's account "
+            f"({account})"
+        )
+    outputs = None if target.outputs is None else str(target.outputs.absolute())
+    return replace(tree, stack=target.stack, outputs_file=outputs)
+
+
+def _last(resource_id: str) -> str:
+    return resource_id.rpartition("/")[2]
