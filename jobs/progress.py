@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import json
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Literal, Self, get_args
 
+from rich.cells import cell_len
 from rich.console import Console, Group
 from rich.live import Live
 from rich.style import Style as TextStyle
@@ -30,6 +32,9 @@ LINE_EVERY_S = 30.0
 REDRAW_EVERY_S = 0.2
 _BAR = 20
 _LEAST_BAR = 4
+_COLUMN = 7
+_MOST_WORDS = 40
+_LEAST_WORD = 8
 _NODE_WORDS = {
     "running": "run",
     "idle": "idle",
@@ -102,6 +107,7 @@ class Progress:
         self._began = now()
         self._pace = Pace(now=now)
         self._burn = Pace(now=now)
+        self._stage_paces: dict[str, Pace] = defaultdict(lambda: Pace(now=now))
         self._line_at = float("-inf")
         self._drawn_at = float("-inf")
         self._last: Look | None = None
@@ -127,6 +133,8 @@ class Progress:
         self._pace.add(look.ended)
         if look.cost is not None:
             self._burn.add(look.cost)
+        for stage in look.stages:
+            self._stage_paces[stage.name].add(stage.ended)
         if self._style == "none":
             return
         if self._style == "json":
@@ -166,6 +174,10 @@ class Progress:
             parts.append(f"{look.waiting} waiting")
         if look.failed:
             parts.append(f"{look.failed} failed")
+        if look.unsubmitted:
+            parts.append(f"{look.unsubmitted} not submitted")
+        if look.never_ran:
+            parts.append(f"{look.never_ran} never ran")
         if look.cost:
             parts.append(f"{money(look.cost, self._currency)} so far")
         line = ", ".join(parts)
@@ -190,31 +202,36 @@ class Progress:
         return lines
 
     def _title(self, look: Look) -> Text:
+        """Its first line; of what does not fit, the results go first: they have the job's id."""
         elapsed = round(self._now() - self._began)
         hours, minutes, seconds = elapsed // 3600, elapsed // 60 % 60, elapsed % 60
         clock = f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
         state = "running" if look.running else look.job_state
-        title = Text.assemble((self._job_id, "bold"), f" @{self._where}  {state} {clock}")
-        if self._results:
-            title.append(f"  → {self._results}", "dim")
+        rest = f" @{self._where}  {state} {clock}"
+        portal = "  portal" if self._portal else ""
+        job_id = Text(self._job_id, "bold")
+        room = self._console.width - cell_len(rest) - cell_len(portal)
+        job_id.truncate(max(_LEAST_WORD, room), overflow="ellipsis")
+        title = Text.assemble(job_id, rest)
+        results = f"  → {self._results}" if self._results else ""
+        if title.cell_len + cell_len(results) + cell_len(portal) <= self._console.width:
+            title.append(results, "dim")
         if self._portal:
             title.append("  ")
             title.append("portal", TextStyle.parse(f"link {self._portal}"))
         return title
 
     def _tasks(self, look: Look) -> Text:
-        rest = f" {look.ended}/{look.total} run {look.running} wait {look.waiting}"
-        rest += f" ok {look.succeeded}"
-        bad = f" ✘{look.failed}" if look.failed else ""
-        again = f" ↻{look.retried}" if look.retried else ""
-        again += f" cached {self._cached}" if self._cached else ""
-        if rate := self._pace.per_s():
-            again += f"  {rate:.2g}/s" if rate >= 0.1 else f"  {rate * 60:.2g}/min"  # noqa: PLR2004 - below, minutes say more
-        if left := self._pace.left_s(look.total - look.ended):
-            again += f"  ETA {range_text(*left)}"
-        room = self._console.width - 7 - len(rest) - len(bad) - len(again)
-        bar = _bar(look.ended, look.total, room, failed=bool(look.failed))
-        return Text.assemble("tasks  ", bar, rest, (bad, "red"), again)
+        kept = f" cached {self._cached}" if self._cached else ""
+        counts = Text.assemble(
+            f" {look.ended}/{look.total} run {look.running} wait {look.waiting}",
+            f" ok {look.succeeded}",
+            (f" ✘{look.failed}" if look.failed else "", "red"),
+            f" ↻{look.retried}" if look.retried else "",
+            kept,
+            _speed(self._pace, look.total - look.ended),
+        )
+        return self._row("tasks", look, counts, self._room(counts))
 
     def _stages(self, look: Look) -> Iterator[Text]:
         """Stages that have begun and are not over; those that are over share a line."""
@@ -222,21 +239,36 @@ class Progress:
         if done:
             names = ", ".join(f"{stage.name} {stage.total}" for stage in done)
             yield Text(f"done   {names}", "dim")
-        for stage in look.stages:
-            if stage.ended + (stage.running or 0) > 0 and stage.ended < stage.total:
-                yield self._stage(stage)
+        begun = {
+            stage.name: (stage, self._stage_counts(stage))
+            for stage in look.stages
+            if stage.ended + (stage.running or 0) > 0 and stage.ended < stage.total
+        }
+        # bars that are compared are of one width
+        room = min((self._room(counts) for _, counts in begun.values()), default=0)
+        for name, (stage, counts) in begun.items():
+            yield self._row(name, stage, counts, room)
 
-    def _stage(self, stage: StageLook) -> Text:
-        name = stage.name if len(stage.name) <= 6 else f"{stage.name[:5]}…"  # noqa: PLR2004 - the column's width
-        text = Text(f"{name:<6} ")
-        text.append_text(_bar(stage.ended, stage.total, _BAR, failed=bool(stage.failed)))
-        text.append(f" {stage.ended}/{stage.total}")
-        if stage.running is not None:
-            text.append(f" run {stage.running} wait {stage.waiting}")
-        text.append(f" ok {stage.succeeded}")
-        if stage.failed:
-            text.append(f" ✘{stage.failed}", "red")
-        return text
+    def _stage_counts(self, stage: StageLook) -> Text:
+        pace = self._stage_paces[stage.name]
+        runs = "" if stage.running is None else f" run {stage.running} wait {stage.waiting}"
+        return Text.assemble(
+            f" {stage.ended}/{stage.total}{runs} ok {stage.succeeded}",
+            (f" ✘{stage.failed}" if stage.failed else "", "red"),
+            f" ↻{stage.retried}" if stage.retried else "",
+            _speed(pace, stage.total - stage.ended),
+        )
+
+    def _room(self, counts: Text) -> int:
+        """How wide a bar may be beside these counts."""
+        return self._console.width - _COLUMN - counts.cell_len
+
+    @staticmethod
+    def _row(name: str, of: Look | StageLook, counts: Text, room: int) -> Text:
+        label = Text(name)
+        label.truncate(_COLUMN - 1, overflow="ellipsis", pad=True)
+        bar = _bar(of.ended, of.total, room, failed=bool(of.failed))
+        return Text.assemble(label, " ", bar, counts)
 
     def _cost(self, look: Look) -> Text:
         cost = look.cost or 0.0
@@ -250,13 +282,34 @@ class Progress:
         return Text(text)
 
     def _failure(self, end: TaskEnd, look: Look) -> Text:
-        what = f"exit {end.exit_code}" if end.exit_code is not None else end.failure
-        if self._said[0] != end.id:
-            self._said = (end.id, self._words(end.id))
-        said = f' "{self._said[1][:40]}"' if self._said[1] else ""
+        """The first failure; what the task said gives way to the command that tells more."""
         counts = {stage.name: stage.total for stage in look.stages}
         name = shown_task(end.id, counts)
-        return Text(f"✘ {name} {what}{said} → jobs logs {name}", "red")
+        command = f" → jobs logs {name}"
+        what = f"exit {end.exit_code}" if end.exit_code is not None else end.failure
+        told = Text(f"✘ {name} {what}")
+        room = self._console.width - cell_len(command)
+        if self._said[0] != end.id:
+            self._said = (end.id, self._words(end.id))
+        words = Text(self._said[1])
+        left = min(_MOST_WORDS, room - told.cell_len - len(' ""'))
+        if words and left >= _LEAST_WORD:
+            words.truncate(left, overflow="ellipsis")
+            told.append(f' "{words.plain}"')
+        told.truncate(max(_LEAST_WORD, room), overflow="ellipsis")
+        told.append(command)
+        told.stylize("red")
+        return told
+
+
+def _speed(pace: Pace, left: int) -> str:
+    """How fast tasks end, and how long those that are left may take; empty if unknown."""
+    text = ""
+    if rate := pace.per_s():
+        text = f"  {rate:.2g}/s" if rate >= 0.1 else f"  {rate * 60:.2g}/min"  # noqa: PLR2004 - below, minutes say more
+    if spread := pace.left_s(left):
+        text += f"  ETA {range_text(*spread)}"
+    return text
 
 
 def missing(pool: PoolView | None) -> int | None:

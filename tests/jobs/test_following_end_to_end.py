@@ -42,6 +42,47 @@ def test_a_trial_goes_on_only_if_its_tasks_succeed_and_somebody_agrees(directory
     directory.jobs("cancel", "t3")
 
 
+def test_a_job_that_was_not_all_submitted_is_not_waited_for_in_vain(directory: Any) -> None:
+    directory.write("name: half\npool: cpu\ncommand: 'true'\ntasks: 9\n")
+    directory.jobs("run", "job.yaml", "--job-id", "half", "--first", "3", code=4)
+    unfinished = "its submission was not finished: 3 of 9 tasks are in"
+    status, _ = directory.jobs("status", "half")
+    assert "9: 6 not submitted, 0 waiting, 0 running, 3 succeeded, 0 failed" in status
+    assert f"why    {unfinished}" in status
+    assert "no nodes" not in status
+    _, err = directory.jobs("explain", "7", "--job", "half", code=2)
+    assert f"there is no task 7 in job half; {unfinished}" in err
+    _, err = directory.jobs("wait", "half", code=4)
+    assert "6 of 9 tasks that were not submitted" in err
+    assert "go on: python -m jobs resume half" in err
+    assert directory.json("resume", "half")["report"]["succeeded"] == 9
+
+
+def test_who_stops_waiting_is_told_where_the_job_stands_and_what_it_cost(directory: Any) -> None:
+    directory.write("name: slow\npool: cpu\ncommand: sleep 60\ntasks: 3\n")
+    _, err = directory.jobs("run", "job.yaml", "-d", "--max-cost", "1", "--timeout", "3s", code=2)
+    assert "--timeout: is for a job that is watched" in err
+    assert "--max-cost: is for a job that is watched" in err
+    assert not (directory.path / "results").exists()
+    directory.jobs("run", "job.yaml", "--job-id", "slow", "--max-cost", "inf", code=2)
+    error = directory.json("run", "job.yaml", "--job-id", "slow", "--timeout", "4s", code=4)
+    error = error["error"]
+    assert error["commands"]["cancel"] == "python -m jobs cancel slow"
+    assert (error["job"]["total"], error["job"]["job_id"]) == (3, "slow")
+    _, err = directory.jobs("wait", "slow", "--timeout", "1s", code=4)
+    assert "tasks: 3: " in err
+    assert "watch it again: python -m jobs wait slow" in err
+    told = directory.json("status", "slow")
+    assert told["running"] > 0
+    assert told["cost"] > 0
+    assert told["currency"] == "USD"
+    assert "so far" in directory.jobs("status", "slow")[0]
+    directory.jobs("cancel", "slow")
+    told = directory.json("status", "slow")
+    assert told["end_reason"] == "CanceledByUser"
+    assert "CanceledByUser (it was canceled)" in directory.jobs("status", "slow")[0]
+
+
 def test_a_limit_on_the_cost_ends_the_job(directory: Any) -> None:
     directory.write("name: dear\npool: cpu\ncommand: sleep 60\ntasks: 4\n")
     page = directory.path / "dear.html"
@@ -49,7 +90,7 @@ def test_a_limit_on_the_cost_ends_the_job(directory: Any) -> None:
         "run", "job.yaml", "--job-id", "dear", "--max-cost", "0.0001", "--report", str(page),
         code=1,
     )  # fmt: skip
-    assert "estimated from the time of nodes that ran its tasks (--max-cost 0.0001)" in err
+    assert "estimated from the time of nodes that ran its tasks (--max-cost $0.0001)" in err
     assert "it was ended: MaxCost" in directory.jobs("explain", "--job", "dear")[0]
     assert "4 of 4 failed" in page.read_text()
     assert ".txt: its ending" in directory.jobs("run", "job.yaml", "--report", "x.txt", code=2)[1]

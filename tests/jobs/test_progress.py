@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 from rich.console import Console
 
 from jobs.looks import Cause, Look, PoolView, StageLook, Standstill, TaskEnd
@@ -95,6 +96,69 @@ def test_the_view_is_the_one_of_the_documentation() -> None:
     assert lines[8] == '✘ simulate/412 exit 137 "Killed" → jobs logs simulate/412'
     assert len(lines) == 9, "a stage that has not begun has no line"
     assert asked == [FAILURE.id], "the words of a task are asked for once"
+    assert all(len(line) <= 80 for line in lines)
+
+
+@pytest.mark.parametrize("id_", ["mix-261121-191328-57e4", "x" * 64])
+def test_the_portal_can_be_clicked_whatever_the_job_is_called(id_: str) -> None:
+    stream = io.StringIO()
+    console = Console(file=stream, width=80, force_terminal=True, color_system="standard")
+    with Progress(
+        console, id_, "local", results=f"results/{id_}", portal="https://portal/#x"
+    ) as view:
+        view.show(look())
+    text = stream.getvalue()
+    assert re.search(r"\x1b\]8;[^;]*;https://portal/#x\x1b\\\S*portal", text)
+    (title,) = (line for line in last_view(_plain(text)) if "@local" in line)
+    assert title.endswith(" @local  running 0:00  portal")
+    assert len(title) <= 80
+    assert "results" not in title, "they go first: they have the id once more"
+
+
+def _plain(text: str) -> str:
+    """Without colours and links, but with what the cursor does."""
+    return re.sub(r"\x1b\[[0-9;]*m|\x1b\]8;[^\x1b]*\x1b\\", "", text)
+
+
+@pytest.mark.parametrize(
+    "said", ["", "Killed", "a long story of how it came to this " * 3, "漢字" * 40]
+)
+@pytest.mark.parametrize("stage", ["s", "a-stage-that-has-a-long-name", "n" * 30])
+@pytest.mark.parametrize(
+    "failure", [FAILURE, replace(FAILURE, exit_code=None, failure="why " * 30)]
+)
+def test_the_command_that_tells_of_a_failure_is_whole(
+    said: str, stage: str, failure: TaskEnd
+) -> None:
+    item = look(
+        failed=1, first_failure=replace(failure, id="100000412"),
+        stages=(StageLook(name=stage, total=1000, succeeded=0, failed=1),),
+    )  # fmt: skip
+    (line,) = (
+        line
+        for line in last_view(shown([(0, item)], words=lambda _task: said))
+        if line.startswith("✘")
+    )
+    assert line.endswith(f" → jobs logs {stage}/412")
+    assert cell_len(line) <= 80
+    if said == "Killed" and failure is FAILURE and len(stage) < 20:
+        assert f'exit 137 "{said}" →' in line
+
+
+def test_a_stage_has_its_own_rate_time_left_and_repeats() -> None:
+    def at(done: int) -> Look:
+        stages = (
+            StageLook(name="sim", total=900, succeeded=done, failed=0, running=4, retried=3),
+            StageLook(name="fit", total=9000, succeeded=done * 2, failed=0, running=4),
+        )
+        return look(total=9900, succeeded=done * 3, running=8, waiting=9000, stages=stages)
+
+    lines = last_view(shown([(0, at(0)), (50, at(300)), (100, at(600))]))
+    (sim,) = (line for line in lines if line.startswith("sim "))
+    (fit,) = (line for line in lines if line.startswith("fit "))
+    assert sim.endswith(" 600/900 run 4 wait 296 ok 600 ↻3  6/s  ETA 46-54s")
+    assert "  12/s  ETA " in fit
+    assert len({line.count("█") + line.count("░") for line in (sim, fit)}) == 1
     assert all(len(line) <= 80 for line in lines)
 
 
@@ -209,7 +273,7 @@ def test_the_view_links_to_the_portal_and_counts_what_is_kept() -> None:
 
 
 def test_a_line_that_was_printed_is_not_printed_again() -> None:
-    half = look(succeeded=50, failed=1, running=0, waiting=49)
+    half = look(succeeded=50, failed=1, running=0, waiting=949)
     text = shown([(0, half), (40, half), (80, replace(half, over=True))], "plain")
     assert len(text.splitlines()) == 1
     assert not shown([(0, half)], "plain", said=text.strip())
