@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from infra.estate import Estate
-from infra.findings import Finding, near_misses
+from infra.findings import Finding
 from infra.live import LiveFacts
 from infra.live_use import find_size, wanted_by_family, wanted_spot_vcpus
 from infra.rules import RULES
 from infra.rules.rule import Problem, Rule
+from infra.rules.sizes import near_sizes
 
 
 def live_findings(estate: Estate, facts: LiveFacts) -> list[Finding]:
@@ -31,8 +32,8 @@ def _size_is_offered(estate: Estate, facts: LiveFacts) -> Iterator[Problem]:
             yield Problem(
                 f"{pool.path}.vm_size",
                 f"Batch does not support {pool.vm_size} in {facts.location}, so the pool could "
-                f"not be created{near_misses(pool.vm_size, names) or '; take another size'} or "
-                "another region",
+                "not be created; take another region or another size"
+                f"{near_sizes(pool.vm_size, names)}",
             )
 
 

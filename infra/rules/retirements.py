@@ -1,7 +1,11 @@
 """What Azure retires, by date: an error after the day, a warning in the year before it.
 
 Source: https://learn.microsoft.com/azure/virtual-machines/sizes/retirement/retired-sizes-list
-and the retirement notices of Azure Batch.
+and the retirement notices of Azure Batch. That list has dropped what went before 2025; those days
+are of each series' own notice, in `articles/virtual-machines/sizes/migration-guides` of
+https://github.com/MicrosoftDocs/azure-docs and, of H, on
+https://learn.microsoft.com/azure/virtual-machines/h-series-retirement. A series whose day neither
+tells, such as NDv2, is not here.
 """
 
 from __future__ import annotations
@@ -58,12 +62,23 @@ def _sizes(pattern: str) -> re.Pattern[str]:
 RETIREMENTS = tuple(
     Retirement(series=series, pattern=_sizes(pattern), on=on, successor=f"Standard_{successor}")
     for on, series, pattern, successor in (
+        (date(2022, 8, 31), "H", r"H\d+m?r?(_Promo)?", "HB120rs_v3"),
+        (date(2023, 9, 6), "NC", r"NC\d+r?(_Promo)?", "NC4as_T4_v3"),
+        (date(2023, 9, 6), "NCv2", r"NC\d+r?s_v2", "NC24ads_A100_v4"),
+        (date(2023, 9, 6), "ND", r"ND\d+r?s?", "NC24ads_A100_v4"),
+        (date(2023, 9, 6), "NV", r"NV\d+(_Promo)?", "NV36ads_A10_v5"),
+        (date(2024, 8, 31), "HB", r"HB60(-\d+)?rs", "HB120rs_v3"),
+        (date(2024, 8, 31), "the first A series", r"A\d+", "D4s_v5"),
         (date(2025, 9, 30), "NCv3", r"NC\d+r?s_v3", "NC24ads_A100_v4"),
         (date(2026, 9, 30), "NVv3", r"NV\d+s_v3", "NV36ads_A10_v5"),
         (date(2026, 9, 30), "NVv4", r"NV\d+as_v4", "NV36ads_A10_v5"),
         (date(2027, 5, 31), "HC", r"HC44(-\d+)?rs", "HB176rs_v4"),
         (date(2027, 5, 31), "HBv2", r"HB120(-\d+)?rs_v2", "HB176rs_v4"),
         (date(2027, 5, 31), "NP", r"NP\d+s", "NC24ads_A100_v4"),
+        (date(2027, 3, 31), "M192 of Msv2 and Mdsv2", r"M192id?m?s_v2", "E96s_v5"),
+        (date(2028, 5, 1), "D, Ds, Dv2 and Dsv2", r"DS?\d+(-\d+)?i?(_v2)?(_Promo)?", "D4s_v5"),
+        (date(2028, 5, 1), "Ls", r"L\d+s", "E96s_v5"),
+        (date(2028, 11, 15), "B", r"B\d+(l|m)?s", "D2s_v5"),
         (date(2028, 11, 15), "Av2", r"A\d+m?_v2", "D4s_v5"),
         (date(2028, 11, 15), "F, Fs and Fsv2", r"F\d+(s|s_v2)?", "D4s_v5"),
         (date(2028, 11, 15), "G and Gs", r"GS?\d+(-\d+)?", "E96s_v5"),

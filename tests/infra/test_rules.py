@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from infra import cli
 from infra.checking import plan_stack
 from infra.pools import NVIDIA_DRIVER
 from infra.rules import RULES
+from infra.rules.retirements import retirements_of
+from infra.sizes import SIZES
 from infra.sources import PROJECT_ROOT
 
 TODAY = date(2026, 1, 15)
@@ -1134,6 +1137,68 @@ def test_a_retirement_warns_for_a_year_and_then_refuses(
 ) -> None:
     found = codes(pool(vm_size="Standard_NV12s_v3"), root, today=today) - COMPANIONS
     assert found == ({code} if code else set())
+
+
+GONE = {
+    date(2022, 8, 31): ("H8", "H16", "H16m", "H16r", "H16mr", "H16r_Promo"),
+    date(2023, 9, 6): (
+        "NC6",
+        "NC24r",
+        "NC6_Promo",
+        "NC6s_v2",
+        "NC24rs_v2",
+        "ND6s",
+        "ND24rs",
+        "NV6",
+    ),
+    date(2024, 8, 31): ("HB60rs", "HB60-15rs", "A0", "A7", "A11"),
+    date(2025, 9, 30): ("NC6s_v3", "NC24rs_v3"),
+    date(2027, 3, 31): ("M192is_v2", "M192idms_v2"),
+    date(2028, 5, 1): ("D2", "DS14", "D13_v2", "DS13-4_v2", "D15i_v2", "DS2_v2_Promo", "L8s"),
+    date(2028, 11, 15): ("B1ls", "B2ms", "B4s", "A8m_v2", "F16", "F4s_v2", "GS5-16", "L80s_v2"),
+}
+CURRENT = (
+    *SIZES,
+    *("Standard_HB120-16rs_v3", "Standard_NC64as_T4_v3", "Standard_ND96asr_v4", "Standard_B2s_v2"),
+    *("Standard_D2ds_v5", "Standard_L8s_v3", "Standard_E8-4ds_v5", "Standard_D96as_v4"),
+)
+
+
+@pytest.mark.parametrize(
+    ("day", "size"), [(on, size) for on, all_ in GONE.items() for size in all_]
+)
+def test_a_size_goes_on_the_day_of_its_series(day: date, size: str) -> None:
+    (found,) = retirements_of(f"Standard_{size}")
+    assert found.on == day
+    assert found.is_past(day)
+    assert not found.is_past(day - timedelta(days=1))
+    assert found.successor in SIZES
+
+
+@pytest.mark.parametrize("size", sorted(set(CURRENT) - {n for n in SIZES if n.endswith("s_v2")}))
+def test_a_current_size_is_not_taken_for_one_that_goes(size: str) -> None:
+    assert list(retirements_of(size)) == []
+
+
+@pytest.mark.parametrize(
+    ("size", "told"),
+    [
+        ("Standard_D3s_v5", "did you mean Standard_D"),
+        ("Standard_HB120rs_v4", "did you mean Standard_HB120rs_v3"),
+        ("Standard_NC6", "of its family there are Standard_NC40ads_H100_v5"),
+        ("Standard_ND40rs_v2", "Standard_ND96isr_H200_v5"),
+        ("Standard_H16r", "is not in the size table. Without"),
+        ("Standard_nonsense", "is not in the size table. Without"),
+    ],
+)
+def test_only_sizes_of_the_same_family_are_proposed(size: str, told: str, root: Path) -> None:
+    planned = plan_stack("dev", pool(vm_size=size), root=root, today=TODAY)
+    (said,) = (one.message for one in planned.findings if one.code == "SIZ001")
+    assert told in said
+    letters = re.match(r"[A-Za-z]*_([A-Z]*)", size)
+    assert letters is not None
+    proposed = re.findall(r"Standard_([A-Z]+)\d", said.replace(size, ""))
+    assert set(proposed) <= {letters[1]}
 
 
 @pytest.mark.parametrize("name", ["local", "local-alice"])
