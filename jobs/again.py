@@ -66,12 +66,14 @@ class Again:
         behind: The others, each with a task that it waits for and that runs again or has since.
         stale: Those that ought to, and do not: as `behind`.
         stages: Tasks of each stage of the job; empty for one without stages.
+        mended: Those that run again and are given something else now than before.
     """
 
     own: Mapping[int, str]
     behind: Mapping[int, int] = field(default_factory=dict)
     stale: Mapping[int, int] = field(default_factory=dict)
     stages: Mapping[str, int] = field(default_factory=dict)
+    mended: frozenset[int] = frozenset()
 
     @property
     def numbers(self) -> frozenset[int]:
@@ -87,6 +89,11 @@ class Again:
                 shown_position(number, names),
                 f"waits for {shown_position(self.behind[number], names)}" if why is None else why,
             )
+
+    def mended_names(self) -> list[str]:
+        """Those that are given something else than before, as a person names them."""
+        names = stage_names(self.stages)
+        return [shown_position(number, names) for number in sorted(self.mended)]
 
     def groups(self) -> list[Group]:
         """The same in few words, in the order of the stages, the largest group first.
@@ -121,6 +128,7 @@ class Again:
         return {
             "reasons": [asdict(group) for group in self.groups()],
             "tasks": dict(self.reasons()),
+            "mended": self.mended_names(),
             "stale": stale_json(self.stale, self.stages),
         }
 

@@ -181,7 +181,8 @@ class Job:
             mend=selection.failed and not exit_codes and not canceled,
         )
         if again.numbers and not allow_changed:
-            require_same_rows(self.tree, self.checked, again.numbers)
+            mended = require_same_rows(self.tree, self.checked, again.numbers)
+            again = replace(again, mended=mended)
         return again
 
     def rerun(

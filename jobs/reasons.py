@@ -25,8 +25,10 @@ from jobs.plan import (
     row_parts,
 )
 from jobs.results import Manifest, ResultTree, read_json, write_json
+from jobs.row_digests import differing_rows
 from jobs.spec import INHERITED, OWN
-from jobs.stages import stage_names, stage_number
+from jobs.stages import shown_position, stage_names, stage_number
+from jobs.terminal import counted
 
 _FILE = "plan.json"
 
@@ -43,11 +45,13 @@ class Before:
         job_id: That job.
         parts: Of its plan.
         tree: Its results.
+        manifest: What is noted there.
     """
 
     job_id: str
     parts: Mapping[str, str]
     tree: ResultTree
+    manifest: Manifest
 
     def since(self, job: JobPlan) -> dict[str, Any]:
         """What is different now, in words, for `--json`."""
@@ -110,59 +114,98 @@ def differing(tree: ResultTree, parts: Mapping[str, str]) -> tuple[str, ...] | N
 
 def same_rows(tree: ResultTree, checked: Checked) -> bool:
     """Whether a workload gives tasks the parameters that a tree was submitted with."""
-    try:
-        before = read_json(parts_file(tree)).get("parts")
-    except JobsError:
-        return False
-    now = row_parts(checked)
-    return isinstance(before, dict) and all(before.get(name) == now[name] for name in now)
+    before, now = submitted_as(tree, tree.read_manifest()), row_parts(checked)
+    return before is not None and all(before.parts.get(name) == now[name] for name in now)
 
 
-def require_same_rows(tree: ResultTree, checked: Checked, numbers: Collection[int]) -> None:
-    """Refuses to run tasks again that are others by now, at the same positions.
+def require_same_rows(
+    tree: ResultTree, checked: Checked, numbers: Collection[int]
+) -> frozenset[int]:
+    """Refuses to run tasks again where others are at their positions by now.
 
-    Commands, variables, programs and inputs may have changed: a rerun is with those of now.
+    Commands, variables, programs and inputs may have changed: a rerun is with those of now. So
+    may what the tasks are given that run again, as a mended line of a table. If that of a task
+    changed that does not, or there are more or fewer, lines may have moved.
 
     Args:
         tree: The result tree.
         checked: Its workload as it is now.
         numbers: The tasks that are to run again.
 
+    Returns:
+        Those of them that are given something else now.
+
     Raises:
-        InputError: What gives the tasks of one of their stages their values has changed, or it
-            was not noted what it was.
+        InputError: What gives other tasks of one of their stages their values has changed, or
+            it was not noted what it was.
     """
     manifest = tree.read_manifest()
-    if changes := _changed_rows(tree, manifest, checked, numbers):
+    mended: frozenset[int] = frozenset()
+    told = _moved(tree, manifest, checked, numbers)
+    if not told and (changes := _changed_rows(tree, manifest, checked, numbers)):
+        mended, other = _mended(tree, manifest, checked, numbers)
+        told = f"{', '.join(changes)} ({other})" if other else ""
+    if told:
         raise InputError(
-            f"job {manifest.job_id} had other tasks: {', '.join(changes)}, so that what the file "
+            f"job {manifest.job_id} had other tasks: {told}, so that what the file "
             "has at a position may be another task than ran there. Bring that back to what it "
             f"was, or submit anew: python -m jobs.run {shlex.quote(manifest.workload)}. "
             "--allow-changed (allow_changed) runs what is there now, in place of what ran"
         )
+    return mended
+
+
+def _moved(
+    tree: ResultTree, manifest: Manifest, checked: Checked, numbers: Collection[int]
+) -> str:
+    """Why nothing can be said of tasks' positions, in words; empty where it can."""
+    if submitted_as(tree, manifest) is None:
+        return f"it is not known which, without {shown(parts_file(tree))}"
+    were, are = stage_names(manifest.stages), stage_names(checked.stage_counts)
+    stages = sorted({stage_number(number) for number in numbers}) if were or are else []
+    return ", ".join(
+        f"stage {were.get(number, number)} is not where it was"
+        for number in stages
+        if were.get(number) != are.get(number) or number not in were or number not in are
+    )
 
 
 def _changed_rows(
     tree: ResultTree, manifest: Manifest, checked: Checked, numbers: Collection[int]
 ) -> list[str]:
-    """What gives these tasks their values and is not as it was submitted, in words."""
-    try:
-        before = read_json(parts_file(tree)).get("parts")
-    except JobsError:
-        before = None
-    if not isinstance(before, dict):
-        return [f"it is not known which, without {shown(parts_file(tree))}"]
-    were, are = stage_names(manifest.stages), stage_names(checked.stage_counts)
-    stages = sorted({stage_number(number) for number in numbers}) if were or are else []
-    if moved := [number for number in stages if were.get(number) != are.get(number)]:
-        return [f"stage {were.get(number, number)} is not where it was" for number in moved]
-    places = [f"{were[number]}." for number in stages if number in were] or [""]
+    """What gives the tasks of these stages their values and is another by now, in words."""
+    noted = submitted_as(tree, manifest)
+    before = {} if noted is None else noted.parts
+    names = stage_names(manifest.stages)
+    stages = sorted({stage_number(number) for number in numbers})
+    places = [f"{names[number]}." for number in stages if number in names] or [""]
     now = row_parts(checked)
     wanted = {f"{place}{name}" for place in places for name in ROW_PARTS}
     return changed_parts(
         {name: digest for name, digest in before.items() if name in wanted},
         {name: digest for name, digest in now.items() if name in wanted},
     )
+
+
+def _mended(
+    tree: ResultTree, manifest: Manifest, checked: Checked, numbers: Collection[int]
+) -> tuple[frozenset[int], str]:
+    """Tasks among these that are given something else now; why there may be others, in words."""
+    found: set[int] = set()
+    names = stage_names(manifest.stages)
+    wanted = {stage_number(number) for number in numbers}
+    for stage in (one for one in checked.stages if one.view.number in wanted):
+        had = manifest.stages.get(stage.view.name, manifest.tasks)
+        if had != stage.rows.count:
+            return frozenset(), f"{counted(had, 'task')} then, {stage.rows.count:,} now"
+        positions = differing_rows(tree, manifest, stage)
+        if positions is None:
+            return frozenset(), "of which tasks was not noted"
+        for number in map(stage.view.task_number, positions):
+            if number not in numbers:
+                return frozenset(), f"of {shown_position(number, names)}, too, which does not run"
+            found.add(number)
+    return frozenset(found), ""
 
 
 def last_tree(job: JobPlan, root: Path) -> tuple[ResultTree, Manifest] | None:
@@ -195,7 +238,7 @@ def submitted_as(tree: ResultTree, manifest: Manifest) -> Before | None:
         return None
     if not isinstance(parts, dict):
         return None
-    return Before(job_id=manifest.job_id, parts=parts, tree=tree)
+    return Before(job_id=manifest.job_id, parts=parts, tree=tree, manifest=manifest)
 
 
 def stage_changes(before: Before, job: JobPlan) -> dict[str, tuple[Change, ...]]:

@@ -1,6 +1,7 @@
 """The result tree: the one place that knows what is where under `results/JOBID/`.
 
     job.json                 what was submitted, so that later verbs find everything
+    plan.json, rows.bin      digests of what its tasks were made from, and of what each was given
     outputs/TASKID/…         what tasks left, as their `outputs` name it
     logs/TASKID/stdout.txt   and stderr.txt
     attempts/N/…             outputs and logs of tasks that were run again, from attempt N

@@ -11,8 +11,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from jobs.again import Again
+from jobs.checking import CheckedStage
 from jobs.plan import ROW_PARTS, JobPlan
 from jobs.reasons import WHOLE_JOB, Before, Change, stage_changes
+from jobs.row_digests import differing_rows
 from jobs.terminal import counted
 
 _GIVES_VALUES = "variables"
@@ -87,6 +89,8 @@ def stage_plans(
         changed = None
         if before is not None:
             changed = _changed(total, mine, changes.get(WHOLE_JOB, ()))
+        if changed is None and before is not None and mine:
+            changed = _others(before, stage)
         plans.append(
             StagePlan(
                 stage=name,
@@ -118,9 +122,13 @@ def _since(before: Before | None) -> str:
 
 
 def _changed(total: int, mine: tuple[Change, ...], whole: tuple[Change, ...]) -> int | None:
-    """How many tasks of a stage are others now; None where only which rows are decides."""
+    """How many tasks of a stage are others now; None where only what each is given decides."""
     if any(change.part not in ROW_PARTS for change in mine):
         return total
-    if mine or any(change.part == _GIVES_VALUES for change in whole):
-        return None
-    return 0
+    return None if mine or any(change.part == _GIVES_VALUES for change in whole) else 0
+
+
+def _others(before: Before, stage: CheckedStage) -> int | None:
+    """How many tasks of a stage are given something else, or were not there."""
+    positions = differing_rows(before.tree, before.manifest, stage)
+    return None if positions is None else sum(1 for _ in positions)

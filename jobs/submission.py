@@ -20,6 +20,7 @@ from jobs.portal import portal_url
 from jobs.reasons import differing, keep_parts, parts_file
 from jobs.rerun import set_aside
 from jobs.results import Attempt, Manifest, ResultTree
+from jobs.row_digests import keep_rows
 from jobs.run_options import RunOptions
 from jobs.selection import positions_of
 from jobs.service import segment
@@ -80,6 +81,8 @@ def send(
         elif not options.resume and (isinstance(error, TakenError) or _missing(job, session)):
             _undo(notes)
         raise
+    if trial is None:
+        keep_rows(tree, job.checked, None if job.only is None else positions_of(job.only))
     there = f" ({submitted.present:,} were there)" if submitted.present else ""
     terminal.note(f"submitted: job {job.job_id}, {counted(submitted.added, 'task')}{there}")
     if trial is None and (page := portal_url(session.stack, job.job_id)):

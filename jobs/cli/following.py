@@ -54,6 +54,8 @@ from jobs.task_names import written_values
 from jobs.terminal import Terminal, counted
 from jobs.workflow import checked_workload, finish, run_workload
 
+_FEW = 5
+
 
 def wait(
     job: JobArgument = LAST,
@@ -244,6 +246,9 @@ def rerun(
                 f"stale after this: {stale_text(again.stale, manifest.stages)}, made from what "
                 f"ran before; to bring it up to date: {go_on('rerun', tree)}"
             )
+        if mended := again.mended_names():
+            more = f" and {len(mended) - _FEW:,} more" if len(mended) > _FEW else ""
+            terminal.note(f"given something else than before: {', '.join(mended[:_FEW])}{more}")
         if not numbers:
             terminal.note("no task is to be run again")
             terminal.result({"version": 1, "job_id": manifest.job_id, "tasks": 0, "stale": stale})

@@ -213,13 +213,19 @@ def test_a_task_that_is_another_by_now_runs_again_only_if_that_is_said(
     directory.write(text % "{x: 1}, {x: 2}, {x: 3}")
     directory.jobs("run", "job.yaml", "--job-id", "moved-rows", code=1)
     directory.write(text % "{x: 9}, {x: 1}, {x: 3}")
-    for more in ((), ("--dry-run",), ("--tasks", "1")):
-        _, err = directory.jobs("rerun", "moved-rows", *more, code=2)
-        assert "job moved-rows had other tasks: tasks changed" in err
+    for more in ((), ("--dry-run",)):
+        _, err = directory.jobs("rerun", "moved-rows", "--tasks", "1", *more, code=2)
+        assert "job moved-rows had other tasks: tasks changed (of 0, too, which does not" in err
     assert directory.json("status", "moved-rows")["job_id"] == "moved-rows"
     again = directory.json("rerun", "moved-rows", "--tasks", "0", "--allow-changed", code=1)
     assert again["report"]["succeeded"] == 2
     assert directory.jobs("logs", "0", "--source", "stdout", "--job", "moved-rows")[0] == "9\n"
+    directory.write(text % "{x: 9}, {x: 8}, {x: 3}")
+    assert directory.json("rerun", "moved-rows", "--dry-run")["again"]["mended"] == ["1"]
+    assert "given something else than before: 1\n" in directory.jobs("rerun", "moved-rows")[1]
+    assert directory.jobs("logs", "1", "--source", "stdout", "--job", "moved-rows")[0] == "8\n"
+    _, err = directory.jobs("rerun", "moved-rows", "--tasks", "2", "--dry-run")
+    assert "given something else" not in err, "what ran last is what is noted"
 
 
 def test_clean_shows_and_asks_before_it_removes(directory: Directory) -> None:

@@ -1,21 +1,27 @@
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.checking import check
+from jobs.checking import Checked, check
 from jobs.errors import InputError
+from jobs.factories import Rows
 from jobs.loading import LoadedWorkload
 from jobs.looks import Look, TaskEnd
 from jobs.plan import JobPlan, plan
 from jobs.reasons import keep_parts, require_same_rows
 from jobs.rerun import Ends, chosen, earlier_jobs, next_job_id, set_aside, superseded
 from jobs.results import Attempt, Manifest, ResultTree
+from jobs.row_digests import differing_rows, keep_rows, rows_file
 from jobs.selection import parse_selection, written_positions
 from jobs.stack import Stack
 from jobs.submission import require_same
@@ -136,7 +142,7 @@ def submitted(
 ) -> Callable[..., ResultTree]:
     """Notes the submission of a workload, as `run` does."""
 
-    def make(text: str, **files: str) -> ResultTree:
+    def make(text: str, *, rows: bool = False, **files: str) -> ResultTree:
         checked = check(workload(text, **files), stack)
         tree = ResultTree(tmp_path / "results" / "job")
         job = plan(checked, {}, job_id="job")
@@ -146,6 +152,8 @@ def submitted(
             )
         )
         keep_parts(tree, job)
+        if rows:
+            keep_rows(tree, checked)
         return tree
 
     return make
@@ -170,12 +178,115 @@ def test_only_the_stages_whose_tasks_run_again_must_have_the_same_ones(
     tree = submitted(STAGES.format(one="1, 2"), y_DOT_csv="y\n1\n2\n")
     edited = check(workload(STAGES.format(one="1, 3")), stack)
     require_same_rows(tree, edited, {second})
-    with pytest.raises(InputError, match=r"one\.tasks changed,"):
+    with pytest.raises(InputError, match=r"one\.tasks changed \("):
         require_same_rows(tree, edited, {first + 1, second})
     table = check(workload(STAGES.format(one="1, 2"), y_DOT_csv="y\n2\n1\n"), stack)
     require_same_rows(tree, table, {first})
     with pytest.raises(InputError, match=r"two\.rows of its tasks changed"):
         require_same_rows(tree, table, {second})
+
+
+TABLE = "name: n\npool: cpu\ncommand: echo {a}\ntasks: {csv: a.csv}\n"
+
+
+@pytest.fixture
+def table(workload: Callable[..., LoadedWorkload], stack: Stack) -> Callable[..., Checked]:
+    """The workload of a table with these lines."""
+
+    def make(*lines: object, head: str = "a") -> Checked:
+        return check(
+            workload(
+                TABLE.replace("{a}", f"{{{head}}}"), a_DOT_csv="\n".join([head, *map(str, lines)])
+            ),
+            stack,
+        )
+
+    return make
+
+
+def test_a_mended_line_runs_in_its_place_and_one_of_another_task_is_refused(
+    submitted: Callable[..., ResultTree], table: Callable[..., Checked]
+) -> None:
+    tree = submitted(TABLE, rows=True, a_DOT_csv="a\n1\nbroken\n3\n")
+    assert require_same_rows(tree, table(1, "broken", 3), {0}) == frozenset()
+    assert require_same_rows(tree, table(1, 2, 3), {1}) == {1}
+    assert require_same_rows(tree, table(1, 2, 3), {0, 1, 2}) == {1}
+    with pytest.raises(InputError, match=r"rows of its tasks changed \(of 1, too, which does not"):
+        require_same_rows(tree, table(1, 2, 3), {0})
+    with pytest.raises(InputError, match=r"\(3 tasks then, 4 now\)"):
+        require_same_rows(tree, table(1, 2, 3, 4), {0, 1, 2})
+    with pytest.raises(InputError, match="of 0, too"):
+        require_same_rows(tree, table(1, "broken", 3, head="b"), {1})
+
+
+def test_what_ran_again_is_noted_in_its_place(
+    submitted: Callable[..., ResultTree], table: Callable[..., Checked]
+) -> None:
+    tree = submitted(TABLE, rows=True, a_DOT_csv="a\n1\nbroken\n3\n")
+    keep_rows(tree, table(1, 2, 3), {1})
+    assert require_same_rows(tree, table(1, 2, 3), {0}) == frozenset()
+    keep_rows(tree, table(7, 2, 8), {2})
+    (stage,) = table(1, 2, 3).stages
+    assert list(differing_rows(tree, tree.read_manifest(), stage) or ()) == [2]
+
+
+def test_notes_of_another_plan_or_half_of_them_say_nothing(
+    submitted: Callable[..., ResultTree], table: Callable[..., Checked]
+) -> None:
+    tree = submitted(TABLE, rows=True, a_DOT_csv="a\n1\nbroken\n3\n")
+    noted = rows_file(tree).read_bytes()
+    for damaged in (noted[:-8], noted.replace(b"rows 1", b"rows 9"), b""):
+        rows_file(tree).write_bytes(damaged)
+        with pytest.raises(InputError, match="of which tasks was not noted"):
+            require_same_rows(tree, table(1, 2, 3), {1})
+        keep_rows(tree, table(1, 2, 3), {1})
+        assert rows_file(tree).read_bytes() == damaged, "nothing is made up"
+
+
+@given(
+    st.lists(st.integers(0, 3), min_size=1, max_size=8),
+    st.data(),
+)
+def test_just_the_tasks_that_are_given_something_else_are_found(
+    rows: list[int], data: st.DataObject
+) -> None:
+    now = data.draw(st.lists(st.integers(0, 3), min_size=len(rows), max_size=len(rows)))
+    sent = data.draw(st.sets(st.integers(0, len(rows) - 1)))
+    with TemporaryDirectory() as directory:
+        tree = ResultTree(Path(directory))
+        tree.write_manifest(replace(manifest(), tasks=len(rows)))
+        keep_rows(tree, listed(rows))
+        keep_rows(tree, listed(now), sent)
+        stage = listed(now).stages[0]
+        found = list(differing_rows(tree, tree.read_manifest(), stage) or ())
+    assert found == [
+        n
+        for n, pair in enumerate(zip(rows, now, strict=True))
+        if n not in sent and pair[0] != pair[1]
+    ]
+
+
+def listed(rows: list[int]) -> Any:
+    """As much of a checked workload as has rows."""
+    made = Rows(names=("x",), count=len(rows), each=lambda: ((row,) for row in rows))
+    stage = SimpleNamespace(view=SimpleNamespace(number=0, name=""), rows=made)
+    return SimpleNamespace(stages=(stage,))
+
+
+def test_notes_of_many_tasks_take_eight_bytes_each_and_no_memory(tmp_path: Path) -> None:
+    count = 100_000
+    rows = Rows(names=("x", "word"), count=count, each=lambda: ((n, "w") for n in range(count)))
+    stage = SimpleNamespace(view=SimpleNamespace(number=0, name=""), rows=rows)
+    tree = ResultTree(tmp_path)
+    tree.write_manifest(replace(manifest(), tasks=count))
+    checked: Any = SimpleNamespace(stages=(stage,))
+    tracemalloc.start()
+    keep_rows(tree, checked)
+    keep_rows(tree, checked, {5})
+    taken = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert taken < 1_000_000
+    assert rows_file(tree).stat().st_size < 8 * count + 100
 
 
 def test_stages_that_changed_places_are_told(

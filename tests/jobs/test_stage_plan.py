@@ -11,7 +11,8 @@ from jobs.contents import ContentCache, Contents
 from jobs.loading import LoadedWorkload
 from jobs.plan import JobPlan, plan
 from jobs.reasons import Before
-from jobs.results import ResultTree
+from jobs.results import Manifest, ResultTree
+from jobs.row_digests import keep_rows
 from jobs.stack import Stack
 from jobs.stage import contents_of
 from jobs.stage_plan import stage_plans, whole_job_reasons
@@ -47,8 +48,26 @@ def made(
     return make
 
 
-def before_of(job: JobPlan) -> Before:
-    return Before(job_id="old", parts=job.parts, tree=ResultTree(Path("old")))
+def before_of(job: JobPlan, root: Path = Path("nowhere")) -> Before:
+    manifest = Manifest(
+        job_id="old", workload="w", stack="s", outputs=None, plan=job.digest, tasks=job.count,
+        created="", stages=dict(job.checked.stage_counts),
+    )  # fmt: skip
+    return Before(job_id="old", parts=job.parts, tree=ResultTree(root), manifest=manifest)
+
+
+def test_of_a_table_just_the_lines_that_are_others_are_counted(
+    made: Callable[..., tuple[JobPlan, object]], tmp_path: Path
+) -> None:
+    job, _ = made()
+    before = before_of(job, tmp_path / "old")
+    before.tree.write_manifest(before.manifest)
+    keep_rows(before.tree, job.checked)
+    sim, total = stage_plans(made(x="1\n9\n3\n")[0], before=before)
+    assert (sim.changed, total.changed) == (1, 0)
+    assert next(sim.lines()) == "sim: 3 tasks: 3 new, 1 changed"
+    assert stage_plans(made(x="1\n2\n")[0], before=before)[0].changed is None
+    assert stage_plans(made(n=2, x="1\n2\n3\n")[0], before=before)[0].changed is None
 
 
 def test_all_that_was_never_submitted_is_new(made: Callable[..., tuple[JobPlan, object]]) -> None:
