@@ -49,14 +49,17 @@ class PlannedStack:
     estate: Estate | None
     findings: tuple[Finding, ...]
 
-    def deployable(self) -> Estate:
+    def deployable(self, *, deploying: bool = False) -> Estate:
         """The plan.
+
+        Args:
+            deploying: Whether it is about to be deployed, which errors are then said to stop.
 
         Raises:
             ConfigError: Some finding is an error.
         """
         if self.estate is None or any(finding.is_error for finding in self.findings):
-            raise ConfigError(self.stack, self.findings)
+            raise ConfigError(self.stack, self.findings, deploying=deploying)
         return self.estate
 
 

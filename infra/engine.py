@@ -31,7 +31,7 @@ def plan_from_engine() -> Estate:
         root=PROJECT_ROOT,
         stray=read_stray_keys(stack, root=PROJECT_ROOT),
     )
-    estate = planned.deployable()
+    estate = planned.deployable(deploying=True)
     for finding in planned.findings:
         if finding.silenced is None:
             pulumi.log.warn(str(finding))

@@ -27,18 +27,29 @@ class ConfigError(InfraError):
         findings: Everything that was found, warnings included, in order of path.
     """
 
-    def __init__(self, stack: str, findings: Sequence[Finding]) -> None:
+    def __init__(
+        self, stack: str, findings: Sequence[Finding], *, deploying: bool = False
+    ) -> None:
+        """Words the errors among the findings.
+
+        Args:
+            stack: The stack's name.
+            findings: Everything that was found.
+            deploying: Whether that stopped a deployment, which may be one that destroys.
+        """
         self.findings = tuple(findings)
         errors = [finding for finding in self.findings if finding.is_error]
         lines = "\n".join(f"  {finding}" for finding in errors)
         noun = "error" if len(errors) == 1 else "errors"
-        codes = sorted({one.code for one in errors if one.code[:3] != "CFG"})
-        # A stack whose size was retired since must still be taken down.
-        silence = ", ".join(f"{code}: the stack is taken down" for code in codes)
-        remedy = f"\nTo destroy it all the same: hpc:ignore: {{{silence}}}" if codes else ""
+        consequence, remedy = "", ""
+        if deploying:
+            consequence = ", nothing was deployed"
+            codes = sorted({one.code for one in errors if one.code[:3] != "CFG"})
+            # A stack whose size was retired since must still be taken down.
+            silence = ", ".join(f"{code}: the stack is taken down" for code in codes)
+            remedy = f"\nTo destroy it all the same: hpc:ignore: {{{silence}}}" if codes else ""
         super().__init__(
-            f"stack '{stack}' has {len(errors)} config {noun}, nothing was deployed:\n"
-            f"{lines}{remedy}"
+            f"stack '{stack}' has {len(errors)} config {noun}{consequence}:\n{lines}{remedy}"
         )
 
 

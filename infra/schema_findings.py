@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -113,7 +113,7 @@ def _walk(location: tuple[int | str, ...]) -> tuple[list[str], type[BaseModel] |
         elif isinstance(part, int) and names and (items := _items(candidates)):
             names[-1] += f"[{part}]"
             candidates = list(_members(items[0]))
-        elif chosen := [model for model in models if _is_member_name(str(part), model)]:
+        elif chosen := [model for model in models if _is_member_name(str(part), model, models)]:
             candidates = list(chosen)
             owner = chosen[0]
         elif not _names_a_union_member(str(part), candidates):
@@ -139,9 +139,12 @@ def _items(candidates: list[Any]) -> list[Any]:
     return [get_args(item)[0] for item in candidates if get_origin(item) in {tuple, list}]
 
 
-def _is_member_name(part: str, model: type[BaseModel]) -> bool:
+def _is_member_name(part: str, model: type[BaseModel], members: Sequence[type[BaseModel]]) -> bool:
     if part == model.__name__:
         return True
+    # Once its member is chosen, a key may well be called like it: `scale.formula`.
+    if len(members) == 1:
+        return False
     tags = [model.model_fields[name] for name in ("mode", "type") if name in model.model_fields]
     return any(part in get_args(tag.annotation) for tag in tags)
 

@@ -28,12 +28,14 @@ class _Issuer:
     Attributes:
         url: Pattern of the issuer.
         url_example: One, with what differs in capitals.
+        url_hint: What the capitals stand for.
         subject: Pattern of its subjects.
         subject_example: One, likewise.
     """
 
     url: str
     url_example: str
+    url_hint: str = ""
     subject: str
     subject_example: str
 
@@ -42,6 +44,8 @@ def _entra(host: str) -> _Issuer:
     return _Issuer(
         url=rf"https://{re.escape(host)}/{_GUID}/v2\.0",
         url_example=f"https://{host}/TENANT_ID/v2.0",
+        url_hint=", where TENANT_ID is the GUID of the tenant "
+        "(`az account show --query tenantId -o tsv`)",
         subject=r"/eid1/c/[^/\s*]+/t/[^/\s*]+/a/[^/\s*]+/[^\s*]+",
         subject_example="/eid1/c/pub/t/…/a/…/sc/…, as the service connection shows it",
     )
@@ -58,6 +62,7 @@ _ISSUERS: Mapping[str, _Issuer] = MappingProxyType(
         DEVOPS_HOST: _Issuer(
             url=rf"https://{re.escape(DEVOPS_HOST)}/{_GUID}",
             url_example=f"https://{DEVOPS_HOST}/ORGANIZATION_ID",
+            url_hint=", where ORGANIZATION_ID is a GUID, as the service connection shows it",
             subject=r"sc://[^/*]+/[^/*]+/[^/*]+",
             subject_example="sc://ORGANIZATION/PROJECT/SERVICE_CONNECTION",
         ),
@@ -129,7 +134,7 @@ def _issuers_are_urls(estate: Estate) -> Iterator[Problem]:
                 yield Problem(
                     where,
                     f"no token of {host} has the issuer '{issuer}', and Entra compares letter by "
-                    f"letter, so nobody could sign in; write {known.url_example}",
+                    f"letter, so nobody could sign in; write {known.url_example}{known.url_hint}",
                 )
         elif close := near_misses(host, _ISSUERS):
             yield Problem(

@@ -95,7 +95,7 @@ def _spot_keeps_its_disk(estate: Estate) -> Iterator[Problem]:
             yield Problem(
                 f"{pool.path}.ephemeral_os_disk",
                 "Batch does not run spot nodes on ephemeral OS disks; write false, or "
-                "max_spot_nodes: 0",
+                f"{_most_keys(fixed=pool.scale.is_fixed)[1]}: 0",
             )
 
 
@@ -126,8 +126,15 @@ def _bounds_make_sense(estate: Estate) -> Iterator[Problem]:
             yield Problem(
                 f"{pool.path}.scale",
                 "the pool can never have a node, so its tasks would wait for ever; raise "
-                "max_dedicated_nodes or max_spot_nodes",
+                f"{' or '.join(_most_keys(fixed=scale.is_fixed))}",
             )
+
+
+def _most_keys(*, fixed: bool) -> tuple[str, str]:
+    """What a pool's most nodes are written as."""
+    return (
+        ("dedicated_nodes", "spot_nodes") if fixed else ("max_dedicated_nodes", "max_spot_nodes")
+    )
 
 
 def _nodes_that_stay_cost(estate: Estate) -> Iterator[Problem]:

@@ -51,7 +51,7 @@ def _spot_quota_suffices(estate: Estate) -> Iterator[Problem]:
         yield Problem(
             "batch.spot_vcpu_quota",
             f"spot nodes ask for {wanted} vCPUs together and the quota is {quota}; lower "
-            "max_spot_nodes or request quota",
+            "the pools' most spot nodes or request quota",
         )
 
 

@@ -263,11 +263,70 @@ def test_errors_stop_a_deployment_with_all_of_them() -> None:
         planned.deployable()
 
 
+def test_what_is_only_planned_is_not_said_to_be_deployed_or_destroyed() -> None:
+    raw: dict[str, Any] = {"pools": {"old": {"vm_size": "Standard_HB120rs_v2"}}}
+    with pytest.raises(ConfigError, match="RET001") as refused:
+        plan_stack("dev", raw, root=PROJECT_ROOT, today=date(2027, 6, 1)).deployable()
+    for word in ("deployed", "destroy", "ignore"):
+        assert word not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("scale", "written"),
+    [
+        ({"mode": "fixed"}, {"dedicated_nodes": 1}),
+        ({"mode": "fixed"}, {"spot_nodes": 1}),
+        ({"max_dedicated_nodes": 0, "max_spot_nodes": 0}, {"max_spot_nodes": 1}),
+    ],
+)
+def test_a_pool_without_nodes_is_told_keys_that_give_it_some(
+    scale: dict[str, Any], written: dict[str, int]
+) -> None:
+    said = told({"pools": {"a": {"scale": scale}}})["pools.a.scale"]
+    assert all(re.search(rf"\b{key}\b", said) for key in written)
+    assert "pools.a.scale" not in told({"pools": {"a": {"scale": scale | written}}})
+
+
+@pytest.mark.parametrize(
+    ("scale", "key"),
+    [
+        ({"mode": "fixed", "spot_nodes": 1}, "spot_nodes"),
+        ({"max_spot_nodes": 1}, "max_spot_nodes"),
+    ],
+)
+def test_spot_nodes_on_disks_they_cannot_have_are_told_the_pool_s_own_key(
+    scale: dict[str, Any], key: str
+) -> None:
+    pool = {"ephemeral_os_disk": True, "scale": scale}
+    assert f" {key}: 0" in told({"pools": {"a": pool}})["pools.a.ephemeral_os_disk"]
+    scale[key] = 0
+    assert "spot" not in told({"pools": {"a": pool}}).get("pools.a.ephemeral_os_disk", "")
+
+
+def test_a_key_called_like_its_mode_is_named_with_the_one_that_was_meant() -> None:
+    scale = {"mode": "formula", "formula": "$TargetDedicatedNodes=1;", "max_dedicated_nodes": 1}
+    findings = told({"pools": {"a": {"scale": scale}}})
+    assert "did you mean formula_file?" in findings["pools.a.scale.formula"]
+    assert "formula_file" in " ".join(findings)
+
+
+def test_an_issuer_with_a_placeholder_is_told_what_stands_for_it() -> None:
+    issuer = "https://login.microsoftonline.com/TENANT_ID/v2.0"
+    credential = {"issuer": issuer, "subject": "/eid1/c/pub/t/a/a/b/sc/c"}
+    pipeline = {"may": ["run"], "federated_credentials": {"devops": credential}}
+    findings = told({"pools": {"a": {}}, "pipeline": pipeline})
+    said = findings["pipeline.federated_credentials.devops.issuer"]
+    assert "az account show --query tenantId" in said
+    credential["issuer"] = issuer.replace("TENANT_ID", "7f1d6a52-9a3e-4d53-8a0e-3a2c4a7f1d10")
+    assert not told({"pools": {"a": {}}, "pipeline": pipeline})
+
+
 def test_a_stack_whose_size_is_retired_can_be_destroyed_as_its_error_says() -> None:
     raw: dict[str, Any] = {"pools": {"old": {"vm_size": "Standard_HB120rs_v2"}}}
     day = date(2027, 6, 1)
     with pytest.raises(ConfigError, match="RET001") as refused:
-        plan_stack("dev", raw, root=PROJECT_ROOT, today=day).deployable()
+        plan_stack("dev", raw, root=PROJECT_ROOT, today=day).deployable(deploying=True)
+    assert "nothing was deployed" in str(refused.value)
     told_to_write = str(refused.value).rpartition("hpc:ignore: ")[2]
     raw["ignore"] = yaml.safe_load(told_to_write)
     assert plan_stack("dev", raw, root=PROJECT_ROOT, today=day).deployable().pools
