@@ -1,10 +1,12 @@
 """A completion script for bash, and for zsh through its bashcompinit.
 
 What can be known beforehand (verbs, their options, which of these take a value) is written into
-it; ids of jobs and schedules are looked up as one types, in the result directory, tasks and
+it, and the words that an option may have, from where they are defined; ids of jobs, their later
+attempts and schedules are looked up as one types, in the result directory, tasks and
 stages in the note of what was submitted and among the collected logs of the job that is named
-or the latest, and stacks in the local state: no request, and no Python is started for a key.
-bash cuts words at `:` and `=`, as readline does (`COMP_WORDBREAKS`); they are put together again.
+or the latest, and stacks, their pools and applications in the local state: no request, and no
+Python is started for a key. bash cuts words at `:` and `=`, as readline does
+(`COMP_WORDBREAKS`); they are put together again.
 """
 
 from __future__ import annotations
@@ -15,7 +17,23 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from jobs.advice import WARNING_CODES
+from jobs.costs import BY
+from jobs.listing import FIELDS, TAG
+from jobs.logs import ALL_SOURCES
+from jobs.progress import STYLES
+from jobs.strictness import FAIL_ON
+
 SHELLS = ("bash", "zsh")
+CHOICES: dict[str, tuple[str, ...]] = {
+    "--by": (*BY, TAG),
+    "--fail-on": FAIL_ON,
+    "--fields": (*FIELDS, TAG),
+    "--ignore": WARNING_CODES,
+    "--progress": STYLES,
+    "--source": ALL_SOURCES,
+}
+"""Words that an option may have, each from where it is checked."""
 _SCRIPT = """\
 _hpc_positions() {
     local head=$1 part=$2 count=$3 digit
@@ -82,8 +100,30 @@ _hpc_schedules() {
         [[ $schedule == *[!A-Za-z0-9_-]* ]] || words+=" $schedule"
     done
 }
+_hpc_stacks() {
+    local stack
+    for stack in "${HPC_LOCAL_DIR:-.local}"/stacks/*/outputs.json \
+                 "${HPC_LOCAL_DIR:-.local}"/jobs/stacks/*.names; do
+        [[ -e $stack ]] || continue
+        stack=${stack%/outputs.json}
+        stack=${stack##*/}
+        stack=${stack%.names}
+        [[ $stack == *[!A-Za-z0-9_.-]* || " $words " == *" $stack "* ]] || words+=" $stack"
+    done
+}
+_hpc_names() {
+    local file name kind
+    for file in "${HPC_LOCAL_DIR:-.local}"/jobs/stacks/*.names; do
+        [[ -e $file ]] || continue
+        [[ -n $3 && ${file##*/} != "$3.names" ]] && continue
+        while read -r kind name; do
+            [[ $kind != "$1" || $name == *[!A-Za-z0-9_-]* ]] && continue
+            [[ " $words " == *" $2$name "* ]] || words+=" $2$name"
+        done < "$file"
+    done
+}
 _hpc_jobs() {
-    local verb="" words="" valued="" kind="" cut="" begins=4 at word
+    local verb="" words="" valued="" kind="" cut="" begins=4 at word several=""
     local -a typed
     COMPREPLY=()
     _hpc_typed
@@ -102,12 +142,13 @@ _hpc_jobs() {
     case $verb in
 @CASES@
     esac
-    local named="" out="" option="" first="" head=""
+    local named="" out="" option="" first="" head="" stack=${JOBS_STACK-}
     for (( at = begins; at < last; at++ )); do
         word=${typed[at]}
         case $word in
             --job=*) named=${word#*=} ;;
             --out=*) out=${word#*=} ;;
+            --stack=*) stack=${word#*=} ;;
             --*=*) ;;
             -?*)
                 [[ $valued == *" $word "* ]] || continue
@@ -115,6 +156,7 @@ _hpc_jobs() {
                 case $word in
                     --job|-j) named=${typed[at]} ;;
                     --out) out=${typed[at]} ;;
+                    --stack|-s) stack=${typed[at]} ;;
                 esac ;;
             *) [[ -n $first ]] || first=$word ;;
         esac
@@ -129,24 +171,38 @@ _hpc_jobs() {
         --job|-j) kind=job ;;
         --stack|-s) kind=stack ;;
         --tasks) kind=task ;;
+@CHOICES@
         ?*) return 0 ;;
-        *) if [[ $cur != -* && ( $verb == @TAKERS@ ) ]]; then kind=job
+        *) [[ $cur != -* && ( $verb == @SEVERAL_TAKERS@ ) ]] && several=1
+           if [[ $cur != -* && ( $verb == @TAKERS@ ) ]]; then kind=job
            elif [[ $cur != -* && ( $verb == @TASK_TAKERS@ ) ]]; then kind=task
-           elif [[ $cur != -* && ( $verb == @SCHEDULE_TAKERS@ ) ]]; then kind=schedule; fi ;;
+           elif [[ $cur != -* && ( $verb == @SCHEDULE_TAKERS@ ) ]]; then kind=schedule
+           elif [[ $cur != -* && -z $first && ( $verb == @APPLICATION_TAKERS@ ) ]]; then
+               kind=application
+           elif [[ $cur != -* && ( $verb == @SHELL_TAKERS@ ) ]]; then
+               kind=words words="@SHELLS@"; fi ;;
     esac
-    if [[ $kind == stack ]]; then
-        local stack
+    if [[ $kind == words ]]; then
+        local before=""
+        [[ $cur == *,* ]] && before=${cur%,*},
+        [[ -n $before ]] && words=$before${words// / "$before"}
+    elif [[ $kind == filter ]]; then
+        [[ $cur == pool=* ]] && { words=""; _hpc_names pool pool= "$stack"; }
+    elif [[ $kind == application ]]; then
         words=""
-        for stack in "${HPC_LOCAL_DIR:-.local}"/stacks/*/outputs.json; do
-            [[ -e $stack ]] || continue
-            stack=${stack%/outputs.json}
-            stack=${stack##*/}
-            [[ $stack == *[!A-Za-z0-9_.-]* ]] || words+=" $stack"
-        done
+        _hpc_names application "" "$stack"
+    fi
+    if [[ $kind == stack ]]; then
+        words=""
+        _hpc_stacks
     elif [[ $kind == task ]]; then
         local tree="" file others=""
         [[ $verb == rerun && -n $first ]] && named=$first
         [[ $named == last ]] && named=""
+        if [[ -n $named && ! -e $out/$named/job.json ]]; then
+            local attempt=${named##*-r}
+            [[ -z $attempt || $attempt == *[!0-9]* ]] || named=${named%-r*}
+        fi
         for file in "$out"/*/job.json; do
             [[ -e $file ]] || continue
             case $file in
@@ -163,8 +219,10 @@ _hpc_jobs() {
         words=""
         _hpc_schedules "$out"
     elif [[ $kind == job ]]; then
-        local tree
+        local tree id others=""
         words="last"
+        [[ -n $several && $cur == *,* ]] && others=${cur%,*},
+        [[ -n $several && -z $others ]] && words+=" all"
         _hpc_schedules "$out"
         for tree in "$out"/*/job.json; do
             [[ -e $tree ]] || continue
@@ -173,6 +231,12 @@ _hpc_jobs() {
             [[ $cur == *:* ]] && tree=${tree/.job-/:job-}
             [[ $tree == *[!A-Za-z0-9_.:-]* ]] || words+=" $tree"
         done
+        while read -r id; do
+            id=${id%'"'}
+            id=${id##*'"'}
+            [[ $id == *[!A-Za-z0-9_-]* || -e $out/$id ]] || words+=" $id"
+        done < <(grep -ho '"job_id": "[^"]*-r[0-9]*"' "$out"/*/job.json 2>/dev/null)
+        [[ -n $others ]] && words=$others${words// / "$others"}
     fi
     [[ -n $verb && $cur != -* && $words == --* ]] && return 0
     for word in $words; do
@@ -180,6 +244,8 @@ _hpc_jobs() {
         word=$head$word
         COMPREPLY+=("${word#"$cut"}")
     done
+    [[ ${COMPREPLY[*]-} == *[=.] ]] && compopt -o nospace 2>/dev/null
+    return 0
 }
 complete -o bashdefault -o default -F _hpc_jobs python python3
 """
@@ -198,12 +264,25 @@ def script(app: typer.Typer, shell: str) -> str:
     text = _SCRIPT.replace("@CASES@", "\n".join(cases))
     for mark, names in (
         ("@TAKERS@", ("job", "jobs")),
+        ("@SEVERAL_TAKERS@", ("jobs",)),
+        ("@APPLICATION_TAKERS@", ("application",)),
+        ("@SHELL_TAKERS@", ("shell",)),
         ("@TASK_TAKERS@", ("tasks",)),
         ("@SCHEDULE_TAKERS@", ("schedule",)),
     ):
         text = text.replace(mark, " || $verb == ".join(_takers(verbs, names)))
     text = text.replace("@GROUPS@", " || $verb == ".join(groups))
+    text = text.replace("@SHELLS@", " ".join(SHELLS))
+    text = text.replace("@CHOICES@", "\n".join(_choices()))
     return "autoload -U +X bashcompinit && bashcompinit\n" + text if shell == "zsh" else text
+
+
+def _choices() -> Iterator[str]:
+    """What the options of `CHOICES` may have, as cases of the script."""
+    for option, words in CHOICES.items():
+        yield f'        {option}) kind=words; words="{" ".join(words)}" ;;'
+    fields = " ".join(f"{name}=" for name in (*FIELDS, TAG))
+    yield f'        --filter) kind=filter; words="{fields.replace(f"{TAG}=", TAG)}" ;;'
 
 
 def _flat(commands: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

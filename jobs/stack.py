@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from jobs.document import written
 from jobs.errors import Finding, StackError, shown
+from jobs.known_names import remember
 from jobs.shapes import said
 
 SCHEMA_VERSION = 1
@@ -173,7 +174,7 @@ def load_stack(*, name: str | None = None, outputs: Path | None = None) -> Stack
     local = local_directory() / "stacks" / name / "outputs.json"
     if "/" not in name and local.exists():
         try:
-            return _read(local)
+            return _noted(name, _read(local))
         except StackError as error:
             remedy = (
                 f"it was deployed to the emulator: python -m emulator stack up --stack {name} "
@@ -182,7 +183,13 @@ def load_stack(*, name: str | None = None, outputs: Path | None = None) -> Stack
             raise StackError(
                 [*error.findings, Finding(where=shown(local), message=remedy)]
             ) from error
-    return parse_stack(_pulumi_outputs(name), where=f"stack {name}")
+    return _noted(name, parse_stack(_pulumi_outputs(name), where=f"stack {name}"))
+
+
+def _noted(name: str, stack: Stack) -> Stack:
+    """The stack, its names noted for completion."""
+    remember(local_directory(), name, pools=stack.pools, applications=stack.applications)
+    return stack
 
 
 def parse_stack(values: object, *, where: str) -> Stack:

@@ -6,11 +6,18 @@ import pty
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
+from typer.core import TyperGroup
+from typer.testing import CliRunner
 
 from jobs.cli import app
-from jobs.completion import script
+from jobs.completion import CHOICES, script
+from jobs.stack import load_stack
+
+JOBS = ("mc-1", "mc-2", "nightly", "nightly.job-1", "other", "weekly")
 
 
 @pytest.fixture
@@ -41,6 +48,16 @@ def directory(tmp_path: Path) -> Path:
         (tmp_path / ".local" / "stacks" / stack).mkdir(parents=True)
         if stack != "half":
             (tmp_path / ".local" / "stacks" / stack / "outputs.json").touch()
+    (tmp_path / ".local" / "jobs" / "stacks").mkdir(parents=True)
+    for stack, names in (("dev", "pool cpu\npool gpu\npool $(id)\n"), ("azure", "pool mpi\n")):
+        path = tmp_path / ".local" / "jobs" / "stacks" / f"{stack}.names"
+        path.write_text(f"application {stack}-tool\n{names}")
+    (tmp_path / "results" / "mc-2" / "job.json").write_text(
+        '{\n  "job_id": "mc-2",\n  "tasks": 3,\n  "tags": {"x": "\\"job_id\\": \\"t-r2\\""},\n'
+        '  "attempts": [\n    {\n      "job_id": "mc-2-r2"\n    },\n    {\n'
+        '      "job_id": "mc-2-r3"\n    },\n    {\n      "job_id": "$(id)-r4"\n    }\n  ],\n'
+        '  "stages": {}\n}\n'
+    )
     (tmp_path / "script").write_text(script(app, "bash"), encoding="utf-8")
     return tmp_path
 
@@ -51,11 +68,34 @@ def directory(tmp_path: Path) -> Path:
         ("python -m jobs wa", {"wait", "watch"}),
         (
             "python -m jobs wait ",
-            {"last", "mc-1", "mc-2", "nightly", "nightly.job-1", "other", "weekly"},
+            {"last", "mc-2-r2", "mc-2-r3", *JOBS},
         ),
-        ("python -m jobs cancel mc", {"mc-1", "mc-2"}),
+        ("python -m jobs wait mc-2-r", {"mc-2-r2", "mc-2-r3"}),
+        ("python -m jobs logs --job mc-2-r", {"mc-2-r2", "mc-2-r3"}),
+        ("python -m jobs logs --job mc-2-r3 2", {"2"}),
+        ("python -m jobs status ", {"last", "all", "mc-2-r2", "mc-2-r3", *JOBS}),
+        ("python -m jobs wait a", set()),
+        (
+            "python -m jobs collect mc-1,mc",
+            {"mc-1,mc-1", "mc-1,mc-2", "mc-1,mc-2-r2", "mc-1,mc-2-r3"},
+        ),
+        ("python -m jobs cancel mc-", {"mc-1", "mc-2", "mc-2-r2", "mc-2-r3"}),
+        ("python -m jobs wait --progress ", {"auto", "plain", "json", "none"}),
+        ("python -m jobs wait --progress=p", {"--progress=plain"}),
+        ("python -m jobs validate --fail-on ", {"error", "warning"}),
+        ("python -m jobs run --ignore re", {"registry"}),
+        ("python -m jobs costs --by ", {"job", "stage", "pool", "workload", "tag."}),
+        ("python -m jobs list --fields job_id,out", {"job_id,outcome"}),
+        ("python -m jobs list --filter out", {"outcome="}),
+        ("python -m jobs list --filter pool=", {"pool=cpu", "pool=gpu", "pool=mpi"}),
+        ("python -m jobs list --stack dev --filter pool=", {"pool=cpu", "pool=gpu"}),
+        ("python -m jobs list --stack=azure --filter=pool=", {"--filter=pool=mpi"}),
+        ("python -m jobs publish ", {"dev-tool", "azure-tool"}),
+        ("python -m jobs publish --stack dev ", {"dev-tool"}),
+        ("python -m jobs publish dev-tool ", set()),
+        ("python -m jobs completion ", {"bash", "zsh"}),
         ("python -m jobs status o", {"other"}),
-        ("python -m jobs logs 0 --job mc", {"mc-1", "mc-2"}),
+        ("python -m jobs logs 0 --job mc", {"mc-1", "mc-2", "mc-2-r2", "mc-2-r3"}),
         ("python -m jobs logs 0000002", {"0000002-bbb"}),
         ("python -m jobs logs ", {"all", "failed"}),
         ("python -m jobs explain f", {"failed"}),
@@ -70,7 +110,7 @@ def directory(tmp_path: Path) -> Path:
         ("python -m jobs explain --job nosuch ", {"all", "failed"}),
         ("python -m jobs rerun mc-1 --tasks si", {"sim"}),
         ("python -m jobs rerun --tasks 4", {"4", "40", "41"}),
-        ("python -m jobs list --stack ", {"dev", "prod"}),
+        ("python -m jobs list --stack ", {"dev", "prod", "azure"}),
         ("python -m jobs rerun --exit", {"--exit-code"}),
         ("python -m jobs wait night", {"nightly", "nightly.job-1"}),
         ("python -m jobs wait nightly:", {"nightly:job-1"}),
@@ -78,12 +118,12 @@ def directory(tmp_path: Path) -> Path:
         ("python -m jobs logs --job nightly 1", {"1", "10", "11"}),
         ("python -m jobs logs --job nightly:job-1 1", {"1", "10", "11"}),
         ("python -m jobs logs --job=nightly:job-1 1", {"1", "10", "11"}),
-        ("python -m jobs logs --job=mc", {"--job=mc-1", "--job=mc-2"}),
+        ("python -m jobs logs --job=mc-1", {"--job=mc-1"}),
         ("python -m jobs wait --report ", set()),
         ("python -m jobs wait --report o", set()),
         ("python -m jobs wait --report=o", set()),
         ("python -m jobs wait --report out o", {"other"}),
-        ("python -m jobs logs --source ", set()),
+        ("python -m jobs logs --source ", {"coordination", "stdout", "stderr"}),
         ("python -m jobs logs --tail ", set()),
         ("python -m jobs rerun --exit-code 3 mc-1 --tasks si", {"sim"}),
         ("python -m jobs wait --quiet o", {"other"}),
@@ -124,7 +164,10 @@ def test_what_is_typed_is_completed(directory: Path, typed: str, offered: set[st
         ("logs --job=oth", ["logs", "--job=other"]),
         ("logs --job=nightly:j", ["logs", "--job=nightly:job-1"]),
         ("logs --job nightly:job-1 al", ["logs", "--job", "nightly:job-1", "all"]),
-        ("logs --source st", ["logs", "--source", "st"]),
+        ("logs --source stdo", ["logs", "--source", "stdout"]),
+        ("list --filter outc", ["list", "--filter", "outcome="]),
+        ("list --filter pool=m", ["list", "--filter", "pool=mpi"]),
+        ("wait --progress=pl", ["wait", "--progress=plain"]),
         ("wait --report=sc", ["wait", "--report=script"]),
     ],
 )
@@ -150,6 +193,47 @@ def test_bash_itself_completes_words_that_it_cuts_up(
         assert shell.wait(30) == 0
     os.close(parent)
     assert re.findall(r"(?m)^<(.*)>\r?$", told.decode()) == ["-m", "jobs", *completed]
+
+
+def test_every_option_with_few_words_is_completed_with_them() -> None:
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
+    told = {
+        option
+        for verb in group.commands.values()
+        for option in getattr(verb, "params", ())
+        if option.param_type_name == "option" and "not one of" in refusal(verb, option)
+    }
+    names = {max(option.opts, key=len) for option in told}
+    assert names >= {"--progress", "--fail-on", "--source"}
+    assert names <= CHOICES.keys()
+
+
+def refusal(verb: Any, option: Any) -> str:
+    """What an option says to a word that is none of its own, if that is all it is asked."""
+    if option.is_flag or option.multiple:
+        return ""
+    workload = ["w"] if verb.params[0].name == "workload" else []
+    return CliRunner().invoke(app, [verb.name, *workload, option.opts[0], "no word"]).output
+
+
+def test_names_of_a_stack_are_noted_when_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, values: Any
+) -> None:
+    monkeypatch.setenv("HPC_LOCAL_DIR", str(tmp_path))
+    monkeypatch.setattr("jobs.stack._pulumi_outputs", lambda _name: values())
+    load_stack(name="far")
+    noted = tmp_path / "jobs" / "stacks" / "far.names"
+    assert noted.read_text().splitlines() == ["application solver", "application tool", "pool cpu"]
+    before = noted.stat().st_ino
+    load_stack(name="far")
+    load_stack(name="org/project/far")
+    assert noted.stat().st_ino == before
+    assert [path.name for path in noted.parent.iterdir()] == ["far.names"]
+    noted.unlink()
+    noted.parent.rmdir()
+    noted.parent.write_text("in the way")
+    load_stack(name="far")
 
 
 def test_zsh_gets_what_it_needs_first() -> None:
