@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from textwrap import dedent
 from typing import Annotated
 
 import typer
@@ -35,6 +36,8 @@ from jobs.options import (
 )
 from jobs.threads import left_behind
 
+_WAIT = (wait.__doc__ or "").partition("\n")[2]
+_WATCH = f"The same as wait.\n{dedent(_WAIT).replace('jobs wait', 'jobs watch')}"
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(
@@ -104,7 +107,7 @@ def completion(
 
 
 app.add_typer(schedule_app)
-app.command("watch", cls=VerbCommand, help="The same as wait.")(wait)
+app.command("watch", cls=VerbCommand, help=_WATCH)(wait)
 run_app.command(cls=OnlyVerb)(run)
 for program in (app, run_app, schedule_app):
     for registered in program.registered_commands:

@@ -78,6 +78,12 @@ def wait(
     """Watch a job to its end.
 
     Then as `run`: collects, merges, checks and reports.
+
+    For example:
+
+      python -m jobs wait
+
+      python -m jobs wait mc-7f3a --timeout 2h --max-fails 10 --report report.html
     """
     with command(json_output, quiet, verbose, color, progress) as terminal:
         manifest, tree, options = known(
@@ -131,6 +137,12 @@ def resume(
     """Finish a submission that was cut short.
 
     Adds the tasks that are missing, then goes on as `run`.
+
+    For example:
+
+      python -m jobs resume
+
+      python -m jobs resume mc-7f3a --detach
     """
     with command(json_output, quiet, verbose, color, progress) as terminal:
         _, _, options = known(
@@ -377,6 +389,12 @@ def cancel(
 
     Their running tasks are stopped, their waiting ones never run. A job that is over stays
     as it is.
+
+    For example:
+
+      python -m jobs cancel mc-7f3a
+
+      python -m jobs cancel 1-3
     """
     with command(json_output, quiet, verbose, color) as terminal:
         target = Target(stack=stack, outputs=outputs)

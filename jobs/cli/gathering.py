@@ -57,6 +57,12 @@ def collect(
 
     Outputs and logs, only what is new. Exit code 1 if the name of one keeps it from being
     written.
+
+    For example:
+
+      python -m jobs collect
+
+      python -m jobs collect 1-3 --out elsewhere
     """
     with command(json_output, quiet, verbose, color) as terminal:
         target = Target(stack=stack, outputs=outputs)

@@ -104,6 +104,10 @@ def doctor(
 
     The stack's outputs, credentials, Batch, each pool, each container, the result
     directory. Exit code 3 if something is wrong.
+
+    For example:
+
+      python -m jobs doctor --stack dev
     """
     with command(json_output, quiet, verbose, color) as terminal:
         session = Session(

@@ -173,6 +173,10 @@ def pause(
     """Let a schedule make no more jobs until it is resumed.
 
     The job that runs goes on; to end it: cancel.
+
+    For example:
+
+      python -m jobs schedule pause nightly
     """
     with command(json_output, quiet, verbose, color) as terminal:
         found = _opened(schedule, stack, outputs, out)
@@ -191,7 +195,12 @@ def resume(
     verbose: VerboseOption = False,
     color: ColorOption = True,
 ) -> None:
-    """Let a paused schedule make jobs again."""
+    """Let a paused schedule make jobs again.
+
+    For example:
+
+      python -m jobs schedule resume nightly
+    """
     with command(json_output, quiet, verbose, color) as terminal:
         found = _opened(schedule, stack, outputs, out)
         changed = found.resume()

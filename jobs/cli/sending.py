@@ -144,6 +144,12 @@ def submit(
     """Submit a workload and leave (run --detach).
 
     Builds and stages first; prints the job's id, or the schedule's.
+
+    For example:
+
+      python -m jobs submit job.yaml --stack dev
+
+      python -m jobs submit job.yaml --stack dev --set n=100 --job-id n-100
     """
     with command(json_output, quiet, verbose, color) as terminal:
         options = RunOptions(
@@ -221,7 +227,14 @@ def build(
     verbose: VerboseOption = False,
     color: ColorOption = True,
 ) -> None:
-    """Build the program of a workload, if it is not up to date."""
+    """Build the program of a workload, if it is not up to date.
+
+    For example:
+
+      python -m jobs build job.yaml
+
+      python -m jobs build job.yaml --force
+    """
     with command(json_output, quiet, verbose, color) as terminal:
         with content_cache() as cache:
             done = build_programs(load_workload(workload, variables or ()), cache, force=force)
@@ -258,6 +271,12 @@ def stage(
     """Send program and inputs to storage.
 
     What is there by content is not sent again.
+
+    For example:
+
+      python -m jobs stage job.yaml --stack dev
+
+      python -m jobs stage job.yaml --stack dev --inputs
     """
     with command(json_output, quiet, verbose, color) as terminal:
         options = RunOptions(

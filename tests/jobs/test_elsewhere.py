@@ -123,3 +123,18 @@ def test_the_completion_is_an_object_where_that_is_asked_for() -> None:
     made = json.loads(done.stdout)
     assert made["shell"] == "bash"
     assert made["script"] == run("completion").stdout
+
+
+def test_every_verb_has_examples_of_options_that_it_has() -> None:
+    for name, verb in verbs():
+        told = " ".join((verb.help or "").partition("For example:")[2].split())
+        examples = [part.split() for part in told.split("python -m jobs")[1:]]
+        assert examples, f"{name} has no example"
+        flags = {text for parameter in verb.params for text in parameter.opts}
+        for words in examples:
+            # `jobs.run` is `jobs run`, and a pipe ends the command
+            own = words[: words.index("|")] if "|" in words else words
+            own = ["run", *own[1:]] if own[0] == ".run" else own
+            assert own[: len(name.split())] == name.split(), f"{name}: {own}"
+            given = {word.rstrip(")").partition("=")[0] for word in own if word.startswith("-")}
+            assert given - {"-"} <= flags, f"{name}: {own}"
