@@ -58,7 +58,7 @@ def keep_rows(tree: ResultTree, checked: Checked, numbers: Collection[int] | Non
             stream.write(_head(manifest))
             while batch := b"".join(islice(digests, _AT_ONCE)):
                 stream.write(batch)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a generator may give others than before, too
         raise InputError(f"{shown(rows_file(tree))} cannot be written: {error}") from error
 
 

@@ -82,7 +82,13 @@ def send(
             _undo(notes)
         raise
     if trial is None:
-        keep_rows(tree, job.checked, None if job.only is None else positions_of(job.only))
+        try:
+            keep_rows(tree, job.checked, None if job.only is None else positions_of(job.only))
+        except InputError as error:
+            # The job is there and runs: what a rerun would like to know is no reason to fail.
+            terminal.note(
+                f"warning: {error}: a rerun will compare the tasks of a stage as a whole"
+            )
     there = f" ({submitted.present:,} were there)" if submitted.present else ""
     terminal.note(f"submitted: job {job.job_id}, {counted(submitted.added, 'task')}{there}")
     if trial is None and (page := portal_url(session.stack, job.job_id)):

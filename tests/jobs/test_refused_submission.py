@@ -13,6 +13,7 @@ from jobs.errors import ServiceError
 from jobs.loading import LoadedWorkload
 from jobs.plan import plan
 from jobs.results import tree_of
+from jobs.row_digests import rows_file
 from jobs.run_options import RunOptions
 from jobs.session import Session, Target
 from jobs.stack import Stack
@@ -59,3 +60,23 @@ def test_what_the_service_refuses_leaves_no_tree(
     with pytest.raises(ServiceError):
         send(job, session, tree, options, Terminal(quiet=True))
     assert not tree.root.exists()
+
+
+def test_a_job_that_is_in_does_not_fail_for_a_note_that_cannot_be_written(
+    workload: Callable[..., LoadedWorkload],
+    stack: Stack,
+    session: Session,
+    batch: Any,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    loaded = workload("name: n\npool: cpu\ncommand: a\n")
+    job = plan(check(loaded, stack), {}, job_id="job")
+    target = Target(stack="s", outputs=None)
+    options = RunOptions(workload=loaded.path, target=target, overrides=(), out=tmp_path)
+    tree = tree_of("job", tmp_path / "results")
+    rows_file(tree).mkdir(parents=True)
+    assert send(job, session, tree, options, Terminal()).added == 1
+    assert batch.jobs["job"]["onAllTasksComplete"] == "terminatejob"
+    said = capsys.readouterr().err
+    assert "rows.bin cannot be written" in " ".join(said.split())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -167,6 +168,36 @@ def test_a_stale_answer_is_no_success_and_the_next_rerun_mends_it(directory: Dir
     done = directory.json("rerun", "left")
     assert (done["exit_code"], done["stale"]) == (0, [])
     assert answer.read_text().split() == ["7", "2"]
+
+
+PROGRAM = """\
+from jobs import open_job
+
+job = open_job("held")
+again = job.again(tasks="part/0", dependents=False)
+print(sorted(again.numbers), dict(again.reasons()), sorted(again.stale))
+job.rerun(tasks="part/0", dependents=False).wait(timeout_s=60)
+print(job.stale())
+print(dict(job.again().reasons()))
+job.rerun().wait(timeout_s=60)
+print(job.stale(), job.rerun())
+"""
+
+
+def test_a_program_learns_what_is_stale(directory: Directory) -> None:
+    directory.write(STALE.replace("test {x} != 2", "true"))
+    directory.jobs("job.yaml", "--job-id", "held", module="jobs.run")
+    (directory.path / "program.py").write_text(PROGRAM, encoding="utf-8")
+    ran = subprocess.run(
+        [sys.executable, "program.py"], cwd=directory.path, env=directory.environment,
+        capture_output=True, text=True, timeout=200, check=False,
+    )  # fmt: skip
+    assert ran.stdout.splitlines() == [
+        "[100000000] {'part/0': 'chosen'} [110000000]",
+        "{'sum/0': 'part/0'}",
+        "{'sum/0': 'waits for part/0'}",
+        "{} None",
+    ], ran.stderr
 
 
 def test_tasks_of_a_stage_are_named_and_what_is_not_there_is_refused(directory: Directory) -> None:
