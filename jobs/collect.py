@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from jobs.at_once import SMALL_BYTES, by_size
 from jobs.blobs import Blob, Container, check_size
-from jobs.errors import InputError, JobsError, ServiceError, TaskFailureError
+from jobs.errors import InputError, ServiceError, TaskFailureError
 from jobs.job_ids import folder_of
 from jobs.large_blobs import LARGE_BYTES
-from jobs.results import ResultTree, read_json, write_json
+from jobs.results import ResultTree, write_json
 from jobs.selection import position
 from jobs.threads import in_threads
 from jobs.whole_files import replace_small
@@ -269,6 +271,7 @@ def _has(path: Path, size: int) -> bool:
 def known_files(tree: ResultTree) -> dict[str, Any]:
     """What was collected; a damaged record only means collecting again."""
     try:
-        return read_json(tree.collected_file)
-    except JobsError:
+        known = orjson.loads(tree.collected_file.read_bytes())
+    except (OSError, ValueError):
         return {}
+    return known if isinstance(known, dict) else {}

@@ -77,7 +77,7 @@ class OutputFiles:
             members.append(self._file(f"../{COORDINATION}/std*.txt", logs, path, "always"))
         for template, one in self._outputs:
             pattern = template.render(values)
-            path = "/".join([folder, *_below(pattern, one.to)])
+            path = "/".join([folder, *below(pattern, one.to)])
             members.append(
                 self._file(self._above + pattern, self._stack.outputs_container, path, one.when)
             )
@@ -98,7 +98,7 @@ class OutputFiles:
 
 
 @lru_cache(maxsize=1024)
-def _below(pattern: str, to: str | None) -> tuple[str, ...]:
+def below(pattern: str, to: str | None) -> tuple[str, ...]:
     """Where what a pattern matches goes, so that it keeps its path in the task's directory.
 
     Without a wildcard the service takes it for the blob's name; with one, for the

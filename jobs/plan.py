@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -27,6 +27,7 @@ from jobs.pool_fit import pool_warnings
 from jobs.selection import positions_of
 from jobs.spec import INHERITED, OWN
 from jobs.stages import (
+    StageView,
     shown_position,
     stage_names,
     stage_number,
@@ -267,6 +268,16 @@ def row_parts(checked: Checked) -> dict[str, str]:
         for name, digest in _parts(checked, {}).items()
         if name == "variables"
         or (name.rpartition(".")[2] in ROW_PARTS and not name.startswith(FILE_PART))
+    }
+
+
+def output_parts(stages: Sequence[StageView]) -> dict[str, str]:
+    """Of the parts of a plan those that say what tasks leave, one for each of these stages."""
+    return {
+        f"{stage.name}.outputs" if stage.name else "outputs": _hashed(
+            stage.spec.model_dump(mode="json", by_alias=True, include={"outputs"})["outputs"]
+        )
+        for stage in stages
     }
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from jobs.advice import WARNING_CODES, Advice
 from jobs.arguments import require
-from jobs.errors import Finding, InputError
+from jobs.errors import Finding, InputError, TaskFailureError
 
 ERROR, WARNING = "error", "warning"
 FAIL_ON = (ERROR, WARNING)
@@ -25,13 +25,28 @@ class Strictness:
     ignore: frozenset[str] = frozenset()
     fail_on: str = ERROR
 
+    def told(self, warnings: Iterable[Advice]) -> list[Advice]:
+        """The warnings that are told."""
+        return [one for one in warnings if one.code not in self.ignore]
+
+    def require_none(self, warnings: Iterable[Advice]) -> None:
+        """Has a job fail whose tasks succeeded.
+
+        Raises:
+            TaskFailureError: There are warnings that are told, and they are as bad as errors.
+        """
+        told = self.told(warnings)
+        if told and self.fail_on == WARNING:
+            lines = "\n  ".join(map(str, told))
+            raise TaskFailureError(f"with --fail-on warning:\n  {lines}")
+
     def heeded(self, warnings: Iterable[Advice], where: str) -> list[Advice]:
         """The warnings that are told.
 
         Raises:
             InputError: There are any, and they are as bad as errors; `where` is the file.
         """
-        told = [one for one in warnings if one.code not in self.ignore]
+        told = self.told(warnings)
         if told and self.fail_on == WARNING:
             raise InputError([Finding(where=where, message=str(one)) for one in told])
         return told

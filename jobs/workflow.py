@@ -7,11 +7,12 @@ stderr what it did. The other verbs (`jobs.cli`) do parts of the same.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from jobs.advice import Advice
 from jobs.again import stale_failure, stale_json, stale_tasks
 from jobs.answer import answer, answer_steps
 from jobs.binding import check_binding
@@ -46,9 +47,11 @@ from jobs.run_options import RunOptions
 from jobs.selection import position
 from jobs.session import Session, content_cache
 from jobs.stage import Staged, contents_of, stage
+from jobs.strictness import LENIENT, Strictness
 from jobs.submission import require_same, send
 from jobs.terminal import Terminal, counted, size_text
 from jobs.transfer import counting
+from jobs.unmatched import output_warnings
 from jobs.watch import Watcher
 
 _NO_ANSWER = "merge and check were not run"
@@ -229,6 +232,13 @@ def finish(
             write_report(made, asked.report)
         ran = {position(end.id) for end in made.ends.latest}
         stale = stale_tasks(checked.stages, manifest.attempts, ran)
+        unmatched = note_unmatched(
+            collected,
+            tree,
+            terminal,
+            options.strictness,
+            succeeded=[end.id for end in made.ends.latest if end.succeeded],
+        )
         failure: TaskFailureError | None = None
         if report.failed or report.unfinished:
             failure = failed_tasks(report, tree, options, limit)
@@ -241,6 +251,7 @@ def finish(
         elif (failure := incomplete(collected)) is None:
             try:
                 answer(checked.workload, tree, manifest.job_id, results_to_stderr=terminal.json)
+                options.strictness.require_none(unmatched)
             except TaskFailureError as error:
                 failure = error
     for problem in tell(asked, report, tree, succeeded=failure is None):
@@ -256,6 +267,7 @@ def finish(
             "results": str(tree.root),
             "report": report.as_json(),
             "refused": list(collected.refused),
+            "warnings": [str(warning) for warning in unmatched],
             "stale": stale_json(stale, manifest.stages),
         }
     )
@@ -302,6 +314,23 @@ def note_collected(collected: Collected, tree: ResultTree, terminal: Terminal) -
             f"what the coordination command printed on {counted(collected.gone, 'node')} went "
             "with the node before it was collected"
         )
+
+
+def note_unmatched(
+    collected: Collected,
+    tree: ResultTree,
+    terminal: Terminal,
+    strictness: Strictness = LENIENT,
+    *,
+    succeeded: Collection[str] | None = None,
+) -> list[Advice]:
+    """Says which outputs nothing matched; arguments as `jobs.unmatched.output_warnings`."""
+    if collected.refused:
+        return []  # it came, under a name that nobody can write
+    told = strictness.told(output_warnings(tree, succeeded))
+    for warning in told:
+        terminal.note(f"warning: {warning}")
+    return told
 
 
 def failed_tasks(

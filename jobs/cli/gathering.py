@@ -38,7 +38,7 @@ from jobs.session import Target
 from jobs.stages import shown_task
 from jobs.task_table import write_csv
 from jobs.transfer import counting
-from jobs.workflow import failed_tasks, note_collected
+from jobs.workflow import failed_tasks, note_collected, note_unmatched
 
 _STDOUT = Path("-")
 
@@ -73,6 +73,7 @@ def collect(
             with counting(terminal, "collected") as progress:
                 collected = found.collect(progress)
             note_collected(collected, tree, terminal)
+            unmatched = note_unmatched(collected, tree, terminal)
             total += collected
             rows.append(
                 {
@@ -82,6 +83,7 @@ def collect(
                     "fetched": collected.fetched,
                     "bytes_fetched": collected.bytes_fetched,
                     "refused": list(collected.refused),
+                    "warnings": [str(warning) for warning in unmatched],
                     "gone": collected.gone,
                 }
             )
