@@ -23,12 +23,12 @@ from jobs.looks import Look, TaskEnd
 from jobs.meter import Meter
 from jobs.plan import JobPlan
 from jobs.prices import money_about, money_at_least, shares
-from jobs.report import spread
 from jobs.results import ResultTree
 from jobs.session import Session
 from jobs.stages import shown_task
 from jobs.task_names import TaskNames
 from jobs.terminal import Terminal, counted
+from jobs.usage import spread
 from jobs.watch import Watcher
 
 

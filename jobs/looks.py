@@ -37,6 +37,7 @@ class TaskEnd:
         cpu_s: Processor time that it used, where the service has counted it.
         instances: Nodes that it took at once; `node_id` is the first of them.
         attempts_s: Run time of all its attempts, where the service has counted it.
+        beside: Its other nodes, where somebody asked for them.
     """
 
     id: str
@@ -54,6 +55,7 @@ class TaskEnd:
     cpu_s: float | None = None
     instances: int = 1
     attempts_s: float | None = None
+    beside: tuple[str, ...] = ()
 
     @property
     def earlier_s(self) -> float:

@@ -6,8 +6,8 @@ belong to the pool, not to the job, and are left out. What the nodes cost is div
 the tasks by the slot time that each took, so that tasks and stages add up to the job.
 
 A multi-instance task has its nodes for itself: the service runs it only in pools of one
-slot a node. Which they are but the first it does not tell with the task, and nothing here
-asks: what counts is how many. Of a task that ran again it keeps the last attempt only; the
+slot a node. Which they are but the first it does not tell with the task: what counts is how
+many. Of a task that ran again it keeps the last attempt only; the
 earlier ones are taken to lie before it on the same node (`TaskEnd.earlier_s`).
 """
 
@@ -118,10 +118,17 @@ def slot_s(end: TaskEnd) -> float:
 
 
 def places(end: TaskEnd) -> Iterator[str]:
-    """A name for each node that a task had: its first, and others that are numbered by it."""
+    """A name for each node that a task had; those that are not known are numbered by its first."""
     yield end.node_id
-    for number in range(1, end.instances):
-        yield f"{end.node_id} +{number}"
+    if _is_located(end):
+        yield from end.beside
+    else:
+        yield from (f"{end.node_id} +{number}" for number in range(1, end.instances))
+
+
+def _is_located(end: TaskEnd) -> bool:
+    """Whether all of its nodes are known."""
+    return len(end.beside) == end.instances - 1
 
 
 def busy_spans(ends: Iterable[TaskEnd]) -> dict[str, list[tuple[float, float]]]:
@@ -147,8 +154,8 @@ def busy_spans(ends: Iterable[TaskEnd]) -> dict[str, list[tuple[float, float]]]:
 
 def nodes_at_least(ends: Collection[TaskEnd]) -> int:
     """How many different nodes ran tasks: those that are told, or as many as had one at once."""
-    told = len({end.node_id for end in ends})
-    if all(end.instances == 1 for end in ends):
+    told = len({node for end in ends for node in (end.node_id, *end.beside)})
+    if all(map(_is_located, ends)):
         return told
     spans = [span for node in busy_spans(ends).values() for span in node]
     steps = sorted([(start, 1) for start, _ in spans] + [(stop, -1) for _, stop in spans])

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from heapq import nlargest
 from pathlib import Path
@@ -23,7 +23,6 @@ from jobs.command_lines import COORDINATION
 from jobs.looks import TaskEnd
 from jobs.prices import (
     NodeTime,
-    Shares,
     estimated_s,
     node_time,
     nodes_at_least,
@@ -33,6 +32,16 @@ from jobs.prices import (
 from jobs.results import ResultTree
 from jobs.stack import Pool
 from jobs.task_names import TaskNames, Values
+from jobs.usage import (
+    NodeUse,
+    SlowTask,
+    Spread,
+    StageUse,
+    by_node,
+    by_stage,
+    processor_time,
+    spread,
+)
 
 REPORT_VERSION = 1
 REASON_FILE = "reason.txt"
@@ -82,60 +91,6 @@ class FailureGroup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spread:
-    """How values are spread, in seconds.
-
-    Attributes:
-        median: Half of them are at most this.
-        p95: 95 of 100 are at most this.
-        longest: All of them are.
-    """
-
-    median: float = 0.0
-    p95: float = 0.0
-    longest: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageUse:
-    """What the tasks of one stage took; a job without stages is one without a name.
-
-    Attributes:
-        name: The stage.
-        ended: Tasks of it that have ended.
-        failed: Of them, those that failed.
-        retries: Attempts beyond the first.
-        waited: From submission to the first attempt's start.
-        ran: Of the last attempts.
-        task_s: Run times together.
-        cost: Its share of the job's cost; None where that is not known.
-    """
-
-    name: str
-    ended: int
-    failed: int
-    retries: int
-    waited: Spread
-    ran: Spread
-    task_s: float
-    cost: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SlowTask:
-    """One of the tasks that ran longest; its name and parameters as of `FailureGroup`."""
-
-    id: str
-    stage: str
-    node_id: str
-    succeeded: bool
-    run_s: float
-    cost: float | None
-    name: str = ""
-    parameters: Values = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """What a job took.
 
@@ -175,6 +130,9 @@ class Report:
         tags: What the job is to be found and counted by.
         estimated_node_s: Of the node seconds, those of attempts of which the service kept no
             times.
+        cpu_s: Processor time used, of tasks where the service has counted it; None: of none.
+        cpu_given_s: That of the slots which these took.
+        by_node: What nodes did, those where most failed first; not of all if there are many.
         version: Of this object. Members are added without a new version, never changed.
     """
 
@@ -201,8 +159,8 @@ class Report:
     prices_as_of: str
     failures: tuple[FailureGroup, ...]
     starting_s: float = 0.0
-    waited: Spread = Spread()
-    ran: Spread = Spread()
+    waited: Spread = field(default_factory=Spread)
+    ran: Spread = field(default_factory=Spread)
     uploading_s: float = 0.0
     slot_efficiency: float | None = None
     cpu_efficiency: float | None = None
@@ -211,6 +169,9 @@ class Report:
     slowest: tuple[SlowTask, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     estimated_node_s: float = 0.0
+    cpu_s: float | None = None
+    cpu_given_s: float | None = None
+    by_node: tuple[NodeUse, ...] = ()
     version: int = REPORT_VERSION
 
     @property
@@ -234,6 +195,7 @@ def make_report(
     earlier: Collection[TaskEnd] = (),
     names: TaskNames = UNNAMED,
     watched: float = 0.0,
+    allowed: Mapping[str, float] | None = None,
 ) -> Report:
     """Computes a report.
 
@@ -247,6 +209,7 @@ def make_report(
         earlier: How tasks had ended before they were run again: they took time and money.
         names: What people call the tasks.
         watched: What the job was seen to cost while it ran, in the currency of its pool.
+        allowed: Seconds that a task may run, by stage, where there is a limit.
     """
     every = (*ends, *earlier)
     ran = [end for end in every if end.started is not None]
@@ -256,6 +219,7 @@ def make_report(
         more = used.times(watched / cost)
         used, estimated = more, estimated + more.total_s - used.total_s
     rates = shares(ran, pool, used)
+    cpu_s, cpu_given_s = processor_time(ran, pool) or (None, None)
     slowest = nlargest(SLOWEST, ran, key=lambda end: end.run_s)
     given = names.of(end.id for end in slowest)
     succeeded = sum(end.succeeded for end in ends)
@@ -288,9 +252,12 @@ def make_report(
         ran=spread([end.run_s for end in ran]),
         uploading_s=sum(end.upload_s for end in ran),
         slot_efficiency=_ratio(sum(map(slot_s, ran)), used.total_s * pool.task_slots_per_node),
-        cpu_efficiency=_cpu_efficiency(ran, pool),
+        cpu_efficiency=None if cpu_s is None else _ratio(cpu_s, cpu_given_s or 0.0),
+        cpu_s=cpu_s,
+        cpu_given_s=cpu_given_s,
         requeued_tasks=sum(end.requeues > 0 for end in every),
-        stages=_stages(every, rates, names),
+        stages=by_stage(every, rates, names, allowed or {}),
+        by_node=by_node(ran, pool, used),
         estimated_node_s=estimated,
         slowest=tuple(
             SlowTask(
@@ -306,18 +273,6 @@ def make_report(
             for end in slowest
         ),
     )
-
-
-def spread(values: Sequence[float]) -> Spread:
-    """Median, 95th percentile (nearest rank) and maximum; zeros for no values."""
-    if not values:
-        return Spread()
-    ordered = sorted(values)
-
-    def at(percent: int) -> float:
-        return ordered[-(-len(ordered) * percent // 100) - 1]
-
-    return Spread(median=at(50), p95=at(95), longest=ordered[-1])
 
 
 def last_lines(tree: ResultTree, ends: Iterable[TaskEnd]) -> dict[str, str]:
@@ -394,40 +349,6 @@ def grouped(
 def _alike(line: str) -> str:
     """What lines have in common that differ only in numbers."""
     return _VARYING.sub("#", line)
-
-
-def _stages(ends: Iterable[TaskEnd], rates: Shares, names: TaskNames) -> tuple[StageUse, ...]:
-    """Stages in the order in which their first tasks were submitted."""
-    by_stage: dict[str, list[TaskEnd]] = defaultdict(list)
-    for end in ends:
-        by_stage[names.stage(end.id)].append(end)
-    uses = []
-    for name, mine in sorted(by_stage.items(), key=lambda item: min(e.created for e in item[1])):
-        ran = [end for end in mine if end.started is not None]
-        costs = [rates.of(end) for end in ran]
-        known = [cost for cost in costs if cost is not None]
-        uses.append(
-            StageUse(
-                name=name,
-                ended=len(mine),
-                failed=sum(not end.succeeded for end in mine),
-                retries=sum(end.retries for end in mine),
-                waited=spread([end.wait_s for end in ran]),
-                ran=spread([end.run_s for end in ran]),
-                task_s=sum(end.run_s for end in ran),
-                cost=sum(known) if len(known) == len(costs) else None,
-            )
-        )
-    return tuple(uses)
-
-
-def _cpu_efficiency(ran: Iterable[TaskEnd], pool: Pool) -> float | None:
-    """Over the tasks whose processor time is known."""
-    counted = [end for end in ran if end.cpu_s is not None]
-    if pool.vcpus is None or not counted:
-        return None
-    given = sum(map(slot_s, counted)) / pool.task_slots_per_node * pool.vcpus
-    return _ratio(sum(end.cpu_s or 0.0 for end in counted), given)
 
 
 def _ratio(part: float, whole: float) -> float | None:

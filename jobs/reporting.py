@@ -6,6 +6,7 @@ the table of all tasks works wherever the directory is copied to.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 from collections.abc import Iterator, Mapping
@@ -17,10 +18,13 @@ from urllib.parse import quote
 
 from jobs.checking import Checked
 from jobs.command_lines import written_command
-from jobs.errors import InputError, NotFoundError
+from jobs.coordination import instances
+from jobs.durations import parse_seconds
+from jobs.errors import InputError, NotFoundError, ServiceError
 from jobs.history import History
 from jobs.loading import LoadedWorkload
-from jobs.looks import Look
+from jobs.looks import Look, TaskEnd
+from jobs.managed import MANAGER_ID
 from jobs.prices import shares
 from jobs.reasons import same_rows
 from jobs.report import UNNAMED, Report, last_lines, make_report
@@ -30,12 +34,16 @@ from jobs.results import Manifest, ResultTree, write_json
 from jobs.service import API_VERSION, BatchService, segment
 from jobs.session import Session
 from jobs.stack import Pool, Stack
+from jobs.stages import stage_names
 from jobs.task_names import TaskNames
 from jobs.task_table import TaskRows, write_csv
 from jobs.watch import Watcher
 
 _COMMANDS = 3
+_MOST_LOCATED = 1000
 _REPEAT = "repeat"
+_NO_LIMIT = 10_000_000 * 86_400
+"""The service says the longest time that it can count where there is no limit."""
 KINDS = (".html", ".csv", ".json")
 
 
@@ -139,7 +147,7 @@ def report_on(
         InputError: The result tree cannot be written.
     """
     manifest = tree.read_manifest()
-    ends = all_ends(manifest, list(watcher.ends.values()), watcher.service)
+    ends = all_ends(manifest, list(_located(watcher)), watcher.service)
     reasons = last_lines(tree, ends.latest)
     report = make_report(
         job_id=manifest.job_id,
@@ -151,6 +159,7 @@ def report_on(
         earlier=ends.earlier,
         names=names,
         watched=History.read(tree).cost,
+        allowed=_allowed(watcher.service, manifest),
     )
     commands = _commands(report, watcher.service, manifest)
     report = replace(
@@ -167,6 +176,44 @@ def report_on(
     write_csv(tree.tasks_file, made.rows())
     write_page(tree.page_file, made.page(csv=tree.tasks_file.name, limit=limit))
     return made
+
+
+def _located(watcher: Watcher) -> Iterator[TaskEnd]:
+    """How the tasks of the current job ended, with all nodes of those that took several.
+
+    The service is asked for each of these, of which a job seldom has many; not beyond
+    `_MOST_LOCATED`, nor for one that is gone: then it is known how many nodes it took, not which.
+    """
+    left = _MOST_LOCATED
+    for end in watcher.ends.values():
+        beside: tuple[str, ...] = ()
+        if end.instances > 1 and end.node_id and left:
+            left -= 1
+            with contextlib.suppress(ServiceError):
+                nodes = instances(watcher.service, watcher.job_id, {"id": end.id})
+                beside = tuple(node.node_id for node in nodes)
+        yield replace(end, beside=beside) if beside else end
+
+
+def _allowed(service: BatchService, manifest: Manifest) -> dict[str, float]:
+    """Seconds that a task may run, by stage. A stage's tasks have the same: one is asked for."""
+    starts = {str(number): name for number, name in stage_names(manifest.stages).items()}
+    allowed: dict[str, float] = {}
+    path = f"/jobs/{segment(manifest.job_id)}/tasks"
+    for start, name in (starts or {"": ""}).items():
+        query = {"$select": "id,constraints", "maxresults": "2"}
+        if start:
+            query["$filter"] = f"startswith(id,'{start}')"
+        page = service.get(path, f"reading tasks of {manifest.job_id}", **query)
+        for task in page.get("value", ()):
+            limit = (task.get("constraints") or {}).get("maxWallClockTime")
+            if (
+                task["id"] != MANAGER_ID
+                and limit
+                and (seconds := parse_seconds(limit)) < _NO_LIMIT
+            ):
+                allowed[name] = seconds
+    return allowed
 
 
 def _commands(report: Report, service: BatchService, manifest: Manifest) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """A report as one HTML page that needs nothing else: no network, no library, no file.
 
 `series` bins what there is to plot, so that the page's size does not follow the number of
-tasks; `charts` draws it as SVG; `page` puts tables, charts, style and script together.
+tasks; `charts` draws it as SVG; `tables` lists the rest; `page` puts these together with
+style and script.
 Not here: what the figures mean (`jobs.report`, `jobs.prices`).
 """
 

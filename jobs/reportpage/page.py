@@ -14,15 +14,14 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from jobs.command_lines import shown_command
 from jobs.durations import spoken
 from jobs.errors import InputError, shown
 from jobs.history import Sample
 from jobs.looks import TaskEnd
-from jobs.prices import Shares, money, shares
+from jobs.prices import money, shares
 from jobs.report import UNNAMED, Report
-from jobs.report_text import cost_text, ended_how
-from jobs.reportpage import series
+from jobs.report_text import cost_text
+from jobs.reportpage import series, tables
 from jobs.reportpage.charts import (
     Line,
     histogram_chart,
@@ -30,21 +29,17 @@ from jobs.reportpage.charts import (
     lines_chart,
     number,
     outcome_bar,
-    short,
     states_chart,
 )
 from jobs.rerun import Ends
 from jobs.stack import Pool
-from jobs.task_names import TaskNames, written_values
+from jobs.task_names import TaskNames
 from jobs.whole_files import replacing
 
-MOST_FAILED = 1000
-MOST_SLOW = 1000
 _ASSETS = Path(__file__).parent
 _FEW = 2
 _LIMIT_SEEN = 4
 """A limit far above the cost would make a flat line of it."""
-_COMMAND_SEEN = 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,11 +105,12 @@ def render(
         (
             *_head(report, facts),
             *_tiles(report),
-            *_failures(report),
+            *tables.failures(report),
             *_charts(report, ends, pool, facts, names),
-            *_stages(report),
+            *tables.stages(report),
+            *tables.nodes(report),
             *_use(report, pool),
-            *_tasks(ends, reasons, rates, report, names, facts),
+            *tables.tasks(ends, reasons, rates, report, names, facts.csv),
             *_facts(facts),
         )
     )
@@ -193,32 +189,6 @@ def _again(report: Report) -> str:
     )
 
 
-def _failures(report: Report) -> Iterator[str]:
-    if not report.failures:
-        return
-    yield '<section><h2>Why tasks failed</h2><div class="scroll"><table class="sortable cards">'
-    yield _header(("Tasks", "n"), ("Ended with", ""), ("Last words", ""), ("Example", ""))
-    for group in report.failures[:50]:
-        task = group.name or group.example
-        logs = f"python -m jobs logs {task} --job {report.job_id}"
-        given = f"<br>{escape(written_values(group.parameters))}" if group.parameters else ""
-        ran = escape(shown_command(group.command, _COMMAND_SEEN))
-        given += f"<br><code>{ran}</code>" if ran else ""
-        yield (
-            f'<tr>{_count(group.count, "Tasks")}<td data-k="Ended with">'
-            f"{escape(ended_how(group))}</td>"
-            f'<td class="words" data-k="Last words">{escape(group.last_line)}</td>'
-            f'<td class="words" data-k="Example"><code>{escape(logs)}</code>{given}</td></tr>'
-        )
-    yield "</tbody></table></div>"
-    if len(report.failures) > 50:  # noqa: PLR2004 - as above
-        yield f'<p class="hint">and {len(report.failures) - 50:,} other kinds of failure</p>'
-    yield (
-        f'<p class="hint">Run them again: <code>python -m jobs rerun {escape(report.job_id)}'
-        "</code></p></section>"
-    )
-
-
 def _charts(
     report: Report, ends: Ends, pool: Pool, facts: Facts, names: TaskNames
 ) -> Iterator[str]:
@@ -276,47 +246,43 @@ def _cost_chart(cost: series.Curve, report: Report, limit: float | None) -> str:
         flat = series.Curve(times=(0.0, cost.times[-1]), values=(limit, limit))
         lines.append(Line(kind="target", name="limit", curves=(flat,)))
     said = f"The cost grew to {money(cost.values[-1], report.currency)}."
-    return lines_chart("Cost", lines, lambda value: _amount(value, report.currency), said)
-
-
-def _stages(report: Report) -> Iterator[str]:
-    if not any(stage.name for stage in report.stages):
-        return
-    yield f'<section><h2>Stages</h2>{_scroll("Stages")}<table class="sortable">'
-    yield _header(
-        ("Stage", ""), ("Ended", "n"), ("Failed", "n"), ("Retries", "n"), ("Queued", "n"),
-        ("Run time", "n"), ("95 % under", "n"), ("Together", "n"), ("Cost", "n"),
-    )  # fmt: skip
-    for stage in report.stages:
-        yield (
-            f'<tr><th scope="row">{escape(stage.name)}</th>'
-            f"{_count(stage.ended)}{_count(stage.failed)}{_count(stage.retries)}"
-            f"{_time(stage.waited.median)}"
-            f"{_time(stage.ran.median)}{_time(stage.ran.p95)}{_time(stage.task_s)}"
-            f"{_money(stage.cost, report.currency)}</tr>"
-        )
-    yield "</tbody></table></div></section>"
+    return lines_chart(
+        "Cost", lines, lambda value: tables.short_amount(value, report.currency), said
+    )
 
 
 def _use(report: Report, pool: Pool) -> Iterator[str]:
     """Used against requested."""
     rows: list[tuple[str, float, str]] = []
-    node_s = report.dedicated_node_s + report.spot_node_s
-    if report.slot_efficiency is not None:
+    slots_s = report.used.total_s * pool.task_slots_per_node
+    if (share := report.slot_efficiency) is not None:
         text = (
             f"of the {pool.task_slots_per_node} slots of each node while it had a task "
-            f"({spoken(node_s * pool.task_slots_per_node)} of slot time)"
+            f"({spoken(share * slots_s)} of {spoken(slots_s)} of slot time)"
         )
-        rows.append(("Slots", report.slot_efficiency, text))
+        rows.append(("Slots", share, text))
     if report.cpu_efficiency is not None:
-        rows.append(("Processors", report.cpu_efficiency, "of those of the slots that tasks took"))
+        text = (
+            "of those of the slots that tasks took "
+            f"({spoken(report.cpu_s or 0)} of {spoken(report.cpu_given_s or 0)} of processor time)"
+        )
+        rows.append(("Processors", report.cpu_efficiency, text))
+    for stage in report.stages:
+        if stage.allowed_s:
+            text = (
+                f"of wall_clock by the longest ({spoken(stage.ran.longest)} of "
+                f"{spoken(stage.allowed_s)}), {stage.ran.median / stage.allowed_s:.0%} by the "
+                f"median ({spoken(stage.ran.median)})"
+            )
+            named = f"Time of {stage.name}" if stage.name else "Time"
+            rows.append((named, stage.ran.longest / stage.allowed_s, text))
     if not rows:
         return
     yield '<section><h2>Used against requested</h2><dl class="use">'
     for name, share, text in rows:
         width = min(100.0, share * 100)
         yield (
-            f"<div><dt>{name}</dt><dd><b>{share:.0%}</b> {escape(text)}"
+            f"<div><dt>{escape(name)}</dt><dd><b>{share:.0%}</b> {escape(text)}"
             f'<svg width="100%" height="10" aria-hidden="true"><rect class="track" width="100%" '
             f'height="10"/><rect class="bar running" width="{width:.1f}%" height="10"/></svg>'
             "</dd></div>"
@@ -328,66 +294,6 @@ def _use(report: Report, pool: Pool) -> Iterator[str]:
             "report again then. It does not count memory.</p>"
         )
     yield "</section>"
-
-
-def _tasks(
-    ends: Ends,
-    reasons: Mapping[str, str],
-    rates: Shares,
-    report: Report,
-    names: TaskNames,
-    facts: Facts,
-) -> Iterator[str]:
-    failed = sorted((e for e in ends.latest if not e.succeeded), key=lambda end: end.id)
-    slow = sorted(ends.latest, key=lambda end: -end.run_s)
-    listed = {end.id: end for end in (*failed[:MOST_FAILED], *slow[:MOST_SLOW])}
-    yield '<section><h2>Tasks</h2><p class="hint">'
-    if len(listed) == len(ends.latest):
-        yield "All that have ended. "
-    else:
-        yield (
-            f"{len(listed):,} of {len(ends.latest):,}: those that failed ({MOST_FAILED:,} at "
-            f"most) and the {MOST_SLOW:,} slowest. "
-        )
-    if facts.csv:
-        yield f'<a href="{escape(facts.csv)}">All tasks as CSV</a>'
-    else:
-        yield f"All of them: <code>python -m jobs report {escape(report.job_id)} --csv FILE</code>"
-    yield (
-        '</p><p class="filter"><label>Show tasks with <input type="search" id="filter" '
-        'placeholder="task, parameter, node, words" autocomplete="off"></label> '
-        '<span id="shown" role="status"></span></p>'
-        f'{_scroll("Tasks", " tall")}<table class="sortable" id="tasks">'
-    )
-    given = names.of(listed)
-    several = any(given.values())
-    yield _header(
-        ("Task", ""), *([("Parameters", "")] if several else []), ("Outcome", ""),
-        ("Queued", "n"), ("Run time", "n"), ("Again", "n"), ("Cost", "n"), ("Node", ""),
-        ("Last words", ""),
-    )  # fmt: skip
-    for end in listed.values():
-        text = written_values(given[end.id]) if several else None
-        yield _task(end, reasons.get(end.id, ""), rates, report, names.name(end.id), text)
-    yield "</tbody></table></div></section>"
-
-
-def _task(
-    end: TaskEnd, reason: str, rates: Shares, report: Report, name: str, given: str | None
-) -> str:
-    code = "" if end.exit_code is None else f" ({end.exit_code})"
-    outcome = "ok" if end.succeeded else f"failed{code}"
-    words = reason or ("" if end.succeeded or end.exit_code is not None else end.failure)
-    again = end.retries + end.requeues
-    return (
-        f'<tr{"" if end.succeeded else " class=bad"} data-id="{escape(end.id)}">'
-        f'<td title="{escape(end.id)}"><code>{escape(name)}</code></td>'
-        + ("" if given is None else f'<td class="words">{escape(given)}</td>')
-        + f"<td>{outcome}</td>{_time(end.wait_s)}{_time(end.run_s)}"
-        f"{_number(again, str(again))}{_money(rates.of(end), report.currency)}"
-        f'<td title="{escape(end.node_id)}"><code>{escape(short(end.node_id))}</code></td>'
-        f'<td class="words">{escape(words)}</td></tr>'
-    )
 
 
 def _facts(facts: Facts) -> Iterator[str]:
@@ -405,45 +311,6 @@ def _outcome(report: Report) -> str:
     if report.unfinished:
         return f"{report.unfinished:,} of {report.tasks:,} not finished"
     return f"all {report.tasks:,} succeeded" if report.tasks > 1 else "succeeded"
-
-
-def _scroll(name: str, kind: str = "") -> str:
-    """Around a table that may be wider than the window; the keyboard scrolls it, too."""
-    return f'<div class="scroll{kind}" tabindex="0" role="region" aria-label="{name}">'
-
-
-def _header(*columns: tuple[str, str]) -> str:
-    cells = "".join(
-        f'<th scope="col"{" class=n" if kind else ""}><button type="button">{escape(name)}'
-        "</button></th>"
-        for name, kind in columns
-    )
-    return f"<thead><tr>{cells}</tr></thead><tbody>"
-
-
-def _number(value: float, text: str, column: str = "") -> str:
-    named = f' data-k="{column}"' if column else ""
-    return f'<td class="n" data-v="{value:.9g}"{named}>{escape(text)}</td>'
-
-
-def _count(number: int, column: str = "") -> str:
-    return _number(number, f"{number:,}", column)
-
-
-def _time(seconds: float) -> str:
-    return _number(seconds, spoken(seconds))
-
-
-def _money(amount: float | None, currency: str) -> str:
-    return _number(-1, "?") if amount is None else _number(amount, _amount(amount, currency))
-
-
-def _amount(value: float, currency: str) -> str:
-    """An amount in little room: of small ones two digits that count."""
-    sign = "$" if currency == "USD" else f"{currency} "
-    if value >= 1 or value <= 0:
-        return f"{sign}{value:,.2f}"
-    return f"{sign}{value:.{max(2, 1 - math.floor(math.log10(value)))}f}"
 
 
 def _hash(text: str) -> str:

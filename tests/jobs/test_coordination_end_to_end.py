@@ -38,6 +38,8 @@ def test_what_every_node_printed_is_shown_and_collected(directory: Directory) ->
     assert directory.json("collect")["fetched"] == 0
     report = directory.json("report")["report"]
     assert report["nodes"] == 2
+    assert {node["tasks"] for node in report["by_node"]} == {1}
+    assert not [node for node in report["by_node"] if "+" in node["node_id"]], "both are named"
     assert report["dedicated_node_s"] == pytest.approx(2 * report["task_s"]), "of both nodes"
 
 

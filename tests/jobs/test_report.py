@@ -20,12 +20,13 @@ from jobs.prices import (
     nodes_at_least,
     shares,
 )
-from jobs.report import FailureGroup, Report, grouped, last_lines, make_report, spread
+from jobs.report import FailureGroup, Report, grouped, last_lines, make_report
 from jobs.report_text import cost_text, failure_lines, report_table
 from jobs.results import ResultTree
-from jobs.stack import Stack
+from jobs.stack import Pool, Stack
 from jobs.task_names import TaskNames
 from jobs.terminal import Terminal
+from jobs.usage import MOST_NODES, by_node, spread
 
 
 def end(
@@ -320,3 +321,61 @@ def test_failures_whose_words_differ_only_in_numbers_are_of_one_kind(
     groups = grouped(ends, lines | {"u": "cell is inverted"})
     by_example = {group.example: (group.count, group.last_line) for group in groups}
     assert by_example == {"t0": (len(found), lines["t0"]), "u": (1, "cell is inverted")}
+
+
+worked = st.lists(
+    st.builds(
+        lambda start, length, node, code, instances, retries: replace(
+            end("t", start, start + length, node, code), instances=instances, retries=retries
+        ),
+        st.integers(0, 50), st.integers(0, 20), st.sampled_from(["a_d", "b_d", "c_p"]),
+        st.integers(0, 1), st.integers(1, 3), st.integers(0, 1),
+    ),
+    max_size=20,
+)  # fmt: skip
+PRICED = Pool(
+    id="p", vm_size="v", vcpus=4, os="linux", task_slots_per_node=1, min_nodes=0, max_nodes=4,
+    max_dedicated_nodes=2, max_spot_nodes=2, inter_node_communication=True, identity_id=None,
+    dedicated_price_per_hour=3600.0, spot_price_per_hour=1800.0, price_currency="USD",
+    prices_as_of="2026-11-01",
+)  # fmt: skip
+
+
+@given(worked, st.floats(0, 1e6))
+def test_what_the_nodes_did_adds_up_to_the_job(ends: list[TaskEnd], watched: float) -> None:
+    made = make_report(
+        job_id="j", pool_name="c", pool=PRICED, total=20, ends=ends, watched=watched
+    )
+    assert sum(node.busy_s for node in made.by_node) == pytest.approx(made.used.total_s)
+    assert sum(node.cost or 0 for node in made.by_node) == pytest.approx(made.cost)
+    assert sum(node.tasks for node in made.by_node) == sum(end.instances for end in ends)
+    failed = [node.failed for node in made.by_node]
+    assert failed == sorted(failed, reverse=True)
+    assert made.nodes <= len(made.by_node)
+
+
+def test_nodes_of_a_task_that_are_known_are_counted_by_their_names() -> None:
+    here = replace(end("t", 0, 10, "a_d"), instances=2, beside=("b_d",))
+    there = replace(end("u", 10, 20, "b_d"), instances=2, beside=("a_d",))
+    assert nodes_at_least([here, there]) == 2
+    uses = by_node([here, there], PRICED, node_time([here, there]))
+    assert [(use.node_id, use.tasks, use.busy_s) for use in uses] == [
+        ("a_d", 2, 20.0), ("b_d", 2, 20.0),
+    ]  # fmt: skip
+    assert nodes_at_least([here, replace(there, beside=())]) == 2, "no more were busy at once"
+
+
+def test_of_very_many_nodes_those_on_which_most_failed_are_told() -> None:
+    ends = [end(str(n), 0, 10, f"{n}_d", int(n == 300)) for n in range(400)]
+    made = make_report(job_id="j", pool_name="c", pool=PRICED, total=400, ends=ends)
+    assert (made.nodes, len(made.by_node), made.by_node[0].node_id) == (400, MOST_NODES, "300_d")
+
+
+def test_time_is_held_against_what_is_allowed_and_processors_are_told_raw() -> None:
+    ends = [replace(end("a1", 0, 30), cpu_s=60.0), end("b1", 0, 20, "m_d")]
+    made = make_report(
+        job_id="j", pool_name="c", pool=PRICED, total=2, ends=ends, names=ByLetter(),
+        allowed={"a": 60.0},
+    )  # fmt: skip
+    assert [stage.allowed_s for stage in made.stages] == [60.0, None]
+    assert (made.cpu_s, made.cpu_given_s, made.cpu_efficiency) == (60.0, 120.0, 0.5)

@@ -199,6 +199,7 @@ def test_a_browser_shows_the_page_and_sorts_and_filters_its_tables(
         assert ends[8].id in {
             row.get_attribute("data-id") for row in page.locator("#tasks tbody tr:visible").all()
         }
+    assert page.locator("#nodes tbody tr").count() == report.nodes == 6
     for told, number in (("strike=1", 0), ("strike=10", 1), ("rike=10", 0), ("strike=", 300)):
         page.get_by_label("Show tasks with").fill(told)
         assert page.locator("#tasks tbody tr:visible").count() == number, told

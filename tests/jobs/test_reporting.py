@@ -17,6 +17,7 @@ from jobs import InputError, Job
 from jobs.cli import app
 from jobs.history import History, Sample
 from jobs.job import open_job
+from jobs.managed import MANAGER_ID
 from jobs.results import Manifest, tree_of
 
 TEXT = "name: n\npool: {pool}\ncommand: a\n"
@@ -121,6 +122,7 @@ def test_a_multi_instance_task_is_paid_for_on_all_its_nodes(
     }  # fmt: skip
     made = job.report().report
     assert (made.nodes, made.dedicated_node_s) == (4, 4 * 3600)
+    assert [node.node_id for node in made.by_node] == ["n_d", "n_d +1", "n_d +2", "n_d +3"]
     assert made.cost == pytest.approx(2.0)
     assert job.wait(max_cost=5.0).cost == pytest.approx(2.0)
 
@@ -142,3 +144,22 @@ def test_the_table_and_the_page_go_to_standard_output_where_a_dash_is_given(
         refused = CliRunner().invoke(app, [*words, *both])
         assert (refused.exit_code, "would both be written" in refused.stderr) == (2, True)
     assert not list(tmp_path.glob("**/-"))
+
+
+@pytest.mark.parametrize(
+    ("limit", "allowed"),
+    [("PT2H", 7200), ("P10675199DT2H48M5.4775807S", None), (None, None)],
+)
+def test_the_time_that_tasks_may_take_is_asked_for_once(
+    submitted: Callable[..., Job], batch: Any, limit: str | None, allowed: int | None
+) -> None:
+    job = submitted()
+    batch.tasks["job"]["0000000-a"]["constraints"] = {"maxWallClockTime": limit}
+    batch.tasks["job"]["main"] = batch.tasks["job"]["0000000-a"] | {
+        "id": MANAGER_ID, "constraints": {"maxWallClockTime": "PT1M"},
+    }  # fmt: skip
+    made = job.report()
+    assert made.report.stages[0].allowed_s == allowed
+    assert sum("constraints" in request for request in batch.requests) == 1
+    told = "<dt>Time</dt><dd><b>50%</b> of wall_clock by the longest (1h00m of 2h00m)"
+    assert (told in made.page()) == (allowed is not None)
