@@ -7,6 +7,7 @@ wrong is a `JobsError`.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -35,7 +36,9 @@ from jobs.run_options import RunOptions
 from jobs.schedule_jobs import find_tree
 from jobs.selection import ALL, FAILED, Selection, parse_selection, position, written_positions
 from jobs.session import Session, Target
+from jobs.stack import Pool
 from jobs.stages import shown_position, stage_names
+from jobs.standstill import unsent_text
 from jobs.submission import require_same, send
 from jobs.task_names import TaskNames
 from jobs.terminal import Terminal
@@ -58,6 +61,7 @@ class Job:
     tree: ResultTree
     session: Session
     _checked: Checked | None = field(default=None, repr=False)
+    _pool: Pool | None = field(default=None, repr=False)
 
     @property
     def id(self) -> str:
@@ -80,16 +84,25 @@ class Job:
             self._checked = checked_workload(options_of(self.manifest, self.tree))
         return self._checked
 
+    @property
+    def pool(self) -> Pool | None:
+        """The pool that it is in; None if the stack has it no more."""
+        if self._pool is None:
+            with suppress(InputError):
+                self._pool = Ground.of(self.manifest.current, self.session, None).pool
+        return self._pool
+
     def status(self) -> Look:
-        """Where it stands."""
-        return self._watcher().look()
+        """Where it stands, and what it has cost so far by what is known of its tasks now."""
+        return self._watcher(meter=None if self.pool is None else Meter(pool=self.pool)).look()
 
     def watch(self, *, timeout_s: float | None = None) -> Iterator[Look]:
         """Looks until it is over; only the last look says that it is.
 
         Raises:
             InputError: `timeout_s` is negative.
-            UnfinishedError: It passed before; the job goes on.
+            UnfinishedError: It passed before, or the rest of its tasks was not submitted and
+                none of the others is left to run; the job goes on.
         """
         require_limits(timeout_s=timeout_s)
         return looks(self._watcher(meter=Meter(pool=self._ground().pool)), timeout_s=timeout_s)
@@ -105,7 +118,7 @@ class Job:
 
         Raises:
             InputError: A limit that is none, or one of the cost where no price is known.
-            UnfinishedError: `timeout_s` passed before; the job goes on.
+            UnfinishedError: `timeout_s` passed before, or as `watch`; the job goes on.
             LimitReachedError: So many tasks failed, or it has cost so much: it was ended.
         """
         require_limits(timeout_s=timeout_s, max_fails=max_fails, max_cost=max_cost)
@@ -239,7 +252,6 @@ class Job:
         watcher = self._watcher()
         watcher.look()
         ends = all_ends(manifest, list(watcher.ends.values()), self.session.service)
-        ran = {position(end.id) for end in ends.latest}
         names = stage_names(manifest.stages)
         return {
             shown_position(number, names): shown_position(source, names)
@@ -344,7 +356,9 @@ class Job:
             return selection
         manifest = self.manifest
         again = ", which ran other tasks again" if manifest.attempts else ""
-        near = self._near(selection)
+        look = self._watcher().look()
+        left = unsent_text(manifest.current, look.total - look.unsubmitted, look.total)
+        near = f"{self._near(selection)}{f'; {left}' if look.resumable else ''}"
         raise InputError(f"there is no task {tasks} in job {manifest.current}{again}{near}")
 
     def _near(self, selection: Selection) -> str:
