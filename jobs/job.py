@@ -13,10 +13,12 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
-from jobs.again import Again, stale_tasks, taken_along
+from jobs.again import Again, taken_along
 from jobs.answer import answer
 from jobs.arguments import require, require_limits
+from jobs.blobs import Container
 from jobs.checking import Checked
+from jobs.clean import Leftovers, leftovers, remove
 from jobs.collect import Collected
 from jobs.elsewhere import tree_at
 from jobs.errors import InputError, JobsError
@@ -30,7 +32,7 @@ from jobs.meter import Meter
 from jobs.named_tasks import resolved
 from jobs.reasons import require_same_rows
 from jobs.reporting import Ground, Reported, names_of, report_on
-from jobs.rerun import all_ends, chosen, next_job_id
+from jobs.rerun import all_ends, chosen, next_job_id, stale_ends
 from jobs.results import DEFAULT_ROOT, Manifest, ResultTree
 from jobs.run_options import RunOptions
 from jobs.schedule_jobs import find_tree
@@ -163,6 +165,28 @@ class Job:
         """Ends it; False for a job that is over or being ended already, which stays as it is."""
         return end_job(self.session.service, self.manifest.current, reason)
 
+    def leftovers(self, *, local: bool = False) -> Leftovers:
+        """What it has left in Batch and in storage; with `local`, on this machine, too.
+
+        Raises:
+            InputError: It is not over.
+            ServiceError: Batch or storage refuses.
+        """
+        return leftovers(
+            self.manifest, self.tree, self.session.service, self._containers(), local=local
+        )
+
+    def clean(self, left: Leftovers) -> None:
+        """Removes what `leftovers` found, and nothing else.
+
+        Raises:
+            InputError: It is what another job has left, or the result tree cannot be removed.
+            ServiceError: Batch or storage refuses.
+        """
+        if left.job_id != self.id:
+            raise InputError(f"these are leftovers of job {left.job_id}, and not of {self.id}")
+        remove(left, self.session.service, self._containers())
+
     def again(
         self,
         *,
@@ -255,8 +279,13 @@ class Job:
         names = stage_names(manifest.stages)
         return {
             shown_position(number, names): shown_position(source, names)
-            for number, source in stale_tasks(self.checked.stages, manifest.attempts, ran).items()
+            for number, source in stale_ends(self.checked, manifest, ends).items()
         }
+
+    def stale_in(self, reported: Reported) -> dict[int, int]:
+        """The same by numbers, of a report; nothing where the workload no longer tells."""
+        checked = self._fitting()
+        return {} if checked is None else stale_ends(checked, self.manifest, reported.ends)
 
     def resume(self) -> Job:
         """Finishes a submission that was cut short: adds the tasks that are missing.
@@ -389,6 +418,12 @@ class Job:
         if options.resume:
             require_same(plan, self.tree)
         send(plan, self.session, self.tree, options, Terminal(quiet=True))
+
+    def _containers(self) -> dict[str, Container]:
+        """Where it leaves something."""
+        stack = self.session.stack
+        names = (stack.outputs_container, stack.logs_container)
+        return {name: self.session.container(name) for name in names}
 
     def _watcher(self, *, meter: Meter | None = None, statistics: bool = False) -> Watcher:
         return Watcher(

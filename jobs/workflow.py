@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from jobs.advice import Advice
-from jobs.again import stale_failure, stale_json, stale_tasks
+from jobs.again import stale_failure, stale_json
 from jobs.answer import answer, answer_steps
 from jobs.binding import check_binding
 from jobs.build import build_programs
@@ -41,10 +41,9 @@ from jobs.program_package import require_published
 from jobs.report import Report
 from jobs.report_text import failure_lines, report_table, stage_table
 from jobs.reporting import Ground, names_of, report_on, write_report
-from jobs.rerun import earlier_jobs, ran_before
+from jobs.rerun import earlier_jobs, ran_before, stale_ends
 from jobs.results import Manifest, ResultTree, require_writable, tree_of
 from jobs.run_options import RunOptions
-from jobs.selection import position
 from jobs.session import Session, content_cache
 from jobs.stage import Staged, contents_of, stage
 from jobs.strictness import LENIENT, Strictness
@@ -230,8 +229,7 @@ def finish(
         report = made.report
         if asked.report is not None:
             write_report(made, asked.report)
-        ran = {position(end.id) for end in made.ends.latest}
-        stale = stale_tasks(checked.stages, manifest.attempts, ran)
+        stale = stale_ends(checked, manifest, made.ends)
         unmatched = note_unmatched(
             collected,
             tree,

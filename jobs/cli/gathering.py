@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from jobs.again import stale_failure, stale_json
 from jobs.cli.command import command, tasks_of
 from jobs.collect import Collected, incomplete
 from jobs.errors import EXIT_OK, EXIT_TASK_FAILED, InputError, shown
@@ -204,7 +205,7 @@ def report(
     """Report time, tasks and cost so far.
 
     Kept in the result tree as report.json, report.html and tasks.csv, too. Exit code 1 if
-    a task failed.
+    a task failed, or an answer is stale.
 
     For example:
 
@@ -232,6 +233,7 @@ def report(
             table = tree.tasks_file if csv is None or csv == _STDOUT else csv
             write_page(html, reported.page(csv=link_to(table, html)))
         made = reported.report
+        stale = found.stale_in(reported)
         page = tree.page_file if html is None or html == _STDOUT else html
         terminal.result(
             {
@@ -239,6 +241,7 @@ def report(
                 "results": str(tree.root),
                 "page": str(page),
                 "report": made.as_json(),
+                "stale": stale_json(stale, found.manifest.stages),
             }
         )
         if not to_stdout:
@@ -246,4 +249,6 @@ def report(
         terminal.note(f"page: {shown(page)}")
         if made.failed:
             terminal.error(str(failed_tasks(made, tree, options_of(found.manifest, tree))))
-    raise typer.Exit(EXIT_TASK_FAILED if made.failed else EXIT_OK)
+        if stale:
+            terminal.error(stale_failure(stale, found.manifest.stages))
+    raise typer.Exit(EXIT_TASK_FAILED if made.failed or stale else EXIT_OK)
