@@ -51,6 +51,21 @@ function decoded(part) {
   try { return decodeURIComponent(part); } catch { return part; }
 }
 
+/** What a person tells a node by: commands take the beginning of an id, too. */
+const shortNode = (id) => id.replace(/^tvmps_/, "").slice(0, 8);
+const nodeLink = (account, pool, id) =>
+  el("a", { href: `#${path(account, "node", pool, id)}`, title: id }, shortNode(id));
+
+/** A table whose rows are cells by the name of their column, which a narrow screen shows. */
+function table(columns, rows, more = {}) {
+  return el("div.scroll", {}, el("table.stack", { role: "table", ...more },
+    el("thead", { role: "rowgroup" }, el("tr", { role: "row" },
+      ...columns.map((name) => el("th", { scope: "col", role: "columnheader" }, name)))),
+    el("tbody", { role: "rowgroup" }, ...rows)));
+}
+const row = (more, ...cells) => el("tr", { role: "row", ...more }, ...cells);
+const cell = (column, ...children) => el("td", { role: "cell", "data-column": column }, ...children);
+
 // Pools
 
 function bar(parts, label) {
@@ -117,14 +132,14 @@ function chart(samples) {
   const ns = "http://www.w3.org/2000/svg";
   const svg = document.createElementNS(ns, "svg");
   const [width, height] = [300, 84];
-  const most = [1, 2].map((index) => Math.max(1, ...samples.map((sample) => sample[index])));
+  const most = [1, 2].map((index) => Math.max(...samples.map((sample) => sample[index])));
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   svg.setAttribute("preserveAspectRatio", "none");
   svg.setAttribute("role", "img");
   svg.setAttribute("aria-label",
     `Since ${clock(samples[0][0])}: at most ${most[0]} nodes and ${most[1]} tasks that ran or waited`);
   const x = (index) => (index / Math.max(1, samples.length - 1)) * width;
-  const y = (index, value) => height - 2 - (value / most[index - 1]) * (height - 6);
+  const y = (index, value) => height - 2 - (value / Math.max(1, most[index - 1])) * (height - 6);
   const steps = samples.map((sample, i) =>
     (i ? `H${x(i)}V` : `M${x(0)} `) + y(1, sample[1])).join("");
   const line = samples.map((sample, i) => `${i ? "L" : "M"}${x(i)} ${y(2, sample[2])}`).join("");
@@ -142,17 +157,15 @@ const clock = (iso) => new Date(iso).toLocaleTimeString("en-GB");
 const targets = ([dedicated, spot]) => `${dedicated} + ${spot} spot`;
 
 function autoscale(scale, open) {
-  const rows = scale.decisions.map((decision) => el("tr", {},
-    el("td", {}, clock(decision.at)),
-    el("td", {}, String(targets(decision.from)) === String(targets(decision.to))
+  const rows = scale.decisions.map((decision) => row({},
+    cell("At", clock(decision.at)),
+    cell("Target", String(targets(decision.from)) === String(targets(decision.to))
       ? `stays ${targets(decision.to)}` : `${targets(decision.from)} → ${targets(decision.to)}`),
-    el(decision.error ? "td.bad" : "td", {}, decision.error ?? decision.results)));
+    cell("Why", el(decision.error ? "span.bad" : "span.long", {}, decision.error ?? decision.results.replaceAll(";", "; ")))));
   return el("details", { open, "data-keep": "autoscale" },
     el("summary", {}, scale.decisions.length
       ? `Autoscale: ${targets(scale.decisions[0].to)} at ${clock(scale.decisions[0].at)}` : "Autoscale"),
-    el("div.scroll", {}, el("table", {},
-      el("thead", {}, el("tr", {}, ...["At", "Target", "Why"].map((t) => el("th", { scope: "col" }, t)))),
-      el("tbody", {}, ...rows))),
+    table(["At", "Target", "Why"], rows),
     el("h3", {}, "Formula"), el("pre", { tabindex: "0" }, scale.formula));
 }
 
@@ -198,14 +211,14 @@ function taskCounts(tasks) {
 }
 
 function jobRow(account, job) {
-  const row = el("tr", { "data-job": job.id, "aria-current": String(looked()[1] === "job" && looked()[2] === job.id) },
-    el("td", {}, el("a", { href: `#${path(account, "job", job.id)}` }, job.id)),
-    el("td", {}, job.state, job.reason ? ` (${job.reason})` : "",
+  const made = row({ "data-job": job.id, "aria-current": String(looked()[1] === "job" && looked()[2] === job.id) },
+    cell("Job", el("a", { href: `#${path(account, "job", job.id)}` }, job.id)),
+    cell("State", job.state, job.reason ? ` (${job.reason})` : "",
       job.error ? el("div.bad", {}, job.error) : null),
-    el("td", {}, job.pool),
-    el("td", {}, ...taskCounts(job.tasks)));
-  spread(row);
-  return row;
+    cell("Pool", job.pool),
+    cell("Tasks", ...taskCounts(job.tasks)));
+  spread(made);
+  return made;
 }
 
 // Details of what was clicked on
@@ -219,21 +232,19 @@ async function showJob(account, id, group) {
     el("button", { type: "button", "aria-pressed": String(name === group),
       onclick: () => go(account, "job", id, name) },
     name === "all" ? "all" : `${name} ${number(found.job.tasks[name])}`)));
-  const rows = found.tasks.map((task) => el("tr", {},
-    el("td", {}, el("a", { href: `#${path(account, "task", id, task.id)}` }, task.id)),
-    el("td", {}, el(`span.dot.${task.result === "failure" ? "failed" : task.result === "success" ? "succeeded"
+  const rows = found.tasks.map((task) => row({},
+    cell("Task", el("a", { href: `#${path(account, "task", id, task.id)}` }, task.id)),
+    cell("State", el(`span.dot.${task.result === "failure" ? "failed" : task.result === "success" ? "succeeded"
       : task.state === "active" ? "active" : "busy"}`), task.result ?? task.state),
-    el("td", {}, task.exitCode ?? ""), el("td", {}, task.node ?? ""),
-    el("td", {}, clock(task.since), task.failure ? el("div.bad", {}, task.failure) : null)));
-  const table = rows.length ? el("div.scroll", {}, el("table", {},
-    el("thead", {}, el("tr", {}, ...["Task", "State", "Exit code", "Node", "Since"]
-      .map((name) => el("th", { scope: "col" }, name)))), el("tbody", {}, ...rows)))
+    cell("Exit code", task.exitCode), cell("Node", task.node && nodeLink(account, found.job.pool, task.node)),
+    cell("Since", clock(task.since), task.failure ? el("div.bad", {}, task.failure) : null)));
+  const list = rows.length ? table(["Task", "State", "Exit code", "Node", "Since"], rows)
     : el("p.note", {}, "None.");
   const counts = found.job.tasks;
   const all = group === "all" ? GROUPS.slice(1).reduce((sum, name) => sum + counts[name], 0) : counts[group];
   const note = rows.length < all
     ? el("p.note", {}, `The ${rows.length} that changed last, of ${number(all)}.`) : null;
-  return [`Job ${id}`, [tabs, table, note]];
+  return [`Job ${id}`, [tabs, list, note]];
 }
 
 /** A task's output, as far as it is known here; it grows, so only what is new is asked for. */
@@ -261,7 +272,7 @@ async function showTask(account, job, id) {
       ["Failure", task.failure && el("span.bad", {}, task.failure)],
       ["Waits for", task.waitsFor ? `${number(task.waitsFor)} other tasks` : null],
       ["Command line", el("code", {}, task.commandLine)],
-      ["Node", task.node && el("a", { href: `#${path(account, "node", task.pool, task.node)}` }, task.node)],
+      ["Node", task.node && nodeLink(account, task.pool, task.node)],
       ["Ran", task.start && `${clock(task.start)} to ${task.end ? clock(task.end) : "now"}`],
       ["Slots", task.slots], ["Retries", task.retries || null], ["Requeued", task.requeues || null]),
   ];
@@ -291,8 +302,8 @@ async function showNode(account, pool, id) {
   };
   const start = node.startTask && [node.startTask.state, node.startTask.exitCode ?? null]
     .filter((part) => part !== null && part !== undefined).join(", exit code ");
-  return [`Node ${id}`, [
-    facts(["Pool", node.pool], ["State", `${node.state} since ${clock(node.since)}`],
+  return [`Node ${shortNode(id)}`, [
+    facts(["Id", node.id], ["Pool", node.pool], ["State", `${node.state} since ${clock(node.since)}`],
       ["Kind", node.dedicated ? "dedicated" : "spot"], ["Scheduling", node.scheduling],
       ["Slots", `${node.used} of ${node.slots} in use`], ["Tasks run", number(node.tasksRun)],
       ["Start task", start],
@@ -376,7 +387,7 @@ function drawOverview(accounts) {
     byId("pools").querySelector(`[data-pool="${CSS.escape(owner)}"] ${active.localName}`)?.focus({ preventScroll: true });
   }
   byId("jobs").tBodies[0].replaceChildren(...(account.jobs.length ? account.jobs.map((job) => jobRow(chosen, job))
-    : [el("tr", {}, el("td", { colspan: 4 }, "None yet."))]));
+    : [row({}, el("td", { role: "cell", colspan: 4 }, "None yet."))]));
   byId("more-jobs").hidden = account.jobCount <= account.jobs.length;
   byId("more-jobs").textContent = `The ${account.jobs.length} that changed last, of ${number(account.jobCount)}.`;
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,10 +16,19 @@ from tests.emulator.simulation import ACCOUNT, KEY, QUICK, SimulatedRunner, serv
 
 pytestmark = pytest.mark.slow
 
+SIDEWAYS = """[...document.querySelectorAll("html, .scroll, td, th")]
+    .filter((one) => one.closest("details:not([open])") === null)
+    .filter((one) => one.scrollWidth > one.clientWidth
+        || one.getBoundingClientRect().right > document.documentElement.clientWidth)
+    .filter((one) => one.closest("thead") === null)
+    .map((one) => `${one.localName} ${one.textContent.slice(0, 40)}`)"""
+"""What one has to scroll sideways to see whole."""
+
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    clock = SystemClock()
+async def world(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    """A quick service; as many times quicker still as the test asks for."""
+    clock = SystemClock(getattr(request, "param", 1))
     runner = SimulatedRunner(tmp_path / "nodes", clock)
     server = Server(data=None, clock=clock, runner=runner, settings=QUICK)
     server.add_account(ACCOUNT, KEY)
@@ -130,6 +140,20 @@ async def test_decisions_and_formula_of_autoscale_show(world: World, page: Page)
     await expect(table).to_contain_text("$TargetDedicatedNodes = 2;")
 
 
+@pytest.mark.parametrize("world", [600], indirect=True)
+async def test_a_pool_that_never_had_a_node_is_said_to_have_had_none(
+    world: World, page: Page
+) -> None:
+    await world.pool("p", formula="$TargetDedicatedNodes = 0;")
+    await expect(page.locator("[data-pool=p] p.counts")).to_contain_text("nodes, at most 0 ·")
+    await expect(page.locator("[data-pool=p] svg")).to_have_attribute(
+        "aria-label", re.compile("at most 0 nodes and 0 tasks")
+    )
+    drawn = await page.locator("[data-pool=p] svg path.nodes").get_attribute("d")
+    assert drawn is not None
+    assert "NaN" not in drawn
+
+
 async def test_nodes_are_reached_by_keyboard_and_stay_in_focus(world: World, page: Page) -> None:
     await world.pool("p", 3)
     nodes = page.locator(".map button")
@@ -176,3 +200,61 @@ async def test_nothing_needs_scrolling_sideways(world: World, page: Page, width:
         "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     )
     assert overflow <= 0
+
+
+@pytest.mark.parametrize("width", [360, 400, 500])
+async def test_on_a_narrow_screen_each_cell_is_whole_beside_the_name_of_its_column(
+    world: World, page: Page, width: int
+) -> None:
+    await page.set_viewport_size({"width": width, "height": 800})
+    await world.pool("p", 1)
+    await world.pool("scaled", formula="$TargetDedicatedNodes = 0;")
+    await world.job("montecarlo-20261121t190205")
+    await world.tasks("montecarlo-20261121t190205", {"estimate-000123": "exit 3"})
+    await world.settled("montecarlo-20261121t190205", 1)
+    await page.get_by_text("Autoscale: 0 + 0 spot").click()
+    await page.get_by_role("link", name="montecarlo-20261121t190205").click()
+    await expect(page.locator("#detail tbody tr")).to_have_count(1)
+    await expect(page.locator("#detail tbody td")).to_have_count(5)
+    assert await page.evaluate(SIDEWAYS) == []
+    task = page.get_by_role("link", name="estimate-000123", exact=True)
+    assert await task.evaluate("link => link.getClientRects().length") == 1
+    columns = page.locator("#detail tbody td")
+    assert [await one.get_attribute("data-column") for one in await columns.all()] == [
+        "Task",
+        "State",
+        "Exit code",
+        "Node",
+        "Since",
+    ]
+    for one in await columns.all():
+        shown = await one.evaluate("cell => getComputedStyle(cell, '::before').content")
+        assert shown == f'"{await one.get_attribute("data-column")}"'
+
+
+async def test_a_node_is_told_by_the_beginning_of_its_id_and_shows_the_whole(
+    world: World, page: Page
+) -> None:
+    await world.pool("p", 1)
+    await world.job("j")
+    await world.tasks("j", {"t": "print hi"})
+    await world.settled("j", 1)
+    (node,) = world.server.host(ACCOUNT).world.pools["p"].nodes
+    short = node.removeprefix("tvmps_")[:8]
+    await page.get_by_role("link", name="j", exact=True).click()
+    await page.get_by_role("link", name=short, exact=True).click()
+    await expect(page.get_by_role("heading", name=f"Node {short}")).to_be_focused()
+    await expect(page.locator("#detail dd").first).to_have_text(node)
+
+
+async def test_beside_each_other_columns_break_no_words(world: World, page: Page) -> None:
+    await page.set_viewport_size({"width": 700, "height": 800})
+    await world.pool("p", 1)
+    await world.job("j")
+    await world.tasks("j", {"estimate_of_pi_000123": "print hi"})
+    await world.settled("j", 1)
+    await page.get_by_role("link", name="j", exact=True).click()
+    link = page.get_by_role("link", name="estimate_of_pi_000123")
+    await expect(link).to_be_visible()
+    assert await link.evaluate("link => link.getClientRects().length") == 1
+    assert await page.evaluate(SIDEWAYS) == []
