@@ -20,7 +20,7 @@ from jobs.logs import LogReader, TaskState
 from jobs.looks import Look, task_end
 from jobs.managed import MANAGER_ID, has_manager, look_at_manager
 from jobs.plan import META_SUBMISSION, SUBMITTING
-from jobs.preparation import failed_preparations, printed_on_node
+from jobs.preparation import failed_preparations, said_on_node
 from jobs.report import UNNAMED, grouped, last_lines
 from jobs.report_text import failure_lines
 from jobs.service import BatchService, segment
@@ -281,7 +281,7 @@ def _node_reasons(service: BatchService, pool: str) -> Iterator[str]:
         words = "; ".join(part for part in (errors, failed) if part) or node["state"]
         yield f"node {node['id']} cannot run tasks: {words}"
         if node["state"].lower() == "starttaskfailed":
-            said = printed_on_node(service, pool, node["id"], "startup/stderr.txt")
+            said = said_on_node(service, pool, node["id"], "startup")
             yield from (f"  start task: {line}" for line in said[-LAST_LINES:])
     if len(bad) > _NODES_SHOWN:
         yield f"and {len(bad) - _NODES_SHOWN} more nodes like these"
@@ -292,7 +292,7 @@ def _preparation_reasons(service: BatchService, job: Mapping[str, Any]) -> Itera
     failed = failed_preparations(service, job)
     for item in failed[:_NODES_SHOWN]:
         yield f"on node {item.node_id} the preparation failed: {'; '.join(_failure(item.info))}"
-        yield from (f"  preparation: {line}" for line in item.printed(service)[-LAST_LINES:])
+        yield from (f"  preparation: {line}" for line in item.said(service)[-LAST_LINES:])
     if len(failed) > _NODES_SHOWN:
         yield f"and so it did on {len(failed) - _NODES_SHOWN} more"
 

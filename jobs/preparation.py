@@ -59,10 +59,15 @@ class FailedPreparation:
         words = ": ".join(str(failure[key]) for key in ("code", "message") if failure.get(key))
         return words or "failed"
 
-    def printed(self, service: BatchService, source: str = "stderr") -> list[str]:
+    def printed(self, service: BatchService, source: str) -> list[str]:
         """The lines of its stderr, or stdout; none if the node is gone."""
         log = f"{self.info.get('taskRootDirectory')}/{source}.txt"
         return printed_on_node(service, self.pool_id, self.node_id, log)
+
+    def said(self, service: BatchService) -> list[str]:
+        """The lines that tell best why it failed; none if the node is gone."""
+        directory = str(self.info.get("taskRootDirectory"))
+        return said_on_node(service, self.pool_id, self.node_id, directory)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -150,37 +155,45 @@ def keep_logs(service: BatchService, job: Mapping[str, Any], logs: Path) -> list
     """Writes what a failed preparation printed to `logs`/preparation/NODE/, of a few nodes.
 
     Returns:
-        The last lines of the first one's stderr.
+        The last lines of the first one's stderr; where that is empty, of its stdout.
 
     Raises:
         ServiceError: The job is gone, or the service refuses.
         InputError: The result directory cannot be written.
     """
-    last: list[str] = []
+    told: list[str] = []
     for one in failed_preparations(service, job)[:_LOGS_KEPT]:
-        for source in ("stdout", "stderr"):
-            lines = one.printed(service, source)
+        printed = {source: one.printed(service, source) for source in ("stdout", "stderr")}
+        silent = not any(line.strip() for line in printed["stderr"])
+        told = told or printed["stdout" if silent else "stderr"]
+        for source, lines in printed.items():
             path = logs / "preparation" / one.node_id / f"{source}.txt"
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
             except OSError as error:
                 raise InputError(f"{path} cannot be written: {error.strerror}") from error
-            if source == "stderr":
-                last = last or lines[-_LAST_LINES:]
-    return last
+    return told[-_LAST_LINES:]
 
 
 def summary(failed: Sequence[FailedPreparation], service: BatchService) -> str:
     """In one line, on how many nodes it failed, why, what it printed last, and one of them."""
     first = failed[0]
     where = "1 node" if len(failed) == 1 else f"{len(failed)} nodes"
-    said = [line.strip() for line in first.printed(service) if line.strip()]
+    said = [line.strip() for line in first.said(service) if line.strip()]
     last = f': "{said[-1][:_LINE]}"' if said else ""
     return (
         f"the preparation failed on {where}, {first.cause}{last}: no task of the job runs there "
         f"(such as {first.node_id})"
     )
+
+
+def said_on_node(service: BatchService, pool_id: str, node_id: str, directory: str) -> list[str]:
+    """The lines of a task's stderr, in its directory on a node; where that is empty, of stdout."""
+    stderr = printed_on_node(service, pool_id, node_id, f"{directory}/stderr.txt")
+    if any(line.strip() for line in stderr):
+        return stderr
+    return printed_on_node(service, pool_id, node_id, f"{directory}/stdout.txt")
 
 
 def printed_on_node(service: BatchService, pool_id: str, node_id: str, path: str) -> list[str]:

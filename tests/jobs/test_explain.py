@@ -122,6 +122,41 @@ def test_a_job_is_explained_by_its_nodes_its_submission_and_its_failures(
 
 
 @pytest.mark.parametrize(
+    ("stderr", "stdout", "told"),
+    [("", "v1\n", ["v1"]), ("\n", "v1\nv2\n", ["v1", "v2"]), ("why\n", "v1\n", ["why"])],
+)
+def test_a_start_task_that_says_nothing_on_stderr_is_told_by_what_it_printed(
+    job: tuple[Watcher, LogReader, list[str]],
+    batch: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    stderr: str,
+    stdout: str,
+    told: list[str],
+) -> None:
+    watcher, reader, _ = job
+    plain = batch.answer
+
+    def answer(method: str, raw: str, body: bytes) -> tuple[int, Any]:
+        if "/nodes?" in raw:
+            info = {"exitCode": 4, "state": "completed"}
+            return 200, {
+                "value": [{"id": "n1", "state": "starttaskfailed", "startTaskInfo": info}]
+            }
+        status, value = plain(method, raw, body)
+        return int(status), value
+
+    def content(path: str, _doing: str, **_range: int) -> bytes:
+        return {"stderr.txt": stderr, "stdout.txt": stdout}[path.rpartition("%2F")[2]].encode()
+
+    monkeypatch.setattr(batch, "answer", answer)
+    monkeypatch.setattr(type(watcher.service), "content", staticmethod(content))
+    reasons = explain_job(watcher, reader).reasons
+    assert [text for text in reasons if "start task: " in text] == [
+        f"  start task: {line}" for line in told
+    ]
+
+
+@pytest.mark.parametrize(
     ("code", "words"),
     [
         ("AccountCoreQuotaReached", "ask for more quota"),
