@@ -25,10 +25,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jobs.again import Again
+    from jobs.build import Built
     from jobs.checking import Checked
+    from jobs.clean import Leftovers
     from jobs.client import Client
     from jobs.collect import Collected
     from jobs.costs import Cost, Costs
+    from jobs.doctor import Check
     from jobs.errors import (
         CredentialError,
         InputError,
@@ -45,11 +48,15 @@ if TYPE_CHECKING:
     from jobs.logs import LogLine
     from jobs.looks import Look, TaskEnd
     from jobs.plan import JobPlan
+    from jobs.publish import Published
     from jobs.report import Report
     from jobs.reporting import Reported
+    from jobs.stage import Staged
 
 __all__ = [
     "Again",
+    "Built",
+    "Check",
     "Checked",
     "Client",
     "Collected",
@@ -63,13 +70,16 @@ __all__ = [
     "JobRow",
     "JobSchedule",
     "JobsError",
+    "Leftovers",
     "LimitReachedError",
     "LogLine",
     "Look",
+    "Published",
     "Report",
     "Reported",
     "ScheduleRow",
     "ServiceError",
+    "Staged",
     "TaskEnd",
     "TaskFailureError",
     "UnfinishedError",
@@ -77,6 +87,11 @@ __all__ = [
 ]
 
 _PLACES = {
+    "Built": "build",
+    "Check": "doctor",
+    "Leftovers": "clean",
+    "Published": "publish",
+    "Staged": "stage",
     "Again": "again",
     "Checked": "checking",
     "Client": "client",

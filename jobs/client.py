@@ -7,15 +7,21 @@ Whatever goes wrong is a `JobsError` (`jobs.errors`) whose `exit_code` is that o
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from jobs.arguments import variable_text
+from jobs.arguments import require, require_limits, variable_text
+from jobs.build import Built, build_programs
+from jobs.canary import trial_of, try_first
 from jobs.checking import Checked, load_for
+from jobs.consent import Consent
 from jobs.costs import Costs, costs_of
 from jobs.describe import planned
+from jobs.doctor import Check, examine
 from jobs.errors import InputError
+from jobs.finishing import NOTHING_ASKED
 from jobs.job import Job, open_job
 from jobs.job_ids import ALL, LAST, chosen_id
 from jobs.job_schedules import JobSchedule, ScheduleRow, open_schedule, schedules_of
@@ -26,11 +32,16 @@ from jobs.results import DEFAULT_ROOT, tree_of
 from jobs.run_options import RunOptions
 from jobs.schedule_jobs import find_trees
 from jobs.scheduling import submit_schedule
-from jobs.session import Session, Target
+from jobs.service import RetryPolicy
+from jobs.session import Session, Target, content_cache
 from jobs.stack import require_one
+from jobs.stage import Staged
 from jobs.submission import send
 from jobs.terminal import Terminal
-from jobs.workflow import checked_workload, prepared
+from jobs.workflow import checked_workload, prepared, stage_workload
+
+if TYPE_CHECKING:
+    from jobs.publish import Published
 
 _LOG = logging.getLogger(__name__)
 Variables = Mapping[str, object]
@@ -90,13 +101,28 @@ class Client:
         *,
         variables: Variables | None = None,
         job_id: str | None = None,
+        first: int | None = None,
+        timeout_s: float | None = None,
     ) -> Job:
         """Builds, stages and submits; logs what may not work as it is meant.
+
+        Args:
+            workload: Its file.
+            variables: In place of those of the file.
+            job_id: By default the workload's name, the time and chance.
+            first: Submits so many tasks first (of each stage as far as they can run) and waits
+                for them; the others follow once all of these have succeeded.
+            timeout_s: How long to wait for these.
 
         Raises:
             InputError: With every finding; nothing was submitted.
             ServiceError: Batch or storage refuses.
+            TaskFailureError: One of the first tasks failed: the others were not submitted, and
+                the job waits for `resume` or `cancel`.
+            UnfinishedError: `timeout_s` passed before the first tasks had ended; as above.
         """
+        require((first is None or first >= 1, f"first {first!r} is not 1 or more"))
+        require_limits(timeout_s=timeout_s)
         options = self._options(workload, variables, job_id)
         loaded = load_for(options.workload, options.overrides, options.target.load)
         if loaded.spec.schedule is not None:
@@ -105,8 +131,107 @@ class Client:
         for warning in plan.warnings:
             _LOG.warning("%s", warning)
         tree = tree_of(plan.job_id, self.out)
-        send(plan, session, tree, options, Terminal(quiet=True))
+        quiet = Terminal(quiet=True, progress="none")
+        trial = () if first is None else trial_of(plan.checked, first)
+        if trial and sum(trial) < plan.count:
+            send(plan, session, tree, options, quiet, trial=trial)
+            try_first(
+                plan,
+                trial,
+                session,
+                tree,
+                quiet,
+                finishing=NOTHING_ASKED,
+                consent=Consent(yes=True),
+                timeout_s=timeout_s,
+            )
+            options = replace(options, resume=True)
+        send(plan, session, tree, options, quiet)
         return Job(tree=tree, session=session)
+
+    def build(
+        self, workload: Path | str, *, variables: Variables | None = None, force: bool = False
+    ) -> tuple[Built, ...]:
+        """Builds the programs of a workload that are not up to date; `force` builds all.
+
+        Raises:
+            InputError: With every finding; or a build command failed.
+        """
+        options = self._options(workload, variables)
+        loaded = load_for(options.workload, options.overrides, options.target.load)
+        with content_cache() as cache:
+            return build_programs(loaded, cache, force=force)
+
+    def stage(
+        self,
+        workload: Path | str,
+        *,
+        variables: Variables | None = None,
+        programs: bool = True,
+        inputs: bool = True,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Staged:
+        """Sends programs, which it builds, and inputs to storage; only what is not there.
+
+        Args:
+            workload: Its file.
+            variables: In place of those of the file.
+            programs: Whether programs are sent.
+            inputs: Whether inputs are.
+            progress: Called with files and bytes done, as they grow.
+
+        Raises:
+            InputError: With every finding.
+            ServiceError: Storage refuses.
+        """
+        return stage_workload(
+            self._options(workload, variables), programs=programs, inputs=inputs, progress=progress
+        )
+
+    def publish(
+        self,
+        application: str,
+        path: Path | str,
+        *,
+        version: str,
+        default: bool = False,
+        progress: Callable[[int, int], None] = lambda _sent, _of: None,
+    ) -> Published:
+        """Publishes a directory, a file or a zip as a version of an application.
+
+        Args:
+            application: Of the stack.
+            path: What is published.
+            version: Which it becomes; the same content again is no error.
+            default: Whether it becomes the version of whoever names none.
+            progress: Called with the bytes sent, and of how many.
+
+        Raises:
+            InputError: The names or the files cannot be, or the version has other content.
+            ServiceError: Refused.
+        """
+        # Resource Manager's client takes time to import, and nothing else needs it.
+        from jobs.publish import publish  # noqa: PLC0415
+
+        session = Session(stack=self._target().load())
+        return publish(
+            session.management(),
+            session.stack,
+            application,
+            version,
+            Path(path),
+            default=default,
+            told=progress,
+        )
+
+    def doctor(self) -> Iterator[Check]:
+        """Checks what is between this machine and a job, one thing after the other.
+
+        Raises:
+            StackError: The stack cannot be read.
+        """
+        policy = RetryPolicy(attempts=3, unreachable_attempts=1, total_s=30)
+        return examine(Session(stack=self._target().load(), policy=policy), self.out)
 
     def submit_schedule(
         self,

@@ -180,6 +180,30 @@ def prepare(
     return job
 
 
+def stage_workload(
+    options: RunOptions,
+    *,
+    programs: bool = True,
+    inputs: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> Staged:
+    """Sends what a workload needs, with nothing of a job; programs are built before.
+
+    Raises:
+        InputError: With every finding.
+        ServiceError: Storage refuses.
+    """
+    checked = checked_workload(options)
+    with content_cache() as cache:
+        if programs:
+            build_programs(checked.workload, cache)
+        contents = contents_of(checked, cache)
+    session = Session(stack=checked.stack)
+    return stage_files(
+        checked, contents, session, programs=programs, inputs=inputs, progress=progress
+    )
+
+
 def stage_files(
     checked: Checked,
     contents: Mapping[Path, Contents],

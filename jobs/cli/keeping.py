@@ -7,11 +7,10 @@ from typing import Annotated
 
 import typer
 
-from jobs.blobs import Container
-from jobs.clean import leftovers, remove
-from jobs.cli.command import command, known
-from jobs.doctor import examine
+from jobs.cli.command import command
+from jobs.client import Client
 from jobs.errors import EXIT_OK, EXIT_SERVICE
+from jobs.job import open_job
 from jobs.job_ids import LAST
 from jobs.options import (
     ColorOption,
@@ -28,8 +27,7 @@ from jobs.options import (
     YesOption,
 )
 from jobs.results import DEFAULT_ROOT
-from jobs.service import RetryPolicy
-from jobs.session import Session, Target
+from jobs.session import Target
 
 
 def clean(
@@ -61,28 +59,23 @@ def clean(
       python -m jobs clean mc-7f3a --local --yes
     """
     with command(json_output, quiet, verbose, color) as terminal:
-        manifest, tree, options = known(job, out, target=Target(stack=stack, outputs=outputs))
-        session = Session(stack=options.target.load())
-        used = session.stack
-        containers: dict[str, Container] = {
-            name: session.container(name) for name in (used.outputs_container, used.logs_container)
-        }
-        left = leftovers(manifest, tree, session.service, containers, local=local)
+        found = open_job(job, out, Target(stack=stack, outputs=outputs))
+        left = found.leftovers(local=local)
         lines = list(left.lines())
         for line in lines:
             terminal.line(line)
         if not lines:
-            terminal.note(f"nothing is left of {manifest.job_id}")
+            terminal.note(f"nothing is left of {left.job_id}")
         removed = False
         if lines and not dry_run:
             if terminal.agreed("Remove it?", yes=yes, no_input=no_input):
-                remove(left, session.service, containers)
+                found.clean(left)
                 removed = True
             terminal.note("removed" if removed else "nothing was removed")
         terminal.result(
             {
                 "version": 1,
-                "job_id": manifest.job_id,
+                "job_id": left.job_id,
                 "removed": removed,
                 "jobs": [name for name, _ in left.jobs],
                 "blobs": {b.container: [len(b.names), b.size] for b in left.blobs},
@@ -110,12 +103,8 @@ def doctor(
       python -m jobs doctor --stack dev
     """
     with command(json_output, quiet, verbose, color) as terminal:
-        session = Session(
-            stack=Target(stack=stack, outputs=outputs).load(),
-            policy=RetryPolicy(attempts=3, unreachable_attempts=1, total_s=30),
-        )
         checks = []
-        for check in examine(session, out):
+        for check in Client(stack=stack, outputs=outputs, out=out).doctor():
             checks.append(check)
             terminal.line(f"{'ok ' if check.ok else 'BAD'}  {check.name}: {check.text}")
         bad = sum(not check.ok for check in checks)

@@ -9,6 +9,7 @@ import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from jobs.cli.command import command
+from jobs.client import Client
 from jobs.options import (
     ColorOption,
     JsonOption,
@@ -17,7 +18,6 @@ from jobs.options import (
     StackOption,
     VerboseOption,
 )
-from jobs.session import Session, Target
 from jobs.terminal import Terminal, size_text
 
 
@@ -56,21 +56,16 @@ def publish(
 
       python -m jobs publish solver solver.zip --version 2.0 --default --stack dev
     """
-    # Resource Manager's client takes time to import, and no other verb needs it.
-    from jobs.publish import publish as publish_version  # noqa: PLC0415
-
     with command(json_output, quiet, verbose, color) as terminal:
-        session = Session(stack=Target(stack=stack, outputs=outputs).load())
+        client = Client(stack=stack, outputs=outputs)
         with _shown(terminal) as progress:
             bar = progress.add_task(f"{application} {version}", total=None)
-            done = publish_version(
-                session.management(),
-                session.stack,
+            done = client.publish(
                 application,
-                version,
                 path,
+                version=version,
                 default=default,
-                told=lambda sent, of: progress.update(bar, completed=sent, total=of),
+                progress=lambda sent, of: progress.update(bar, completed=sent, total=of),
             )
         terminal.result(
             {

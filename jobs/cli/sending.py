@@ -46,11 +46,10 @@ from jobs.results import DEFAULT_ROOT
 from jobs.run_options import RunOptions
 from jobs.scheduling import run_or_schedule
 from jobs.session import Session, Target, content_cache
-from jobs.stage import contents_of
 from jobs.strictness import strictness
 from jobs.terminal import counted, size_text
 from jobs.transfer import counting
-from jobs.workflow import checked_workload, stage_files
+from jobs.workflow import stage_workload
 
 
 def run(
@@ -285,20 +284,10 @@ def stage(
             overrides=tuple(variables or ()),
             out=DEFAULT_ROOT,
         )
-        checked = checked_workload(options)
-        with content_cache() as cache:
-            if programs or not inputs:
-                build_programs(checked.workload, cache)
-            contents = contents_of(checked, cache)
         both = programs == inputs
         with counting(terminal, "staged") as progress:
-            staged = stage_files(
-                checked,
-                contents,
-                Session(stack=checked.stack),
-                programs=programs or both,
-                inputs=inputs or both,
-                progress=progress,
+            staged = stage_workload(
+                options, programs=programs or both, inputs=inputs or both, progress=progress
             )
         terminal.result(
             {

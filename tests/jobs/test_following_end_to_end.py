@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from jobs import Client, InputError, TaskFailureError
+
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -221,7 +223,7 @@ def test_the_examples_of_the_python_page_run_one_after_the_other(directory: Any)
         nightly_DOT_yaml="name: nightly\npool: cpu\nschedule: 1d\ncommand: echo night\n",
     )
     examples = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    assert len(examples) == 5
+    assert len(examples) == 6
     (directory.path / "program.py").write_text("\n".join(examples), encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "program.py"], cwd=directory.path, env=directory.environment,
@@ -233,6 +235,39 @@ def test_the_examples_of_the_python_page_run_one_after_the_other(directory: Any)
     assert "3 of 3 succeeded" in done.stdout
     assert re.search(r"^0000001-\w+ task 1 5$", done.stdout, re.MULTILINE)
     assert "nothing failed" in done.stdout
+    assert "0 programs built anew\n0 files sent\n" in done.stdout
+    assert re.search(
+        r"^job api-\S+ \(completed\) with its tasks\n3 files .* in container outputs\n6 files ",
+        done.stdout,
+        re.MULTILINE,
+    )
     assert re.search(r"^3 files of nightly:job-1$", done.stdout, re.MULTILINE)
     assert "scale is a whole number in the file, 'ten' is not" in done.stdout
     assert not done.stderr
+
+
+def test_a_program_tries_first_tasks_and_sends_no_others_after_one_that_failed(
+    directory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HPC_LOCAL_DIR", directory.environment["HPC_LOCAL_DIR"])
+    monkeypatch.delenv("AZURE_BATCH_ACCESS_KEY", raising=False)
+    monkeypatch.chdir(directory.path)
+    directory.write("name: t\npool: cpu\nvariables: {bad: 0}\nscript: exit {bad}\ntasks: 3\n")
+    client = Client(stack="local")
+    with pytest.raises(InputError, match="first 0 is not 1 or more"):
+        client.submit("job.yaml", first=0)
+    with pytest.raises(TaskFailureError, match=r"1 of the first 1 tasks failed.* other 2 were"):
+        client.submit("job.yaml", variables={"bad": 1}, job_id="tried", first=1, timeout_s=120)
+    job = client.job("tried")
+    assert job.has_task("0")
+    assert not job.has_task("1")
+    with pytest.raises(InputError, match="job tried is active: wait for it, or end it"):
+        job.leftovers()
+    assert job.cancel()
+    other = client.submit("job.yaml", job_id="good", first=1, timeout_s=120)
+    assert other.wait(timeout_s=120).succeeded == 3
+    with pytest.raises(InputError, match="leftovers of job good, and not of tried"):
+        job.clean(other.leftovers())
+    other.clean(other.leftovers(local=True))
+    assert not other.tree.root.exists()
+    assert "good" not in [row.job_id for row in client.list()]
