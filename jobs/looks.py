@@ -64,10 +64,9 @@ class TaskEnd:
         The service keeps only the last attempt's times. Until it has counted those of all
         together, each is taken to have been as long as the last: an estimate.
         """
-        attempts = self.retries + self.requeues
-        if self.started is None or not attempts:
+        if not (self.retries or self.requeues) or self.started is None:
             return 0.0
-        taken = attempts * self.run_s
+        taken = (self.retries + self.requeues) * self.run_s
         if self.attempts_s is not None:
             taken = self.attempts_s - self.run_s
         return min(max(0.0, taken), max(0.0, self.started - self.created))

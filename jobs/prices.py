@@ -14,7 +14,7 @@ earlier ones are taken to lie before it on the same node (`TaskEnd.earlier_s`).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
@@ -117,13 +117,11 @@ def slot_s(end: TaskEnd) -> float:
     return (end.earlier_s + end.run_s) * end.slots * end.instances
 
 
-def places(end: TaskEnd) -> Iterator[str]:
+def places(end: TaskEnd) -> tuple[str, ...]:
     """A name for each node that a task had; those that are not known are numbered by its first."""
-    yield end.node_id
     if _is_located(end):
-        yield from end.beside
-    else:
-        yield from (f"{end.node_id} +{number}" for number in range(1, end.instances))
+        return (end.node_id, *end.beside)
+    return (end.node_id, *(f"{end.node_id} +{number}" for number in range(1, end.instances)))
 
 
 def _is_located(end: TaskEnd) -> bool:
@@ -136,9 +134,9 @@ def busy_spans(ends: Iterable[TaskEnd]) -> dict[str, list[tuple[float, float]]]:
     by_node: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for end in ends:
         if end.started is not None:
-            begun = end.started - end.earlier_s
+            span = (end.started - end.earlier_s, max(end.started, end.ended))
             for node in places(end):
-                by_node[node].append((begun, max(end.started, end.ended)))
+                by_node[node].append(span)
     merged: dict[str, list[tuple[float, float]]] = {}
     for node, spans in by_node.items():
         spans.sort()

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from jobs.looks import TaskEnd
-from jobs.prices import NodeTime, Shares, busy_spans, node_time, places, slot_s
+from jobs.prices import NodeTime, Shares, busy_spans, places, slot_s
 from jobs.stack import Pool
 from jobs.task_names import TaskNames, Values
 
@@ -144,7 +144,10 @@ def by_node(ran: Collection[TaskEnd], pool: Pool, used: NodeTime) -> tuple[NodeU
         pool: Where.
         used: Node time of all of them, which may be more than their own times tell.
     """
-    told = node_time(ran).total_s
+    busy = {
+        node: sum(stop - start for start, stop in spans) for node, spans in busy_spans(ran).items()
+    }
+    told = sum(busy.values())
     factor = used.total_s / told if told else 1.0
     tasks, failed = Counter[str](), Counter[str]()
     spot: set[str] = set()
@@ -155,8 +158,8 @@ def by_node(ran: Collection[TaskEnd], pool: Pool, used: NodeTime) -> tuple[NodeU
             if end.on_spot:
                 spot.add(node)
     uses = []
-    for node, spans in busy_spans(ran).items():
-        busy_s = sum(stop - start for start, stop in spans) * factor
+    for node, seconds in busy.items():
+        busy_s = seconds * factor
         price = pool.spot_price_per_hour if node in spot else pool.dedicated_price_per_hour
         uses.append(
             NodeUse(
