@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -146,20 +146,28 @@ def behind(stages: Sequence[CheckedStage], numbers: Collection[int]) -> dict[int
     found: dict[int, int] = {}
     reached: list[int] = []  # ascending, because stages are numbered in their order
     for stage in stages:
-        for position in range(stage.rows.count):
-            number = stage.view.task_number(position)
-            waits = (span for one in stage.dependencies for span in one.numbers(position))
-            source = next((n for span in waits if (n := _first(reached, span)) is not None), None)
-            if source is not None and number not in numbers:
+        whole = [one.numbers(0) for one in stage.dependencies if one.same_for_all]
+        single = [one for one in stage.dependencies if not one.same_for_all]
+        for_all = next((n for spans in whole if (n := _first(reached, spans)) is not None), None)
+        for number in range(first := stage.view.task_number(0), first + stage.rows.count):
+            source = for_all
+            for one in single if source is None else ():
+                source = _first(reached, one.numbers(number - first)) if source is None else source
+            if number in numbers:
+                reached.append(number)
+            elif source is not None:
                 found[number] = source
-            if source is not None or number in numbers:
                 reached.append(number)
     return found
 
 
-def _first(numbers: Sequence[int], span: Span) -> int | None:
-    at = bisect_left(numbers, span[0])
-    return numbers[at] if at < len(numbers) and numbers[at] <= span[1] else None
+def _first(numbers: Sequence[int], spans: Iterable[Span]) -> int | None:
+    """The first of numbers in order that is in one of the spans."""
+    for first, last in spans:
+        at = bisect_left(numbers, first)
+        if at < len(numbers) and numbers[at] <= last:
+            return numbers[at]
+    return None
 
 
 def stale_tasks(
@@ -184,7 +192,7 @@ def stale_tasks(
     for at in sorted(set(last.values())):
         again = {number for number, latest in last.items() if latest == at}
         found |= {n: s for n, s in behind(stages, again).items() if last.get(n, 0) < at}
-    if found:
+    if found and len(set(last.values())) > 1:
         found |= behind(stages, found)
     return {number: source for number, source in sorted(found.items()) if number in ran}
 

@@ -49,6 +49,29 @@ def test_tasks_are_followed_to_all_that_wait_for_them(stages: Sequence[CheckedSt
     assert behind(stages, {FOUR}) == {}
 
 
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # it is only read
+@given(st.sets(st.sampled_from(sorted(EVERY))))
+def test_just_what_can_be_reached_is_found(
+    stages: Sequence[CheckedStage], numbers: set[int]
+) -> None:
+    waits = {
+        stage.view.task_number(position): {
+            number
+            for one in stage.dependencies
+            for first, last in one.numbers(position)
+            for number in range(first, last + 1)
+        }
+        for stage in stages
+        for position in range(stage.rows.count)
+    }
+    reached = set(numbers)
+    while more := {n for n, sources in waits.items() if sources & reached} - reached:
+        reached |= more
+    found = behind(stages, numbers)
+    assert found.keys() == reached - numbers
+    assert all(source in waits[number] & reached for number, source in found.items())
+
+
 def test_what_ran_goes_with_what_it_waits_for_and_what_never_ran_does_not(
     stages: Sequence[CheckedStage],
 ) -> None:
