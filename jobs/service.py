@@ -34,7 +34,7 @@ from azure.core.rest import HttpRequest, HttpResponse
 
 from jobs.errors import ServiceError
 from jobs.threads import pause, stopping
-from jobs.translate import from_batch
+from jobs.translate import from_batch, is_untrusted
 
 if TYPE_CHECKING:
     from azure.batch import BatchClient
@@ -195,6 +195,8 @@ class BatchService:
         policy = self.policy
         enough = attempt >= policy.attempts or time.monotonic() - began > policy.total_s
         if enough or isinstance(error, ClientAuthenticationError):
+            return None
+        if isinstance(error, ServiceRequestError) and is_untrusted(error):
             return None
         if isinstance(error, ServiceRequestError):
             return "" if attempt < policy.unreachable_attempts else None

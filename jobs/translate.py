@@ -27,6 +27,8 @@ from jobs.errors import (
     UnavailableError,
 )
 
+_ENVIRONMENT = 'eval "$(python -m emulator env)"'
+_SIGN_IN = f"Azure: az login. Emulator: {_ENVIRONMENT}"
 _NO_ROLE = "your account has no role for this: it needs Azure Batch Data Contributor"
 _REMEDIES = {
     "PoolNotFound": "deploy the stack again (pulumi up), or name another pool",
@@ -52,6 +54,10 @@ _CAUSE = re.compile(r"\[Errno \d+\] ([\w ]+)")
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _MESSAGE = re.compile(r"<Message>([^\n<]+)")
+_UNTRUSTED = re.compile(r"CERTIFICATE_VERIFY_FAILED|InvalidCertificate\(")
+_LOOPBACK = re.compile(
+    r"(?:host='|https://)(?:127\.0\.0\.1|\[?::1\]?|(?:[\w-]+\.)?localhost)[':/]"
+)
 _BUSY = frozenset({408, 429, 500, 502, 503, 504})
 
 
@@ -61,7 +67,9 @@ def from_batch(error: AzureError, doing: str) -> ServiceError:
         return _from_answer(error, doing)
     first = str(error).splitlines()[0] if str(error) else type(error).__name__
     if isinstance(error, ClientAuthenticationError):
-        return CredentialError(f"{doing}: no credential: {first}. Azure: az login")
+        return CredentialError(f"{doing}: no credential: {first}. {_SIGN_IN}")
+    if is_untrusted(error):
+        return _distrust(error, doing)
     if isinstance(error, ServiceRequestError):
         cause = found[1] if (found := _CAUSE.search(first)) else first
         return UnavailableError(
@@ -72,6 +80,23 @@ def from_batch(error: AzureError, doing: str) -> ServiceError:
     if isinstance(error, ServiceResponseError | DecodeError):
         return UnavailableError(f"{doing}: the connection broke before the answer: {first}")
     return ServiceError(f"{doing}: {first}")
+
+
+def is_untrusted(error: Exception) -> bool:
+    """Whether the endpoint's certificate is wrong, which another attempt does not change."""
+    return _UNTRUSTED.search(str(error)) is not None
+
+
+def _distrust(error: Exception, doing: str) -> CredentialError:
+    said = f"{doing}: the endpoint's certificate is not trusted here"
+    if _LOOPBACK.search(str(error)):
+        return CredentialError(
+            f"{said}: it is the emulator's own (serve --tls). In this shell: {_ENVIRONMENT}"
+        )
+    return CredentialError(
+        f"{said}. A proxy in between has one of its own: name a file with its authority in "
+        "REQUESTS_CA_BUNDLE and SSL_CERT_FILE"
+    )
 
 
 def from_code(
@@ -97,24 +122,24 @@ def blob_errors_translated(doing: str) -> Iterator[None]:
     try:
         yield
     except (blob_errors.BaseError, FileNotFoundError, PermissionError) as error:
+        if is_untrusted(error):
+            raise _distrust(error, doing) from error
         # obstore raises Python's own errors for 404, which a local file may raise too
         if isinstance(error, OSError) and "Debug source" not in str(error):
             raise
         raise _from_blobs(error, doing) from error
     except (ServiceRequestError, ServiceResponseError) as error:
+        if is_untrusted(error):
+            raise _distrust(error, doing) from error
         raise UnavailableError(f"{doing}: storage does not answer: {_first(error)}") from error
     except ClientAuthenticationError as error:
         if error.status_code is not None:
             raise _from_blobs(error, doing) from error
-        raise CredentialError(
-            f"{doing}: no credential: {_first(error)}. Azure: az login"
-        ) from error
+        raise CredentialError(f"{doing}: no credential: {_first(error)}. {_SIGN_IN}") from error
     except HttpResponseError as error:
         raise _from_blobs(error, doing) from error
     except AzureError as error:
-        raise CredentialError(
-            f"{doing}: no credential: {_first(error)}. Azure: az login"
-        ) from error
+        raise CredentialError(f"{doing}: no credential: {_first(error)}. {_SIGN_IN}") from error
 
 
 def _from_blobs(error: Exception, doing: str) -> ServiceError:
