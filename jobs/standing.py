@@ -13,20 +13,23 @@ from jobs.looks import Look
 from jobs.prices import money
 from jobs.stages import shown_task
 
-_ENDED_BY_ITSELF = "AllTasksCompleted"
+_ENDED_BY_ITSELF = frozenset({"AllTasksCompleted", "AllTasksComplete"})
+"""The service says the first, its documentation (BatchJobExecutionInfo) the second."""
 _END_WORDS = {
     "CanceledByUser": "it was canceled",
-    "MaxFails": "so many tasks failed (--max-fails)",
-    "MaxCost": "it cost so much (--max-cost)",
+    "MaxFails": "so many tasks failed: --max-fails",
+    "MaxCost": "it cost so much: --max-cost",
     "Blocked": "what was left waited for tasks that failed",
     "PreparationFailed": "its preparation failed on every node",
-    "MaxWallClockTimeExpiry": "its time limit passed (resources.wall_clock of the job)",
+    "TaskFailed": "a task failed, and on_failure is stop",
+    "TerminateJobSchedule": "its schedule was ended",
+    "MaxWallClockTimeExpiry": "the job's time limit passed",
 }
 
 
 def ended_text(reason: str) -> str:
     """Why a job was ended, by its `terminateReason`; empty for one that came to its own end."""
-    if not reason or reason == _ENDED_BY_ITSELF:
+    if not reason or reason in _ENDED_BY_ITSELF:
         return ""
     words = _END_WORDS.get(reason)
     return f"it was ended: {reason}{f' ({words})' if words else ''}"

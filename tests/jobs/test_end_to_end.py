@@ -385,7 +385,7 @@ def test_too_many_failures_end_the_job_and_its_end_is_told(
     assert "--on-finish: the command ended with exit code 5" in err
     assert "exit code 3 - such as 0" in err
     explained = directory.json("explain")["explanations"][0]
-    assert "it was ended: MaxFails" in explained["reasons"]
+    assert "it was ended: MaxFails (so many tasks failed: --max-fails)" in explained["reasons"]
 
 
 def test_ctrl_c_ends_the_job_where_that_is_asked_for(directory: Directory) -> None:

@@ -235,7 +235,8 @@ def test_every_task_of_a_job_that_was_ended_is_counted_and_it_is_told_who_ended_
         assert told["end_reason"] == "CanceledByUser"
     assert counts_text(look) == "5: 1 succeeded, 1 failed, 3 never ran"
     assert ended_text(look.end_reason) == "it was ended: CanceledByUser (it was canceled)"
-    assert ended_text("AllTasksCompleted") == ""
+    assert ended_text("AllTasksCompleted") == ended_text("") == ""
+    assert ended_text("theirs") == "it was ended: theirs"
 
 
 def test_a_job_that_is_gone_ends_the_watching(service: BatchService) -> None:
