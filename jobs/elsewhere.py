@@ -8,10 +8,11 @@ else's, not to be canceled or cleaned.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from jobs.errors import StackError
-from jobs.results import ResultTree
+from jobs.results import Manifest, ResultTree
 from jobs.session import Target
 
 
@@ -35,6 +36,24 @@ def tree_at(tree: ResultTree, target: Target | None) -> ResultTree:
         )
     outputs = None if target.outputs is None else str(target.outputs.absolute())
     return replace(tree, stack=target.stack, outputs_file=outputs)
+
+
+def trees_on(trees: Iterable[ResultTree], target: Target) -> list[ResultTree]:
+    """The result trees of jobs that are on a stack, whatever it was called; all if none is named.
+
+    Raises:
+        InputError: What is named, or one of the trees, cannot be read.
+    """
+    if not target.is_given:
+        return list(trees)
+    account = target.load().batch_account_id.lower()
+
+    def is_there(manifest: Manifest) -> bool:
+        if not manifest.account:
+            return Target.of(manifest) == target
+        return manifest.account.lower() == account
+
+    return [tree for tree in trees if is_there(tree.read_manifest())]
 
 
 def _last(resource_id: str) -> str:

@@ -247,6 +247,25 @@ OfOutputsOption = Annotated[
         show_envvar=False,
     ),
 ]
+OnStackOption = Annotated[
+    str | None,
+    typer.Option(
+        "--stack",
+        "-s",
+        help="Only jobs that are on this stack.",
+        metavar="NAME",
+        show_envvar=False,
+    ),
+]
+OnOutputsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--outputs",
+        help="Only jobs that are on the stack with these outputs.",
+        metavar="FILE",
+        show_envvar=False,
+    ),
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option(

@@ -12,12 +12,15 @@ from rich.text import Text
 from jobs.cli.command import command
 from jobs.costs import COLUMNS, Cost, Costs, checked_by, costs_of
 from jobs.durations import spoken
+from jobs.elsewhere import trees_on
 from jobs.job import open_job
 from jobs.job_ids import ALL
 from jobs.options import (
     ColorOption,
     JobsArgument,
     JsonOption,
+    OnOutputsOption,
+    OnStackOption,
     OutOption,
     QuietOption,
     VerboseOption,
@@ -25,6 +28,7 @@ from jobs.options import (
 from jobs.prices import money
 from jobs.results import DEFAULT_ROOT, ResultTree
 from jobs.schedule_jobs import find_trees
+from jobs.session import Target
 
 
 def costs(
@@ -40,6 +44,8 @@ def costs(
     csv: Annotated[
         bool, typer.Option("--csv", help="Rows with commas, a header first, no totals.")
     ] = False,
+    stack: OnStackOption = None,
+    outputs: OnOutputsOption = None,
     out: OutOption = DEFAULT_ROOT,
     json_output: JsonOption = False,
     quiet: QuietOption = False,
@@ -55,6 +61,8 @@ def costs(
       python -m jobs costs --by tag.project
 
       python -m jobs costs 1-20 --by stage --csv
+
+      python -m jobs costs --stack prod --by pool
     """
     with command(json_output, quiet, verbose, color) as terminal:
         checked_by(by)
@@ -63,7 +71,8 @@ def costs(
             terminal.note(f"reporting on {tree.root.name}")
             return open_job(tree.root.name, out).report().report.as_json()
 
-        found = costs_of(find_trees(jobs, out), by, reported)
+        trees = trees_on(find_trees(jobs, out), Target(stack=stack, outputs=outputs))
+        found = costs_of(trees, by, reported)
         terminal.result({"version": 1, **asdict(found)})
         if csv:
             terminal.table((by, *COLUMNS), (_cells(row) for row in found.rows))

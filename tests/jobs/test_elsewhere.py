@@ -92,6 +92,30 @@ def test_a_variable_does_not_change_where_a_job_is(tree: ResultTree, batch: Any)
     assert batch.requests
 
 
+def test_costs_are_those_of_a_stack_where_one_is_named(tree: ResultTree, batch: Any) -> None:
+    report = {
+        "pool": "cpu", "succeeded": 3, "failed": 0, "unfinished": 0, "task_s": 3.0, "cost": 1.0,
+        "currency": "USD", "stages": [],
+    }  # fmt: skip
+    manifest = tree.read_manifest()
+    for job_id, account, stack in (
+        ("mc", ACCOUNT, "gone"), ("far", "/other", "dev"), ("old", "", "dev"), ("older", "", "x"),
+    ):  # fmt: skip
+        found = tree_of(job_id, tree.root.parent)
+        found.write_manifest(replace(manifest, job_id=job_id, account=account, stack=stack))
+        write_json(found.report_file, report)
+
+    def told(*words: str, **variables: str) -> set[str]:
+        done = run("costs", *words, "--json", **variables)
+        return {row["of"] for row in json.loads(done.stdout)["rows"]}
+
+    assert told() == {"mc", "far", "old", "older"}
+    assert told("--stack", "dev") == {"mc", "old"}
+    assert told("mc,far", "--stack", "dev") == {"mc"}
+    assert told(JOBS_STACK="dev") == {"mc", "far", "old", "older"}
+    assert not batch.requests
+
+
 def verbs() -> Iterator[tuple[str, Any]]:
     group = typer.main.get_command(app)
     assert isinstance(group, TyperGroup)
