@@ -17,6 +17,7 @@ _ENDED_BY_ITSELF = frozenset({"AllTasksCompleted", "AllTasksComplete"})
 """The service says the first, its documentation (BatchJobExecutionInfo) the second."""
 _END_WORDS = {
     "CanceledByUser": "it was canceled",
+    "UserTerminate": "somebody ended it and did not say why",
     "MaxFails": "so many tasks failed: --max-fails",
     "MaxCost": "it cost so much: --max-cost",
     "Blocked": "what was left waited for tasks that failed",
