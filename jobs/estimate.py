@@ -7,6 +7,7 @@ made up: without either there is no estimate. Booting and idle nodes are the poo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -97,8 +98,19 @@ def estimate(job: JobPlan, root: Path) -> Estimate:
         least=0.0,
         most=None,
         currency=currency,
-        source="unknown before a first run: resources.wall_clock would be a bound",
+        source=f"unknown before a first run: {_unbounded([stage for stage, _ in sent])}",
     )
+
+
+def _unbounded(stages: Sequence[CheckedStage]) -> str:
+    """Why nothing limits what tasks cost, in words."""
+    needs = [stage.view.spec.resources for stage in stages]
+    timeless = any(one.wall_clock is None for one in needs)
+    if not any(one.retries < 0 for one in needs):
+        return "resources.wall_clock would be a bound"
+    if not timeless:
+        return "resources.retries is -1, so that a task may run for ever"
+    return "resources.wall_clock would be a bound, with resources.retries other than -1"
 
 
 def _share(stage: CheckedStage, pool: Pool) -> float:

@@ -67,13 +67,26 @@ def test_every_try_that_takes_all_its_time_is_the_bound(
     assert estimate(whole_nodes, tmp_path).most == pytest.approx(8 * 2 * DEDICATED)
 
 
-@pytest.mark.parametrize("text", ["", "resources: {wall_clock: 1h, retries: -1}\n"])
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "resources.wall_clock would be a bound"),
+        (
+            "resources: {wall_clock: 10, retries: -1}\n",
+            "resources.retries is -1, so that a task may run for ever",
+        ),
+        (
+            "resources: {retries: -1}\n",
+            "resources.wall_clock would be a bound, with resources.retries other than -1",
+        ),
+    ],
+)
 def test_without_a_limit_and_a_run_nothing_is_made_up(
-    planned: Callable[..., JobPlan], tmp_path: Path, text: str
+    planned: Callable[..., JobPlan], tmp_path: Path, text: str, why: str
 ) -> None:
     found = estimate(planned(text), tmp_path)
     assert found.most is None
-    assert str(found) == "unknown before a first run: resources.wall_clock would be a bound"
+    assert str(found) == f"unknown before a first run: {why}"
 
 
 def test_the_run_before_gives_a_range_that_the_limit_bounds(
