@@ -288,6 +288,7 @@ class Deployment:
 
     def _selected(self) -> automation.Stack:
         self._settings.copy()
+        self.state.remove_half_attributes()
         program = self._program
         workspace = automation.LocalWorkspace(
             work_dir=str(self._settings.work),

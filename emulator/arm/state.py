@@ -3,7 +3,9 @@
 A lock names the process that took it; a lock of a process that is gone is removed.
 Operations that were under way stand in the state as pending; they are dropped, because
 creating again takes over what was created, and updating and deleting again end the same
-(see `emulator.arm.provider`). State that is no JSON is a matter for a person.
+(see `emulator.arm.provider`). What the backend notes beside each file (`.attrs`: its type and
+checksum) is not written in one step; half of it is removed, because the engine can do without
+and refuses half. State that is no JSON is a matter for a person.
 """
 
 from __future__ import annotations
@@ -75,6 +77,19 @@ class StackState:
                     f"on {host or 'this machine'}.\nWait until it ends, or end it: kill {process}"
                 )
         return released
+
+    def remove_half_attributes(self) -> None:
+        """Removes attributes that a killed engine was just writing."""
+        for attributes in (
+            *self.file.parent.glob("*.attrs"),
+            *self.file.parents[2].glob("*.attrs"),
+        ):
+            try:
+                json.loads(attributes.read_bytes())
+            except ValueError:
+                attributes.unlink(missing_ok=True)
+            except OSError:
+                continue  # gone meanwhile, or for the engine to complain of
 
     def pending_operations(self) -> int:
         """How many operations a killed engine left under way.

@@ -342,6 +342,18 @@ def test_a_secret_that_was_encrypted_elsewhere_is_refused_by_its_path(project: P
     assert project.host.backend.calls == []
 
 
+def test_an_engine_that_was_killed_while_it_wrote_attributes_is_no_obstacle(
+    project: Project,
+) -> None:
+    project.write(ESTATE, config())
+    project.deployment().up()
+    state = project.deployment().state.file
+    for path in (state.with_name(f"{state.name}.attrs"), state.parents[2] / "meta.yaml.attrs"):
+        assert path.exists()
+        path.write_text("")
+    assert project.deployment().up().changes == {"same": 6}
+
+
 def test_a_lost_passphrase_is_said_with_the_way_out(project: Project) -> None:
     project.write(ESTATE, config())
     project.deployment().up()

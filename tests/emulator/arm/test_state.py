@@ -45,6 +45,23 @@ def test_a_lock_of_a_process_that_is_gone_is_removed(state: StackState) -> None:
     assert state.release_stale_locks() == []
 
 
+def test_attributes_of_which_only_half_was_written_are_removed(state: StackState) -> None:
+    state.file.write_text("{}")
+    half = [
+        state.file.with_name(f"{state.file.name}.attrs"),
+        state.file.with_name(f"{state.file.name}.bak.attrs"),
+        state.root / ".pulumi" / "meta.yaml.attrs",
+    ]
+    for path, text in zip(half, ("", '{"user.content_ty', "{"), strict=True):
+        path.write_text(text)
+    whole = state.file.with_name("other.json.attrs")
+    whole.write_text('{"user.content_type": "application/json"}')
+    state.remove_half_attributes()
+    assert [path for path in half if path.exists()] == []
+    assert whole.exists()
+    assert state.file.exists()
+
+
 def test_a_lock_of_a_process_that_is_no_engine_is_removed(state: StackState) -> None:
     with subprocess.Popen(["sleep", "60"]) as process:
         lock(state, process.pid)
