@@ -8,6 +8,7 @@ that signals and exit codes are the command's own.
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import subprocess
 from collections.abc import Iterable, Sequence
@@ -20,7 +21,6 @@ COORDINATION = "coordination"
 """In a multi-instance task's directory: where its coordination command prints to."""
 FETCHED = ".stages"
 """Where other stages' outputs arrive before they are put in place."""
-_SCRIPT = 3
 
 
 def command_line(arguments: Sequence[str], *, windows: bool, first: Sequence[str] = ()) -> str:
@@ -46,14 +46,14 @@ def written_command(line: str) -> str:
     return shlex.join(parts[4:]) if shell and parts[2].endswith('; exec "$@"') else line
 
 
-def shown_command(line: str, most: int = 160) -> str:
-    """A command line as one short line: of a script its first, and how many there are."""
-    try:
-        parts = shlex.split(line)
-    except ValueError:
-        parts = []
-    script = parts[2] if parts[:2] == script_arguments("")[:2] and len(parts) == _SCRIPT else line
-    lines = script.strip().splitlines() or [""]
+def shown_command(line: str, most: int = 400) -> str:
+    """A command line as one short line: of a script of several its first, and their number."""
+    lines = line.strip().splitlines() or [""]
+    if len(lines) > 1:
+        with contextlib.suppress(ValueError):
+            *shell, script = shlex.split(line)
+            if shell == script_arguments("")[:-1]:
+                lines = script.strip().splitlines() or [""]
     more = f" … ({len(lines)} lines)" if len(lines) > 1 else ""
     first = "".join(c for c in " ".join(lines[0].split()) if c.isprintable())
     return f"{first if len(first) <= most else first[: most - 1] + '…'}{more}"

@@ -15,7 +15,7 @@ import orjson
 
 from jobs.again import Again
 from jobs.checking import CheckedStage
-from jobs.command_lines import written_command
+from jobs.command_lines import shown_command, written_command
 from jobs.contents import Contents
 from jobs.errors import EXIT_OK, shown
 from jobs.estimate import estimate, node_price
@@ -123,7 +123,7 @@ def describe(options: RunOptions, terminal: Terminal, *, again: Again | None = N
             given = written_values(stage.given[task.index])
             terminal.show(
                 f"task     {task.name or task.id}{f' ({given})' if given else ''}: "
-                f"{written_command(body['commandLine'])}"
+                f"{shown_command(written_command(body['commandLine']))}"
             )
     if before is not None and not before.since(job)["changes"]:
         terminal.show(f"since    {before.job_id}: nothing changed")

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from jobs.command_lines import written_command
+from jobs.command_lines import shown_command, written_command
 from jobs.coordination import instances
 from jobs.durations import spoken
 from jobs.errors import NotFoundError, ServiceError
@@ -178,7 +178,7 @@ def explain_task(
             *_failure(info),
             *([took] if end.started is not None else []),
             *again,
-            f"its command: {written_command(task['commandLine'])}",
+            f"its command: {shown_command(written_command(task['commandLine']))}",
             *_coordination(task, reader),
         ),
         printed=tuple(printed),
@@ -206,7 +206,8 @@ def _coordination(task: Mapping[str, Any], reader: LogReader) -> Iterator[str]:
             return
         failed = nodes[:1]
         yield "its command left no log: the coordination command, which runs first, may be why"
-    yield f"its coordination command: {written_command(settings['coordinationCommandLine'])}"
+    coordination = written_command(settings["coordinationCommandLine"])
+    yield f"its coordination command: {shown_command(coordination)}"
     state = TaskState(id=task["id"], state="completed", failed=True)
     for one in failed[:_NODES_SHOWN]:
         how = f" failed: {'; '.join(_failure(one.info))}" if one.failed else ""

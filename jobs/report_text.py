@@ -14,6 +14,7 @@ from jobs.report import FailureGroup, Report
 from jobs.task_names import written_values
 
 _SHOWN_GROUPS = 5
+_COMMAND_SEEN = 160
 
 
 def report_table(report: Report) -> Table:
@@ -91,7 +92,7 @@ def failure_lines(failures: Sequence[FailureGroup]) -> list[str]:
         times = f"{group.count} tasks" if group.count > 1 else "1 task"
         task = group.name or group.example
         lines.append(f"{times}: {ended_how(group)}{said} - such as {task}{given}")
-        command = shown_command(group.command)
+        command = shown_command(group.command, _COMMAND_SEEN)
         if command not in commands:
             commands.add(command)
             lines.append(f"  its command: {command}")

@@ -21,7 +21,6 @@ from jobs.task_names import TaskNames, written_values
 
 MOST_FAILED = 1000
 MOST_SLOW = 1000
-_COMMAND_SEEN = 400
 
 
 def failures(report: Report) -> Iterator[str]:
@@ -34,7 +33,7 @@ def failures(report: Report) -> Iterator[str]:
         task = group.name or group.example
         logs = f"python -m jobs logs {task} --job {report.job_id}"
         given = f"<br>{escape(written_values(group.parameters))}" if group.parameters else ""
-        ran = escape(shown_command(group.command, _COMMAND_SEEN))
+        ran = escape(shown_command(group.command))
         given += f"<br><code>{ran}</code>" if ran else ""
         yield (
             f'<tr>{_count(group.count, "Tasks")}<td data-k="Ended with">'

@@ -73,6 +73,9 @@ def test_a_failed_task_is_explained_with_its_last_words(
     assert made.printed == tuple(f"line {n}" for n in range(4, 9))
     assert made.name == "1"
     assert made.commands == ("python -m jobs logs 1 --job job",)
+    batch.tasks["job"][ids[1]]["commandLine"] = "/bin/sh -ec 'set -u\n./solve\n'"
+    made = explain_task(ids[1], watcher, watcher.look(), reader)
+    assert "its command: set -u … (2 lines)" in made.reasons
 
 
 def test_a_waiting_task_is_explained_by_its_pool(

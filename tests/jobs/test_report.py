@@ -287,6 +287,8 @@ def test_the_command_of_an_example_is_one_line_that_steers_no_terminal() -> None
     lines = failure_lines([group])
     assert lines[0] == "1 task: exit code 3 - such as 4"
     assert lines[1] == "  its command: sh -c 'a … (2 lines)"
+    one = failure_lines([replace(group, command="/bin/sh -ec 'exit 3'")])[1]
+    assert one == "  its command: /bin/sh -ec 'exit 3'", "it can be copied"
     long = failure_lines([replace(group, command="./solve " + "x" * 900)])[1]
     assert long.endswith("xx…")
     assert len(long) < 220

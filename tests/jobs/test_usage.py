@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import os
 import subprocess
 import sys
@@ -109,3 +110,18 @@ def test_values_in_a_variable_are_quoted_as_in_a_shell(
     else:
         sent = made["first_tasks"][0]["commandLine"]
         assert sent.replace("'", "").replace('"', "") == title.replace("'", "")
+
+
+def test_of_a_script_a_dry_run_shows_the_first_line_and_how_many_there_are(
+    tmp_path: Path, values: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "s.json").write_text(json.dumps(values()))
+    text = "name: v\npool: cpu\nscript: |\n  set -u\n  ./solve --hard\n  ./pack\n"
+    (tmp_path / "job.yaml").write_text(text)
+    words = ["run", "job.yaml", "--outputs", "s.json", "--dry-run"]
+    shown = CliRunner().invoke(app, words).stdout
+    assert re.search(r"^task     \S+: set -u … \(3 lines\)$", shown, re.MULTILINE)
+    assert "./solve" not in shown
+    sent = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)["first_tasks"]
+    assert "./solve --hard" in sent[0]["commandLine"], "a program gets it whole"
