@@ -15,7 +15,7 @@ from jobs.loading import LoadedWorkload
 from jobs.plan import META_SUBMISSION, JobPlan, plan
 from jobs.service import BatchService
 from jobs.stack import Stack
-from jobs.submit import collections, metadata_of, submit
+from jobs.submit import collections, count_there, metadata_of, submit
 from jobs.task_bodies import PlannedTask
 
 MakePlan = Callable[..., JobPlan]
@@ -53,6 +53,20 @@ def test_a_job_is_unfinished_while_tasks_are_missing(
         submit(make_plan(10), service)
     assert batch.jobs["job"]["onAllTasksComplete"] == "noaction"
     assert metadata_of(batch.jobs["job"])[META_SUBMISSION] == "unfinished"
+
+
+def test_what_a_job_has_is_counted_by_stage_and_nothing_of_one_that_was_not_made(
+    workload: Callable[..., LoadedWorkload], stack: Stack, service: BatchService
+) -> None:
+    text = (
+        "name: n\npool: cpu\nstages:\n  a: {command: x, tasks: 30}\n  b: {command: x, after: a}\n"
+    )
+    job = plan(check(workload(text), stack), {}, job_id="job")
+    assert count_there(job, service) == {}
+    submit(job, service, trial=(20, 0))
+    assert count_there(job, service) == {10: 20}
+    submit(job, service, resume=True)
+    assert count_there(job, service) == {10: 30, 11: 1}
 
 
 @pytest.mark.parametrize("seed", range(8))
