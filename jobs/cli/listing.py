@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -13,6 +14,7 @@ from jobs.cli.command import command
 from jobs.client import Client
 from jobs.durations import spoken
 from jobs.listing import FIELDS, JobRow, parse_fields
+from jobs.looks import moment_of
 from jobs.options import (
     ColorOption,
     JsonOption,
@@ -26,7 +28,9 @@ from jobs.options import (
 from jobs.prices import money
 from jobs.results import DEFAULT_ROOT
 
-_TITLES = {"job_id": "job", "duration_s": "duration", "created": "created (UTC)"}
+_TITLES = {"job_id": "job", "duration_s": "duration", "created": "created UTC"}
+_WHOLE = frozenset({"job_id", "outcome", "duration_s", "cost", "created"})
+_RECENT = timedelta(days=180)
 _NUMBERS = frozenset({"tasks", "succeeded", "failed", "duration_s", "cost"})
 
 
@@ -75,13 +79,13 @@ def list_jobs(
         if csv:
             terminal.table(names, ([row.text(name) for name in names] for row in rows))
             return
-        table = Table(box=None, pad_edge=False)
+        table = Table(box=None, padding=(0, 1, 0, 0))
         for name in names:
             # Other verbs need the whole id, on however narrow a terminal.
             whole = max((len(row.text(name)) for row in rows), default=0)
             table.add_column(
                 _TITLES.get(name, name),
-                no_wrap=name == "job_id",
+                no_wrap=name in _WHOLE,
                 min_width=whole if name == "job_id" else None,
                 justify="right" if name in _NUMBERS else "left",
             )
@@ -90,13 +94,20 @@ def list_jobs(
         terminal.show(table if rows else "no jobs")
 
 
+def _moment(text: str) -> str:
+    """A moment in a narrow column: without its year, or, long ago, without its time of day."""
+    moment = moment_of(text)
+    recent = abs(datetime.now(UTC) - moment) < _RECENT
+    return f"{moment:%m-%d %H:%M}" if recent else f"{moment:%Y-%m-%d}"
+
+
 def _shown(name: str, row: JobRow) -> str:
     """A field as a table has it."""
     text = row.text(name)
     if name == "created":
-        return text[:16].replace("T", " ")
+        return _moment(row.created)
     if name == "duration_s" and row.duration_s is not None:
         return spoken(row.duration_s)
     if name == "cost" and row.cost is not None:
-        return money(row.cost, row.currency)
+        return money(row.cost, row.currency).replace("less than ", "<")
     return text

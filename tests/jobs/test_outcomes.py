@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from jobs.cli import app
+from jobs.client import Client
 from jobs.errors import InputError
 from jobs.listing import JobRow, jobs_of
 from jobs.outcomes import JobList, outcome_of
@@ -146,3 +150,25 @@ def test_an_unfinished_submission_is_no_running_job() -> None:
         created=MOMENT.format(0),
     )  # fmt: skip
     assert outcome_of(row) == "unfinished"
+
+
+def test_a_list_of_long_ids_fits_a_line_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = datetime.now(UTC).isoformat()
+    rows = [
+        JobRow(
+            job_id="montecarlo-261121-191328-57e4", workload="w", state="completed", tasks=100_000,
+            submission="complete", ended="", created=created, duration_s=7800.0,
+            cost=cost, currency="USD", outcome=outcome,
+        )
+        for cost, outcome, created in (
+            (12.3, "12 never ran", now), (0.00001, "succeeded", now),
+            (None, "unknown", "2016-11-21T10:00:00Z"),
+        )
+    ]  # fmt: skip
+    monkeypatch.setattr(Client, "list", lambda *_, **__: rows)
+    lines = CliRunner().invoke(app, ["list", "--stack", "x"]).output.splitlines()
+    assert len(lines) == 4
+    assert all(len(line) <= 80 for line in lines)
+    assert f"ran 100000    2h10m   $12.30 {now[5:16].replace('T', ' ')}" in lines[1]
+    assert lines[3].endswith(" 2016-11-21")
+    assert "<$0.0001" in lines[2]
