@@ -138,7 +138,8 @@ class Watcher:
         over = over or (standstill is not None and standstill.cause != Cause.UNSENT)
         waits = waits and (standstill is None or standstill.cause == Cause.UNPREPARED)
         at = self.service.date or time.time()
-        self._read_meter(at, counts["running"], answer.get("taskSlotCounts", {}), over=over)
+        taken = answer.get("taskSlotCounts", {})
+        self._read_meter(at, counts["running"], taken, over=over, may_ask=not looks_at_pool)
         self.last = Look(
             total=total,
             waiting=0 if over and standstill is None else counts["active"],
@@ -173,7 +174,7 @@ class Watcher:
         return self._standstills.look(self._job, counts, self._pool, total=total, waits=waits)
 
     def _read_meter(
-        self, at: float, running: int, slots: Mapping[str, Any], *, over: bool
+        self, at: float, running: int, slots: Mapping[str, Any], *, over: bool, may_ask: bool
     ) -> None:
         """Counts what the job has cost since the last look."""
         meter = self.meter
@@ -190,19 +191,20 @@ class Watcher:
             else (self._pool.nodes.get("running", 0), self._pool.spot_running)
         )
         taken = slots.get("running", running)
-        beside = self._beside(running) if meter.pool.inter_node_communication else 0
+        several = meter.pool.inter_node_communication
+        beside = self._beside(running, may_ask=may_ask) if several else 0
         meter.read(
             at, running=running, slots=taken, dedicated=nodes - spot, spot=spot, beside=beside
         )
 
-    def _beside(self, running: int) -> int:
+    def _beside(self, running: int, *, may_ask: bool) -> int:
         """Nodes that running multi-instance tasks take beside the first of each.
 
-        Asked again only when other tasks run; in the pools that can run such tasks there are
-        few at a time.
+        Asked again only when other tasks run and the look has not had requests enough; in the
+        pools that can run such tasks there are few at a time.
         """
         moved = (running, len(self.ends))
-        if running and moved != self._beside_at:
+        if running and moved != self._beside_at and (may_ask or self._beside_at is None):
             self._beside_at = moved
             query = {
                 "$filter": "state eq 'running'",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -14,7 +15,9 @@ from jobs.meter import Meter
 from jobs.results import ResultTree
 from jobs.service import BatchService
 from jobs.stack import Pool, Stack
-from jobs.watch import LONGEST_S, Watcher
+from jobs.watch import LONGEST_S, POOL_EVERY_S, Watcher
+
+NODES_ASKED = re.compile(r"select=id(,|%2C)multiInstanceSettings")
 
 
 @pytest.fixture
@@ -147,7 +150,10 @@ def test_a_watcher_counts_the_nodes_that_multi_instance_tasks_take(
     several_nodes = pool.model_copy(
         update={"inter_node_communication": True, "task_slots_per_node": 1}
     )
-    watcher = Watcher(service=service, job_id="j", meter=Meter(pool=several_nodes))
+    clock = [0.0]
+    watcher = Watcher(
+        service=service, job_id="j", meter=Meter(pool=several_nodes), now=lambda: clock[0]
+    )
     before = watcher.look().cost
     assert before is not None
     assert service.date is not None
@@ -158,7 +164,18 @@ def test_a_watcher_counts_the_nodes_that_multi_instance_tasks_take(
     assert watcher.meter.used.total_s - began == pytest.approx(400, abs=4)
     asked = len(batch.requests)
     watcher.look()
-    assert not [r for r in batch.requests[asked:] if "multiInstanceSettings" in r], "none moved"
+    assert not any(map(NODES_ASKED.search, batch.requests[asked:])), "none moved"
+    tasks[2]["state"] = "running"
+    batch.tasks["j"]["0000003-a"] = task(3, "completed")
+    batch.complete("j", "0000003-a", node="n3_d")
+    clock[0], asked = POOL_EVERY_S + 1, len(batch.requests)
+    watcher.look()
+    assert not any(map(NODES_ASKED.search, batch.requests[asked:]))
+    assert len(batch.requests) - asked == 5, "the pool is asked now, the nodes at the next look"
+    asked = len(batch.requests)
+    watcher.look()
+    assert len(list(filter(NODES_ASKED.search, batch.requests[asked:]))) == 1
+    del batch.tasks["j"]["0000003-a"], watcher.ends["0000003-a"]
     end_of = "2026-01-01T00:00:10Z"
     for name in ("0000000-a", "0000001-a"):
         batch.complete("j", name, node=f"{name}_d")
