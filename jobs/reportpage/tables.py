@@ -21,6 +21,7 @@ from jobs.task_names import TaskNames, written_values
 
 MOST_FAILED = 1000
 MOST_SLOW = 1000
+MOST_AGAIN = 100
 
 
 def failures(report: Report) -> Iterator[str]:
@@ -107,14 +108,17 @@ def tasks(
     """The tasks that failed and the slowest; `csv` is the address of the table of all."""
     failed = sorted((e for e in ends.latest if not e.succeeded), key=lambda end: end.id)
     slow = sorted(ends.latest, key=lambda end: -end.run_s)
-    listed = {end.id: end for end in (*failed[:MOST_FAILED], *slow[:MOST_SLOW])}
+    again = [end for end in ends.latest if end.retries or end.requeues]
+    again.sort(key=lambda end: (-end.retries - end.requeues, end.id))
+    kept = (*failed[:MOST_FAILED], *again[:MOST_AGAIN], *slow[:MOST_SLOW])
+    listed = {end.id: end for end in kept}
     yield '<section><h2>Tasks</h2><p class="hint">'
     if len(listed) == len(ends.latest):
         yield "All that have ended. "
     else:
         yield (
             f"{len(listed):,} of {len(ends.latest):,}: those that failed ({MOST_FAILED:,} at "
-            f"most) and the {MOST_SLOW:,} slowest. "
+            f"most), the {MOST_AGAIN:,} that ran again most often and the {MOST_SLOW:,} slowest. "
         )
     if csv:
         yield f'<a href="{escape(csv)}">All tasks as CSV</a>'
