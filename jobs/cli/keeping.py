@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from jobs.clean import Leftovers
 from jobs.cli.command import command
 from jobs.client import Client
-from jobs.errors import EXIT_OK, EXIT_SERVICE
-from jobs.job import open_job
-from jobs.job_ids import LAST
+from jobs.elsewhere import tree_at, trees_on
+from jobs.errors import EXIT_OK, EXIT_SERVICE, JobsError
+from jobs.job import Job
+from jobs.job_ids import ALL, LAST
 from jobs.options import (
     ColorOption,
-    JobArgument,
+    JobsArgument,
     JsonOption,
     NoInputOption,
     OfOutputsOption,
@@ -26,12 +29,14 @@ from jobs.options import (
     VerboseOption,
     YesOption,
 )
-from jobs.results import DEFAULT_ROOT
-from jobs.session import Target
+from jobs.results import DEFAULT_ROOT, ResultTree
+from jobs.schedule_jobs import find_trees
+from jobs.session import Session, Target
+from jobs.terminal import Terminal
 
 
 def clean(
-    job: JobArgument = LAST,
+    jobs: JobsArgument = LAST,
     local: Annotated[
         bool, typer.Option("--local", help="The results on this machine, too.")
     ] = False,
@@ -48,40 +53,123 @@ def clean(
     verbose: VerboseOption = False,
     color: ColorOption = True,
 ) -> None:
-    """Remove a job that is over, and what it left in storage.
+    """Remove jobs that are over, and what they left in storage.
 
-    Shows first what that is, and asks. Results on this machine stay without --local.
+    Shows first what that is, and asks once. Results on this machine stay without --local. Of
+    several jobs those stay that are not over, and the exit code says so.
 
     For example:
 
       python -m jobs clean mc-7f3a --dry-run
 
       python -m jobs clean mc-7f3a --local --yes
+
+      python -m jobs clean all
     """
+    code = EXIT_OK
     with command(json_output, quiet, verbose, color) as terminal:
-        found = open_job(job, out, Target(stack=stack, outputs=outputs))
-        left = found.leftovers(local=local)
-        lines = list(left.lines())
+        target = Target(stack=stack, outputs=outputs)
+        trees = find_trees(jobs, out)
+        if jobs == ALL:
+            trees = trees_on(trees, target)
+        found, stay = _leftovers(trees, target, local)
+        _require_more_than(stay, trees)
+        some = _show(found, terminal, several=len(trees) > 1)
+        removed: set[str] = set()
+        if some and not dry_run:
+            if terminal.agreed("Remove it?", yes=yes, no_input=no_input):
+                removed = _removed(found, stay)
+                _require_more_than(stay, trees)
+            terminal.note("removed" if removed else "nothing was removed")
+        rows = {left.job_id: _row(left, left.job_id in removed) for _, left in found}
+        for job_id, error in stay.items():
+            rows[job_id] = {**rows.get(job_id, {"job_id": job_id}), "error": str(error)}
+        told = [*rows.values()]
+        terminal.result({"version": 1, **(told[0] if len(trees) == 1 else {"jobs": told})})
+        for job_id, error in stay.items():
+            terminal.error(f"{job_id} stays: {error}")
+            code = code or error.exit_code
+    raise typer.Exit(code)
+
+
+def _require_more_than(stay: Mapping[str, JobsError], trees: Sequence[ResultTree]) -> None:
+    """Ends the command with what is wrong with the one job that was asked for.
+
+    Raises:
+        JobsError: That.
+    """
+    if len(trees) == 1 and stay:
+        raise next(iter(stay.values()))
+
+
+def _show(found: Iterable[tuple[Job, Leftovers]], terminal: Terminal, *, several: bool) -> bool:
+    """Shows what there is to remove; whether that is anything."""
+    some = False
+    for _, left in found:
+        lines = [*left.lines()]
+        some = some or bool(lines)
+        if lines and several:
+            terminal.line(f"{left.job_id}:")
         for line in lines:
-            terminal.line(line)
+            terminal.line(f"  {line}" if several else line)
         if not lines:
             terminal.note(f"nothing is left of {left.job_id}")
-        removed = False
-        if lines and not dry_run:
-            if terminal.agreed("Remove it?", yes=yes, no_input=no_input):
-                found.clean(left)
-                removed = True
-            terminal.note("removed" if removed else "nothing was removed")
-        terminal.result(
-            {
-                "version": 1,
-                "job_id": left.job_id,
-                "removed": removed,
-                "jobs": [name for name, _ in left.jobs],
-                "blobs": {b.container: [len(b.names), b.size] for b in left.blobs},
-                "local": None if left.tree is None else str(left.tree),
-            }
-        )
+    return some
+
+
+def _leftovers(
+    trees: Iterable[ResultTree], target: Target, local: bool
+) -> tuple[list[tuple[Job, Leftovers]], dict[str, JobsError]]:
+    """What each job has left, and why the others stay."""
+    found: list[tuple[Job, Leftovers]] = []
+    stay: dict[str, JobsError] = {}
+    stacks: dict[Target, Session | JobsError] = {}
+    for tree in trees:
+        try:
+            there = tree_at(tree, target)
+            of = Target.of(there.read_manifest())
+            if of not in stacks:
+                stacks[of] = _session(of)
+            session = stacks[of]
+            if isinstance(session, JobsError):
+                raise session
+            job = Job(tree=there, session=session)
+            found.append((job, job.leftovers(local=local)))
+        except JobsError as error:
+            stay[tree.root.name] = error
+    return found, stay
+
+
+def _session(target: Target) -> Session | JobsError:
+    try:
+        return Session(stack=target.load())
+    except JobsError as error:
+        return error
+
+
+def _removed(found: Iterable[tuple[Job, Leftovers]], stay: dict[str, JobsError]) -> set[str]:
+    """Removes what was shown; which jobs' leftovers went, the others are noted in `stay`."""
+    removed = set()
+    for job, left in found:
+        if not [*left.lines()]:
+            continue
+        try:
+            job.clean(left)
+        except JobsError as error:
+            stay[left.job_id] = error
+        else:
+            removed.add(left.job_id)
+    return removed
+
+
+def _row(left: Leftovers, removed: bool) -> dict[str, Any]:
+    return {
+        "job_id": left.job_id,
+        "removed": removed,
+        "jobs": [name for name, _ in left.jobs],
+        "blobs": {b.container: [len(b.names), b.size] for b in left.blobs},
+        "local": None if left.tree is None else str(left.tree),
+    }
 
 
 def doctor(

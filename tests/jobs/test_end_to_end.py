@@ -249,6 +249,35 @@ def test_clean_shows_and_asks_before_it_removes(directory: Directory) -> None:
     assert not (directory.path / "results/clean-me").exists()
 
 
+def test_several_jobs_are_cleaned_with_one_question_but_for_those_that_run(
+    directory: Directory,
+) -> None:
+    directory.write("name: c\npool: cpu\nscript: echo 1 > o\noutputs: [o]\n")
+    for job in ("one", "two"):
+        directory.jobs("run", "job.yaml", "--job-id", job)
+    directory.write("name: slow\npool: cpu\ncommand: sleep 60\n")
+    directory.jobs("submit", "job.yaml", "--job-id", "runs")
+    gone = directory.path / "results" / "gone"
+    shutil.copytree(directory.path / "results" / "one", gone)
+    manifest = json.loads((gone / "job.json").read_text())
+    gone.joinpath("job.json").write_text(json.dumps({**manifest, "job_id": "gone", "stack": "no"}))
+
+    shown, err = directory.jobs("clean", "all", "--dry-run", "--local", code=2)
+    assert [line for line in shown.splitlines() if not line.startswith(" ")] == ["one:", "two:"]
+    assert "  1 file (2 B) in container outputs" in shown
+    assert "runs stays: job runs is active: wait for it, or end it first" in err
+    assert "gone stays: stack no:" in err
+
+    done = directory.json("clean", "all", "--local", "--yes", code=2)
+    rows = {row["job_id"]: row for row in done["jobs"]}
+    assert {name: row.get("removed") for name, row in rows.items()} == {
+        "one": True, "two": True, "runs": None, "gone": None
+    }  # fmt: skip
+    assert {path.name for path in (directory.path / "results").iterdir()} == {"runs", "gone"}
+    assert not {"one", "two"} & {job["job_id"] for job in directory.json("list")["jobs"]}
+    directory.jobs("cancel", "runs")
+
+
 def test_a_job_that_runs_is_not_cleaned(directory: Directory) -> None:
     directory.write("name: slow\npool: cpu\ncommand: sleep 30\n")
     job = directory.json("submit", "job.yaml")["job_id"]
