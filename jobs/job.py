@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
+from jobs.advice import Advice
 from jobs.again import Again, taken_along
 from jobs.answer import answer
 from jobs.arguments import require, require_limits
@@ -44,6 +45,7 @@ from jobs.standstill import unsent_text
 from jobs.submission import require_same, send
 from jobs.task_names import TaskNames
 from jobs.terminal import Terminal
+from jobs.unmatched import output_warnings
 from jobs.watch import Watcher, looks, watch
 from jobs.workflow import bring_home, checked_workload, prepare
 
@@ -145,6 +147,10 @@ class Job:
             progress: Called with files and bytes done, as they grow.
         """
         return bring_home(self.manifest, self.session, self.tree, progress)
+
+    def unmatched(self) -> list[Advice]:
+        """Of each output that nothing matched, by what was collected: in how many tasks."""
+        return output_warnings(self.tree)
 
     def report(self) -> Reported:
         """Time, tasks and cost so far, kept in the result tree as JSON, CSV and a page, too."""

@@ -163,5 +163,7 @@ Command = Annotated[
 Duration = Annotated[
     timedelta,
     BeforeValidator(_duration),
-    WithJsonSchema({"type": "string", "examples": ["45s", "10m", "1h30m", "2d", "PT10M"]}),
+    WithJsonSchema(
+        {"type": ["string", "number"], "examples": ["45s", "10m", "1h30m", "2d", "PT10M", 90]}
+    ),
 ]

@@ -1,5 +1,6 @@
 # ruff: noqa: E501, ISC004 - whole messages are what is compared
 import json
+from datetime import timedelta
 from pathlib import Path
 from textwrap import dedent
 
@@ -29,6 +30,15 @@ def test_hello_world_is_four_lines(tmp_path: Path) -> None:
     assert spec.command == ("echo", "hello", "{index}")
     assert spec.tasks[0].repeat == 3
     assert spec.resources.slots == 1
+
+
+def test_a_duration_without_a_unit_is_in_seconds(tmp_path: Path) -> None:
+    loaded = load(tmp_path, HELLO + "resources: {wall_clock: 90}\n")
+    assert loaded.spec.resources.wall_clock == timedelta(seconds=90)
+    (told,) = json.loads(schema_text())["$defs"]["Resources"]["properties"]["wall_clock"]["anyOf"][
+        :1
+    ]
+    assert "number" in told["type"], "an editor does not call it wrong"
 
 
 def test_a_directory_means_its_job_yaml(tmp_path: Path) -> None:

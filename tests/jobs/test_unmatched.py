@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from jobs.checking import check
+from jobs.job import Job
 from jobs.loading import LoadedWorkload
 from jobs.output_files import OutputFiles
 from jobs.plan import output_parts, plan
 from jobs.reasons import keep_parts
 from jobs.results import Manifest, ResultTree, write_json
+from jobs.session import Session
 from jobs.spec_tasks import Output
 from jobs.stack import Stack
 from jobs.stages import stages_of
@@ -173,6 +175,14 @@ def test_the_outputs_of_a_plan_are_found_again(
     found = output_parts(stages_of(loaded))
     assert found
     assert found.items() <= parts.items()
+
+
+def test_a_program_is_told_the_same(
+    workload: MakeWorkload, collect: Collect, stack: Stack
+) -> None:
+    tree = collect(workload(STAGES), logs("100000000"))
+    (one,) = Job(tree=tree, session=Session(stack=stack)).unmatched()
+    assert (one.code, one.message) == ("outputs", "stage one: x matched nothing in 1 of 1 task")
 
 
 def test_a_tree_that_does_not_know_what_it_was_is_not_judged(
