@@ -68,7 +68,7 @@ def estimate(job: JobPlan, root: Path) -> Estimate:
         price
         for price, nodes in (
             (pool.dedicated_price_per_hour, pool.max_dedicated_nodes),
-            (pool.spot_price_per_hour, pool.max_spot_nodes),
+            (pool.spot_rate, pool.max_spot_nodes),
         )
         if price is not None and nodes
     ]

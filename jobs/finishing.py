@@ -115,7 +115,7 @@ def require_price(asked: Finishing, pool: Pool) -> None:
     """
     kinds = (
         (pool.max_dedicated_nodes, pool.dedicated_price_per_hour),
-        (pool.max_spot_nodes, pool.spot_price_per_hour),
+        (pool.max_spot_nodes, pool.spot_rate),
     )
     if asked.max_cost is not None and any(nodes and price is None for nodes, price in kinds):
         raise InputError(

@@ -50,7 +50,7 @@ class NodeTime:
         total = 0.0
         for seconds, price in (
             (self.dedicated_s, pool.dedicated_price_per_hour),
-            (self.spot_s, pool.spot_price_per_hour),
+            (self.spot_s, pool.spot_rate),
         ):
             if seconds and price is None:
                 return None
@@ -104,7 +104,7 @@ def shares(ends: Collection[TaskEnd], pool: Pool, used: NodeTime | None = None) 
     rates: list[float | None] = []
     for on_spot, seconds, price in (
         (False, used.dedicated_s, pool.dedicated_price_per_hour),
-        (True, used.spot_s, pool.spot_price_per_hour),
+        (True, used.spot_s, pool.spot_rate),
     ):
         taken = sum(slot_s(end) for end in ends if end.on_spot == on_spot)
         cost = None if price is None else seconds / 3600 * price
@@ -167,12 +167,10 @@ def busy_s(ends: Iterable[TaskEnd]) -> float:
 
 def most_per_hour(pool: Pool) -> float | None:
     """What all nodes that a pool may have cost an hour; None where no price is known."""
-    price = pool.dedicated_price_per_hour
-    if price is None:
+    price, spot = pool.dedicated_price_per_hour, pool.spot_rate
+    if price is None or spot is None:
         return None
-    return pool.max_dedicated_nodes * price + pool.max_spot_nodes * (
-        pool.spot_price_per_hour or price
-    )
+    return pool.max_dedicated_nodes * price + pool.max_spot_nodes * spot
 
 
 def money_at_least(amount: float, currency: str) -> str:

@@ -133,6 +133,7 @@ class Report:
         cpu_s: Processor time used, of tasks where the service has counted it; None: of none.
         cpu_given_s: That of the slots which these took.
         by_node: What nodes did, those where most failed first; not of all if there are many.
+        cost_is_most: Whether spot nodes are priced as dedicated ones, for want of their own price.
         version: Of this object. Members are added without a new version, never changed.
     """
 
@@ -172,6 +173,7 @@ class Report:
     cpu_s: float | None = None
     cpu_given_s: float | None = None
     by_node: tuple[NodeUse, ...] = ()
+    cost_is_most: bool = False
     version: int = REPORT_VERSION
 
     @property
@@ -244,6 +246,7 @@ def make_report(
         dedicated_node_s=used.dedicated_s,
         spot_node_s=used.spot_s,
         cost=used.cost(pool),
+        cost_is_most=used.spot_s > 0 and pool.spot_price_per_hour is None,
         currency=pool.price_currency,
         prices_as_of=pool.prices_as_of,
         failures=grouped(ends, last_lines or {}, names),

@@ -70,7 +70,10 @@ def cost_text(report: Report) -> str:
     """The cost in words, with what it leaves out."""
     if report.cost is None:
         return f"unknown: no price of {report.vm_size} in this region"
-    amount = (money_about if report.estimated_node_s else money)(report.cost, report.currency)
+    if report.cost_is_most:
+        amount = f"at most {money(report.cost, report.currency)}"
+    else:
+        amount = (money_about if report.estimated_node_s else money)(report.cost, report.currency)
     return f"{amount} on Azure, without boot and idle time (prices of {report.prices_as_of})"
 
 

@@ -68,6 +68,15 @@ class Pool(_Outputs):
         return {"resourceId": self.identity_id}
 
     @property
+    def spot_rate(self) -> float | None:
+        """What a spot node costs an hour at most: without a price of its own, a dedicated one's.
+
+        Source: https://learn.microsoft.com/azure/virtual-machines/spot-vms#pricing
+        """
+        own = self.spot_price_per_hour
+        return self.dedicated_price_per_hour if own is None else own
+
+    @property
     def tells_registries(self) -> bool:
         """Whether the outputs say which registries nodes know; older ones do not."""
         return "registries" in self.model_fields_set

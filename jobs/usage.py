@@ -160,7 +160,7 @@ def by_node(ran: Collection[TaskEnd], pool: Pool, used: NodeTime) -> tuple[NodeU
     uses = []
     for node, seconds in busy.items():
         busy_s = seconds * factor
-        price = pool.spot_price_per_hour if node in spot else pool.dedicated_price_per_hour
+        price = pool.spot_rate if node in spot else pool.dedicated_price_per_hour
         uses.append(
             NodeUse(
                 node_id=node,

@@ -106,10 +106,10 @@ def test_the_end_takes_nothing_back_of_attempts_that_were_watched(pool: Pool) ->
 
 
 def test_without_a_price_there_is_no_cost(pool: Pool) -> None:
-    meter = Meter(pool=pool.model_copy(update={"spot_price_per_hour": None}))
+    meter = Meter(pool=pool.model_copy(update={"dedicated_price_per_hour": None}))
+    meter.start([end(0, 3600, "a_p")], at=3600)
+    assert meter.cost == pytest.approx(360)
     meter.start([end(0, 1, "a_d")], at=1)
-    assert meter.cost == pytest.approx(1)
-    meter.start([end(0, 1, "a_p")], at=1)
     assert meter.cost is None
 
 

@@ -140,8 +140,20 @@ def test_cost_is_by_kind_of_node_and_unknown_without_a_price(stack: Stack) -> No
     assert report.cost == pytest.approx(0.192 + 0.04)
     assert (report.dedicated_node_s, report.spot_node_s, report.nodes) == (3600, 3600, 2)
     assert (report.tasks, report.succeeded, report.unfinished) == (4, 3, 1)
-    blind = pool.model_copy(update={"spot_price_per_hour": None})
+    blind = pool.model_copy(update={"dedicated_price_per_hour": None})
     assert make_report(job_id="j", pool_name="c", pool=blind, total=1, ends=ends).cost is None
+
+
+def test_a_spot_node_without_a_price_costs_at_most_what_a_dedicated_one_does(
+    stack: Stack,
+) -> None:
+    pool = stack.pools["cpu"].model_copy(update={"spot_price_per_hour": None})
+    ends = [end(ended=10 + 3600), end(ended=10 + 3600, node="s_p")]
+    report = make_report(job_id="j", pool_name="cpu", pool=pool, total=2, ends=ends)
+    assert report.cost == pytest.approx(2 * 0.192)
+    assert cost_text(report).startswith("at most $0.3840 on Azure")
+    alone = make_report(job_id="j", pool_name="cpu", pool=pool, total=1, ends=ends[:1])
+    assert cost_text(alone).startswith("$0.1920 on Azure")
 
 
 def test_failures_are_grouped_by_exit_code_and_last_words(stack: Stack, tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_its_time_is_priced_where_it_was_used(submitted: Callable[..., Job]) -> 
     "unknown",
     [
         {"dedicated_price_per_hour": None},
-        {"max_spot_nodes": 3, "spot_price_per_hour": None},
+        {"dedicated_price_per_hour": None, "max_spot_nodes": 3, "spot_price_per_hour": None},
     ],
 )
 def test_its_limits_are_those_of_its_pool(
