@@ -17,7 +17,7 @@ from jobs.consent import Consent
 from jobs.durations import spoken
 from jobs.errors import InputError, TaskFailureError, UnfinishedError
 from jobs.finishing import Finishing, LimitReachedError, end_job, ended_on_interrupt
-from jobs.following import follow, leaving, unprepared, ways_on, ways_text
+from jobs.following import follow, go_on, leaving, unprepared, ways_on, ways_text
 from jobs.logs import last_words
 from jobs.looks import Look, TaskEnd
 from jobs.meter import Meter
@@ -101,7 +101,7 @@ def try_first(
     come_back = "".join(f"\n  {line}" for line in ways_text(ways_on(tree, trial=True)))
     with (
         leaving(watcher, tree, trial=True),
-        ended_on_interrupt(session.service, job.job_id, finishing),
+        ended_on_interrupt(session.service, job.job_id, finishing, collect=go_on("collect", tree)),
     ):
         try:
             look = follow(watcher, checked, tree, terminal, timeout_s, finishing)

@@ -192,8 +192,16 @@ def state_of(service: BatchService, job_id: str) -> str:
 
 
 @contextmanager
-def ended_on_interrupt(service: BatchService, job_id: str, asked: Finishing) -> Iterator[None]:
+def ended_on_interrupt(
+    service: BatchService, job_id: str, asked: Finishing, *, collect: str
+) -> Iterator[None]:
     """Ends the job at Ctrl-C, if that was asked for; else lets Ctrl-C pass.
+
+    Args:
+        service: Where it is.
+        job_id: The job.
+        asked: Whether that was asked for.
+        collect: The command line that brings home what it leaves.
 
     Raises:
         InterruptError: In place of the interrupt.
@@ -206,7 +214,7 @@ def ended_on_interrupt(service: BatchService, job_id: str, asked: Finishing) -> 
         end_job(service, job_id, "CanceledByUser")
         raise InterruptError(
             f"interrupted: job {job_id} is being ended (--cancel-on-interrupt); what it left: "
-            "python -m jobs collect"
+            f"{collect}"
         ) from error
 
 

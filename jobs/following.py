@@ -146,9 +146,13 @@ def unprepared(
 
 def go_on(verb: str, tree: ResultTree) -> str:
     """A command line that goes on with a job."""
+    return f"python -m jobs {verb} {tree.root.name}{out_option(tree)}"
+
+
+def out_option(tree: ResultTree) -> str:
+    """What a command line needs so that the verb finds a tree where it is."""
     root = tree.root.parent
-    out = "" if root == DEFAULT_ROOT else f" --out {shlex.quote(str(root))}"
-    return f"python -m jobs {verb} {tree.root.name}{out}"
+    return "" if root == DEFAULT_ROOT else f" --out {shlex.quote(str(root))}"
 
 
 def ways_on(tree: ResultTree, look: Look | None = None, *, trial: bool = False) -> dict[str, str]:

@@ -25,6 +25,7 @@ from jobs.elsewhere import tree_at
 from jobs.errors import InputError, JobsError
 from jobs.explain import Explanation, explain_job, explain_task
 from jobs.finishing import Finishing, LimitReachedError, end_job, limited, require_price
+from jobs.following import out_option
 from jobs.given_tasks import read_given
 from jobs.listing import parse_since
 from jobs.logs import ALL_SOURCES, LogLine, LogReader, read_logs
@@ -310,11 +311,14 @@ class Job:
         """
         watcher, reader, names = self._watcher(), self._reader(), self._names()
         if tasks is None:
-            return [explain_job(watcher, reader, names)]
-        selection = self._there(tasks)
-        look = watcher.look()
-        found = islice(reader.tasks(selection), MOST_EXPLAINED)
-        return [explain_task(task.id, watcher, look, reader, names) for task in found]
+            told = [explain_job(watcher, reader, names)]
+        else:
+            selection = self._there(tasks)
+            look = watcher.look()
+            found = islice(reader.tasks(selection), MOST_EXPLAINED)
+            told = [explain_task(task.id, watcher, look, reader, names) for task in found]
+        out = out_option(self.tree)
+        return [replace(one, commands=tuple(f"{c}{out}" for c in one.commands)) for one in told]
 
     def logs(
         self,

@@ -34,7 +34,7 @@ from jobs.stages import (
     task_numbers,
     written_stages,
 )
-from jobs.task_bodies import Places, PlannedTask, Ran, TaskMaker, node_task
+from jobs.task_bodies import MAX_BYTES, Places, PlannedTask, Ran, TaskMaker, node_task, too_large
 from jobs.templates import parse_template
 
 META_WORKLOAD = "jobs.workload"
@@ -151,8 +151,8 @@ def plan(
             tasks find the outputs of those that do not run again.
 
     Raises:
-        InputError: `only` names positions that the job does not have, or an address names
-            no file.
+        InputError: `only` names positions that the job does not have, an address names no
+            file, or a task is more than the service takes.
     """
     spec = checked.workload.spec
     unbuilt = any(file.local not in contents for file in checked.program)
@@ -178,7 +178,7 @@ def plan(
         metadata[META_STAGES] = written_stages(counts)
     for name, text in spec.tags.items():
         metadata[f"{META_TAG}{name}"] = parse_template(text).render(spec.variables)
-    return JobPlan(
+    job = JobPlan(
         checked=checked,
         job_id=job_id,
         body={
@@ -200,6 +200,11 @@ def plan(
         _contents=contents,
         _ran=ran,
     )
+    for stage in job.stages():
+        first = next(stage, None)
+        if first is not None and len(first.body) > MAX_BYTES:
+            raise too_large(first)
+    return job
 
 
 def tags_of(metadata: Mapping[str, str]) -> dict[str, str]:

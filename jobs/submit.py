@@ -29,13 +29,12 @@ from jobs.plan import META_PLAN, META_SUBMISSION, SUBMITTED, JobPlan
 from jobs.selection import position
 from jobs.service import BatchService, segment
 from jobs.stages import stage_number
-from jobs.task_bodies import PlannedTask
+from jobs.task_bodies import MAX_BYTES, PlannedTask, too_large
 from jobs.threads import in_threads
 from jobs.translate import from_code
 
 _LOG = logging.getLogger(__name__)
 MAX_COLLECTION_TASKS = 100
-MAX_COLLECTION_BYTES = 1_000_000
 IN_FLIGHT = 8
 _ITEM_ATTEMPTS = 8
 _COMPARED = (
@@ -136,7 +135,7 @@ def collections(
     tasks: Iterable[PlannedTask],
     *,
     max_tasks: int = MAX_COLLECTION_TASKS,
-    max_bytes: int = MAX_COLLECTION_BYTES,
+    max_bytes: int = MAX_BYTES,
 ) -> Iterator[list[PlannedTask]]:
     """Cuts tasks, in order, into collections within both limits.
 
@@ -148,10 +147,7 @@ def collections(
     for task in tasks:
         needed = len(task.body) + 1
         if len(_HEAD) + len(_TAIL) + needed > max_bytes:
-            raise InputError(
-                f"task {task.index} takes {len(task.body):,} bytes to describe, the service "
-                f"takes {max_bytes:,}: give it fewer files or a shorter command"
-            )
+            raise too_large(task, max_bytes)
         if batch and (len(batch) >= max_tasks or size + needed > max_bytes):
             yield batch
             batch, size = [], len(_HEAD) + len(_TAIL)

@@ -29,7 +29,7 @@ from jobs.command_lines import (
 from jobs.contents import Contents
 from jobs.dependencies import Span, depends_on, within
 from jobs.durations import iso_duration
-from jobs.errors import WorkloadError
+from jobs.errors import InputError, WorkloadError
 from jobs.exits import acts_on_job, exit_conditions
 from jobs.inputs import InputFiles, NodeFile, url_file
 from jobs.output_files import OutputFiles
@@ -40,6 +40,8 @@ from jobs.spec_values import relative
 from jobs.stages import STAGE_SPAN
 from jobs.templates import Scalar, parse_template
 
+MAX_BYTES = 1_000_000
+"""Of a collection of tasks, and so of one; below the service's limit of 1 MiB a request."""
 BLOB_PREFIX = "sha256/"
 _UNBUILT = "0" * 64
 _REASON = {"name": REASON_VARIABLE, "value": f"../{REASON_FILE}"}
@@ -63,6 +65,15 @@ class PlannedTask:
     id: str
     body: bytes
     name: str = ""
+
+
+def too_large(task: PlannedTask, most: int = MAX_BYTES) -> InputError:
+    """What is wrong with a task that takes more than that to describe."""
+    return InputError(
+        f"task {task.name or task.index} takes {len(task.body):,} bytes to describe, the service "
+        f"takes {most:,}: give it fewer files (a folder of blobs is one: `inputs: [{{blobs: "
+        "CONTAINER/PREFIX}]`) or a shorter command"
+    )
 
 
 def blob_name(sha256: str) -> str:

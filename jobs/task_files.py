@@ -14,11 +14,9 @@ from dataclasses import replace
 from itertools import chain, count
 from pathlib import Path
 
-from jobs.errors import InputError
 from jobs.inputs import NodeFile
 from jobs.plan import JobPlan
-from jobs.submit import MAX_COLLECTION_BYTES
-from jobs.task_bodies import PlannedTask
+from jobs.task_bodies import MAX_BYTES, PlannedTask, too_large
 
 FOLDER = "tasks"
 """Where the job manager task finds them."""
@@ -75,11 +73,8 @@ def _chunks(tasks: Iterator[PlannedTask]) -> Iterator[Iterator[PlannedTask]]:
     def chunk(first: PlannedTask) -> Iterator[PlannedTask]:
         size = 0
         for number, task in enumerate(chain((first,), tasks), start=1):
-            if len(task.body) > MAX_COLLECTION_BYTES:
-                raise InputError(
-                    f"task {task.index} takes {len(task.body):,} bytes to describe, the service "
-                    f"takes {MAX_COLLECTION_BYTES:,}: give it fewer files or a shorter command"
-                )
+            if len(task.body) > MAX_BYTES:
+                raise too_large(task)
             yield task
             size += len(task.body)
             if number == TASKS_PER_FILE or size >= BYTES_PER_FILE:

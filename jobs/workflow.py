@@ -243,7 +243,7 @@ def finish(
         checked = replace(checked, pool=ground.pool)
         require_price(asked, checked.pool)
         watcher.meter = Meter(pool=checked.pool)
-        with ended_on_interrupt(session.service, job_id, asked):
+        with ended_on_interrupt(session.service, job_id, asked, collect=go_on("collect", tree)):
             look, limit = follow_to_end(watcher, checked, tree, terminal, options.timeout_s, asked)
         with counting(terminal, "collected") as progress:
             collected = bring_home(manifest, session, tree, progress)

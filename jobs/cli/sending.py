@@ -42,6 +42,7 @@ from jobs.options import (
     WorkloadArgument,
     YesOption,
 )
+from jobs.plan import plan
 from jobs.results import DEFAULT_ROOT
 from jobs.run_options import RunOptions
 from jobs.scheduling import run_or_schedule
@@ -200,6 +201,7 @@ def validate(
         if target.is_given:
             outputs_of = target.load()
             checked = check(loaded, outputs_of, list_blobs=Session(stack=outputs_of).list_blobs)
+            plan(checked, {}, job_id=loaded.spec.name)
             tasks = checked.count
             warnings = strict.heeded(checked.warnings, shown(loaded.path))
             for warning in warnings:

@@ -240,14 +240,17 @@ def test_an_address_that_cannot_be_told_is_refused(url: str) -> None:
 
 
 def test_ctrl_c_ends_the_job_only_if_asked(service: BatchService, batch: Any, fault: Any) -> None:
-    with pytest.raises(KeyboardInterrupt), ended_on_interrupt(service, "j", Finishing()):
+    with (
+        pytest.raises(KeyboardInterrupt),
+        ended_on_interrupt(service, "j", Finishing(), collect="come"),
+    ):
         raise KeyboardInterrupt
     assert not batch.requests
     batch.fault = lambda *_: fault(status=409, code="JobCompleted")
     asked = Finishing(cancel_on_interrupt=True)
     with (
-        pytest.raises(InterruptError, match="is being ended"),
-        ended_on_interrupt(service, "j", asked),
+        pytest.raises(InterruptError, match=r"is being ended.*what it left: come"),
+        ended_on_interrupt(service, "j", asked, collect="come"),
     ):
         raise KeyboardInterrupt
     assert batch.requests[0].startswith("POST /jobs/j/terminate")

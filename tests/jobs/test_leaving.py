@@ -128,7 +128,8 @@ def test_ctrl_c_that_ends_the_job_leaves_where_it_stood(
     def stop() -> None:
         watcher.look()
         batch.fault = lambda *_: fault(status=409, code="JobCompleted")
-        with ended_on_interrupt(watcher.service, "job", Finishing(cancel_on_interrupt=True)):
+        asked = Finishing(cancel_on_interrupt=True)
+        with ended_on_interrupt(watcher.service, "job", asked, collect="come"):
             raise KeyboardInterrupt
 
     text = str(left(watcher, InterruptError, stop, tmp_path))

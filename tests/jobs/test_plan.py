@@ -12,7 +12,7 @@ import pytest
 
 from jobs.checking import check
 from jobs.contents import ContentCache
-from jobs.errors import WorkloadError
+from jobs.errors import InputError, WorkloadError
 from jobs.loading import LoadedWorkload
 from jobs.plan import JobPlan, plan, tags_of
 from jobs.stack import Stack, parse_stack
@@ -412,3 +412,14 @@ def test_an_input_that_is_no_regular_file_is_told_as_one(
         planned(loaded, stack)
     assert "'none' does not exist in " in str(raised.value)
     assert "'empty' has no file in " in str(raised.value)
+
+
+def test_a_task_that_the_service_does_not_take_is_told_before_anything_is_sent(
+    workload: MakeWorkload, stack: Stack, tmp_path: Path
+) -> None:
+    directory = tmp_path / "workload" / "data"
+    directory.mkdir(parents=True)
+    for number in range(4000):
+        (directory / f"{number}.csv").write_text(str(number))
+    with pytest.raises(InputError, match=r"takes 1,\d{3},\d{3} bytes .* takes 1,000,000: .*blobs"):
+        planned(workload(HEAD + "command: a\ninputs: ['data/*.csv']\n"), stack)
