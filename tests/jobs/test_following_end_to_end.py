@@ -274,16 +274,16 @@ def test_a_program_tries_first_tasks_and_sends_no_others_after_one_that_failed(
 
 
 def test_a_job_whose_stack_is_called_otherwise_is_followed_and_rerun(directory: Any) -> None:
-    directory.write("name: moved\npool: cpu\nscript: test {index} -ne 1\ntasks: 2\n")
-    directory.jobs("submit", "job.yaml", "--job-id", "moved")
-    note = directory.path / "results" / "moved" / "job.json"
+    directory.write("name: renamed\npool: cpu\nscript: test {index} -ne 1\ntasks: 2\n")
+    directory.jobs("submit", "job.yaml", "--job-id", "renamed")
+    note = directory.path / "results" / "renamed" / "job.json"
     manifest = json.loads(note.read_text())
     note.write_text(json.dumps(manifest | {"stack": "gone"}))
     outputs = str(Path(directory.environment["HPC_LOCAL_DIR"]) / "stacks/local/outputs.json")
     assert "stack gone" in directory.jobs("wait", code=2)[1]
     directory.jobs("wait", "--outputs", outputs, code=1)
     assert directory.jobs("explain", "1", "--outputs", outputs)[0].startswith("1 (")
-    directory.write("name: moved\npool: cpu\nscript: test {index} -ne 2\ntasks: 2\n")
+    directory.write("name: renamed\npool: cpu\nscript: test {index} -ne 2\ntasks: 2\n")
     directory.jobs("rerun", "--outputs", outputs)
     noted = json.loads(note.read_text())
     assert (noted["stack"], noted["outputs"]) == (None, outputs)
