@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from jobs.arguments import is_amount
 from jobs.checking import Checked
 from jobs.errors import InputError
 from jobs.prices import money, most_per_hour
@@ -19,11 +20,21 @@ class Consent:
             asked; None: never.
         yes: Whether somebody agreed beforehand.
         no_input: Whether nobody is to be asked, and the job refused instead.
+
+    Raises:
+        InputError: `above` is no amount of money.
     """
 
     above: float | None = None
     yes: bool = False
     no_input: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuses what no price can be held against."""
+        if self.above is not None and not is_amount(self.above):
+            raise InputError(
+                f"--confirm-above {self.above:g} is no amount: give a number from 0 on"
+            )
 
 
 NEVER_ASKED = Consent()

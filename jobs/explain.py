@@ -260,8 +260,10 @@ def _standing(look: Look) -> str:
     if look.over:
         return f"all {look.total} tasks succeeded" if not look.failed else "it is over"
     free = "" if look.obstacles else "nothing holds it up: "
+    run = "1 task runs" if look.running == 1 else f"{look.running} tasks run"
+    wait = "waits" if look.waiting == 1 else "wait"
     return (
-        f"{free}{look.running} tasks run, {look.waiting} wait for a free slot, "
+        f"{free}{run}, {look.waiting} {wait} for a free slot, "
         f"{look.ended} of {look.total} have ended"
     )
 

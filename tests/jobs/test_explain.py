@@ -225,7 +225,7 @@ def test_what_the_pool_cannot_give_is_told_beside_what_runs_with_its_remedy(
     cause = "resize: AllocationFailed: no room"
     assert look.obstacles == (cause,)
     standing, *rest = explain_job(watcher, reader).reasons
-    assert standing == "1 tasks run, 2 wait for a free slot, 0 of 3 have ended"
+    assert standing == "1 task runs, 2 wait for a free slot, 0 of 3 have ended"
     assert rest[0] == cause
     assert "the region has no such machines now" in rest[1]
     made = explain_task(ids[1], watcher, watcher.look(), reader).reasons
