@@ -6,9 +6,10 @@ over aiohttp, 64 at a time, 8 blocks or ranges of a large file at a time; the sa
 The server answers each request after `--latency-ms`, as a storage account some way off does, and
 keeps blobs in memory, in a process of its own. A large file: `--files 1 --size 1073741824`.
 
-Found on two cores, 2,000 files of 4 KiB, 20 ms, medians of 3, directories in memory: up 0.31 to
-0.33 s against 1.7 s (5.0 to 5.7 times as fast), down 0.32 to 0.34 s against 2.0 s (5.9 to 6.5),
-again 0.04 s: one listing and no file read. The peer's time is nearly all the interpreter's. Ours:
+Found on two cores, 2,000 files of 4 KiB, 20 ms, medians of 3, directories in memory: up 0.30 to
+0.34 s against 1.7 s (5.0 to 5.7 times as fast), down 0.32 to 0.38 s against 2.0 s (5.2 to 7.0; 4.7
+and 5.1 on a disk), again 0.04 s: one listing and no file read. The peer's time is nearly all the
+interpreter's. Ours:
 
 - 128 at once take 0.37 s to wait and no less; 256 take 0.24 s, and more than that no less.
 - Each call of the system that one of so many threads makes gives the interpreter to another: with
