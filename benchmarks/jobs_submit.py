@@ -5,9 +5,9 @@ process that answers `addtaskcollection` as the service does and keeps nothing, 
 server is not what is measured. Each side runs in a process of its own, in turn; tasks a
 second, and the side's largest resident set.
 
-Found on two cores, medians of 2 to 5: 20,000 tasks at 17,600 to 28,000 a second and 98 MiB, against
-1,200 to 1,700 a second and 287 MiB (13 to 17 times as fast); 1,000,000 tasks in 99 MiB, too: memory
-does not grow with the number of tasks.
+Found on two cores, medians of 2 to 5: 20,000 tasks at 17,600 to 28,000 a second and 98 MiB,
+against 1,200 to 1,700 a second and 287 MiB (13 to 17 times as fast); 1,000,000 tasks in 99 MiB,
+too: memory does not grow with the number of tasks.
 
 `--latency-ms 50 --only jobs` holds the rate against what latency and the requests in flight
 allow, 15,000 a second for 20,000 tasks: 82 to 86 % of it at 35 to 43 µs of processor a task, 80
