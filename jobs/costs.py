@@ -137,7 +137,7 @@ def kept_report(tree: ResultTree, *, unfinished: bool = False) -> Mapping[str, A
         found = read_json(tree.report_file)
         late = tree.report_file.stat().st_mtime_ns >= tree.manifest_file.stat().st_mtime_ns
         _part("", found, found)
-        over = found["unfinished"] == 0 and late
+        over = found.get("over", found["unfinished"] == 0) and late
     except (JobsError, OSError, LookupError, TypeError, ValueError):
         return None
     return found if over or unfinished else None
@@ -162,12 +162,14 @@ def _parts(by: str, manifest: Manifest, report: Mapping[str, Any]) -> Iterator[C
 def _part(of: str, part: Mapping[str, Any], report: Mapping[str, Any]) -> Cost:
     """A row of one job, or of one of its stages."""
     cost = part["cost"]
-    ended = part["ended"] if "ended" in part else part["succeeded"] + part["failed"]
+    of_stage = "ended" in part
+    ended = part.get("tasks", part["ended"]) if of_stage else part["succeeded"] + part["failed"]
+    failed = part.get("tasks_failed", part["failed"]) if of_stage else part["failed"]
     return Cost(
         of=of,
         jobs=1,
         tasks=int(ended),
-        failed=int(part["failed"]),
+        failed=int(failed),
         task_s=float(part["task_s"]),
         cost=0.0 if cost is None else float(cost),
         unpriced=int(cost is None),

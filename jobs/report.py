@@ -133,6 +133,7 @@ class Report:
         cpu_s: Processor time used, of tasks where the service has counted it; None: of none.
         cpu_given_s: That of the slots which these took.
         by_node: What nodes did, those where most failed first; not of all if there are many.
+        over: Whether the job is over, and nothing of this will change.
         cost_is_most: Whether spot nodes are priced as dedicated ones, for want of their own price.
         version: Of this object. Members are added without a new version, never changed.
     """
@@ -174,6 +175,7 @@ class Report:
     cpu_given_s: float | None = None
     by_node: tuple[NodeUse, ...] = ()
     cost_is_most: bool = False
+    over: bool = False
     version: int = REPORT_VERSION
 
     @property
@@ -259,7 +261,7 @@ def make_report(
         cpu_s=cpu_s,
         cpu_given_s=cpu_given_s,
         requeued_tasks=sum(end.requeues > 0 for end in every),
-        stages=by_stage(every, rates, names, allowed or {}),
+        stages=by_stage(ends, earlier, rates, names, allowed or {}),
         by_node=by_node(ran, pool, used),
         estimated_node_s=estimated,
         slowest=tuple(

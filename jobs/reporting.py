@@ -168,6 +168,7 @@ def report_on(
             replace(group, command=commands.get(group.example, "")) for group in report.failures
         ),
         tags=manifest.tags,
+        over=look.over and look.job_over,
     )
     made = Reported(
         report=report, ends=ends, reasons=reasons, ground=ground, tree=tree, names=names

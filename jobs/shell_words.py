@@ -34,6 +34,11 @@ _OPERATORS = re.compile(rf"^(?:{_OPERATOR})|(?:{_OPERATOR})$|&&|\|\|")
 _EXPANSION = re.compile(r"\$\{?[A-Za-z_]\w*\}?|\$\(|`")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 _WINDOWS_SHELLS = frozenset({"cmd", "cmd.exe", "powershell", "powershell.exe", "pwsh"})
+_INTERPRETERS = re.compile(
+    r"(?:.*/)?(?:(?:ba|da|z|k)?sh|python[\d.]*|perl|ruby|node|Rscript|R|julia)"
+)
+_CODE = re.compile(r"-[A-Za-z]*[ce]")
+"""The option of these after which a program stands, in their own language."""
 _ITSELF = "\0"
 """Stands for what means itself."""
 
@@ -49,7 +54,11 @@ def shell_words(text: str, *, windows: bool = False) -> list[str]:
     if windows and words and words[0][0].lower() in _WINDOWS_SHELLS:
         return []
     found: dict[str, None] = {}
+    takes_code = bool(words) and _INTERPRETERS.fullmatch(words[0][0]) is not None
     for number, (bare, read) in enumerate(words):
+        if takes_code and number and _CODE.fullmatch(words[number - 1][0]):
+            takes_code = False
+            continue
         found.update((match[0], None) for match in _OPERATORS.finditer(bare))
         if windows:
             continue

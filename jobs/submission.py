@@ -6,8 +6,11 @@ where the service refused and nothing is left there. What goes over the wire is 
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -66,6 +69,46 @@ def send(
     trial: Sequence[int] | None = None,
 ) -> Submitted:
     """Submits, with a manifest written before the first request, so that it can be resumed."""
+    if job.only is None:
+        return _sent(job, session, tree, options, terminal, trial=trial)
+    with _alone(tree):
+        return _sent(job, session, tree, options, terminal, trial=trial)
+
+
+@contextmanager
+def _alone(tree: ResultTree) -> Iterator[None]:
+    """Lets nobody else note an attempt in a result tree.
+
+    Raises:
+        InputError: Somebody does.
+    """
+    handle = os.open(tree.root, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise _another(tree) from None
+        yield
+    finally:
+        os.close(handle)
+
+
+def _another(tree: ResultTree) -> InputError:
+    return InputError(
+        f"another rerun of job {tree.root.name} has just begun: wait for it "
+        f"({go_on('wait', tree)}), and run again what failed then"
+    )
+
+
+def _sent(
+    job: JobPlan,
+    session: Session,
+    tree: ResultTree,
+    options: RunOptions,
+    terminal: Terminal,
+    *,
+    trial: Sequence[int] | None = None,
+) -> Submitted:
     notes = {path: _content(path) for path in (tree.manifest_file, parts_file(tree))}
     before = _note_submission(job, tree, options)
     again = f"finish the submission: {go_on('resume', tree)}"
@@ -150,6 +193,8 @@ def _note_submission(job: JobPlan, tree: ResultTree, options: RunOptions) -> Man
         return None
     before = tree.read_manifest()
     if before.current == job.job_id:
+        if not options.resume:
+            raise _another(tree)
         return None
     set_aside(tree, len(before.job_ids), positions_of(job.only))
     attempt = Attempt(job_id=job.job_id, tasks=job.only, created=created, plan=job.digest)

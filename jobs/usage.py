@@ -39,7 +39,7 @@ class StageUse:
 
     Attributes:
         name: The stage.
-        ended: Tasks of it that have ended.
+        ended: Times that tasks of it have ended: twice of one that was run again by hand.
         failed: Of them, those that failed.
         retries: Attempts beyond the first.
         waited: From submission to the first attempt's start.
@@ -47,6 +47,8 @@ class StageUse:
         task_s: Run times together.
         cost: Its share of the job's cost; None where that is not known.
         allowed_s: The longest that each of its tasks may run; None: no limit is known.
+        tasks: Tasks of it that have ended.
+        tasks_failed: Of them, those that failed at last.
     """
 
     name: str
@@ -58,6 +60,8 @@ class StageUse:
     task_s: float
     cost: float | None
     allowed_s: float | None = None
+    tasks: int = 0
+    tasks_failed: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,12 +113,18 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def by_stage(
-    ends: Iterable[TaskEnd], rates: Shares, names: TaskNames, allowed: Mapping[str, float]
+    ends: Collection[TaskEnd],
+    earlier: Collection[TaskEnd],
+    rates: Shares,
+    names: TaskNames,
+    allowed: Mapping[str, float],
 ) -> tuple[StageUse, ...]:
     """Stages in the order in which their first tasks were submitted; `allowed` by stage."""
     found: dict[str, list[TaskEnd]] = defaultdict(list)
-    for end in ends:
+    for end in (*ends, *earlier):
         found[names.stage(end.id)].append(end)
+    tasks = Counter(names.stage(end.id) for end in ends)
+    bad = Counter(names.stage(end.id) for end in ends if not end.succeeded)
     uses = []
     for name, mine in sorted(found.items(), key=lambda item: min(e.created for e in item[1])):
         ran = [end for end in mine if end.started is not None]
@@ -131,6 +141,8 @@ def by_stage(
                 task_s=sum(end.run_s for end in ran),
                 cost=sum(known) if len(known) == len(costs) else None,
                 allowed_s=allowed.get(name),
+                tasks=tasks[name],
+                tasks_failed=bad[name],
             )
         )
     return tuple(uses)

@@ -9,11 +9,11 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from jobs.again import stale_json, stale_text
+from jobs.again import stale_failure, stale_json, stale_text
 from jobs.cli.command import command, finishing_of, known, tasks_of
 from jobs.consent import Consent
 from jobs.describe import describe
-from jobs.errors import Finding, InputError
+from jobs.errors import Finding, InputError, TaskFailureError
 from jobs.explain import Explanation
 from jobs.finishing import state_of
 from jobs.following import go_on
@@ -264,6 +264,8 @@ def rerun(
         if not numbers:
             terminal.note("no task is to be run again")
             terminal.result({"version": 1, "job_id": manifest.job_id, "tasks": 0, "stale": stale})
+            if again.stale and not dry_run:
+                raise TaskFailureError(stale_failure(again.stale, manifest.stages))
             return
         options = replace(
             options,

@@ -75,9 +75,10 @@ def test_stages_have_their_share(tree: MakeTree) -> None:
     def stage(name: str, cost: float) -> dict[str, Any]:
         return {"name": name, "ended": 2, "failed": 0, "task_s": 5.0, "cost": cost}
 
+    rerun = {**stage("sim", 0.5), "ended": 3, "failed": 1, "tasks": 2, "tasks_failed": 0}
     trees = [
         tree("a", stages=[stage("sim", 0.4), stage("merge", 0.1)]),
-        tree("b", stages=[stage("sim", 0.5)]),
+        tree("b", stages=[rerun]),
     ]
     assert told(trees, "stage") == {"sim": (2, 4, 0, 10.0, 0.9), "merge": (1, 2, 0, 5.0, 0.1)}
     (total,) = costs_of(trees, "stage", never).total
@@ -141,6 +142,12 @@ def test_a_job_that_is_gone_is_as_it_was_last_reported(tree: MakeTree, error: Ex
     assert made.stale == ("a",)
     assert made.left_out["bare"] == str(error).splitlines()[0]
     assert "damaged" in made.left_out["damaged"]
+
+
+def test_a_job_that_ended_before_all_its_tasks_ran_has_its_last_report(tree: MakeTree) -> None:
+    assert told([tree("a", unfinished=7, over=True)], "job") == {"a": (1, 3, 1, 30.0, 0.5)}
+    made = costs_of([tree("a", over=False)], "job", lambda _tree: reported(cost=7.0))
+    assert [row.cost for row in made.rows] == [7.0]
 
 
 @pytest.mark.parametrize("by", ["tag", "tag.", "Job", "", "cost"])

@@ -140,3 +140,30 @@ def test_the_shell_of_windows_is_another(workload: MakeWorkload, stack: Stack) -
     (told,) = warnings(loaded, windows)
     assert "so that > reaches the program as it stands: write cmd /c before it" in told
     assert warnings(workload("{name: a, pool: cpu, command: cmd /c dir > x}"), windows) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '/bin/bash -c "for i in 1 2; do echo $i > out-$i.txt; done"',
+        "bash -lc 'a && b'",
+        'sh -ec "echo $HOME"',
+        'perl -ne "print $_ if /x/"',
+        'python3.11 -c "print(1) or $x"',
+    ],
+)
+def test_what_an_interpreter_is_given_is_its_own(text: str) -> None:
+    assert shell_words(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('bash -c "echo $HOME" > out.txt', [">"]),
+        ("bash -c a && b", ["&&"]),
+        ('bash run.sh "$HOME"', ["$HOME"]),
+        ('echo -c "$HOME"', ["$HOME"]),
+    ],
+)
+def test_what_stands_outside_of_that_is_not(text: str, words: list[str]) -> None:
+    assert shell_words(text) == words
