@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import pytest
 
 from jobs.checking import check
-from jobs.errors import ServiceError
+from jobs.errors import InputError, ServiceError
 from jobs.loading import LoadedWorkload
 from jobs.plan import plan
 from jobs.results import tree_of
@@ -80,3 +82,38 @@ def test_a_job_that_is_in_does_not_fail_for_a_note_that_cannot_be_written(
     assert batch.jobs["job"]["onAllTasksComplete"] == "terminatejob"
     said = capsys.readouterr().err
     assert "rows.bin cannot be written" in " ".join(said.split())
+
+
+@pytest.mark.parametrize("when", ["at once", "just before"])
+def test_of_two_reruns_one_is_told_of_the_other(
+    workload: Callable[..., LoadedWorkload],
+    stack: Stack,
+    session: Session,
+    batch: Any,
+    tmp_path: Path,
+    when: str,
+) -> None:
+    loaded = workload("name: n\npool: cpu\ncommand: a {index}\ntasks: 2\n")
+    checked = check(loaded, stack)
+    target = Target(stack="s", outputs=None)
+    options = RunOptions(workload=loaded.path, target=target, overrides=(), out=tmp_path)
+    tree = tree_of("job", tmp_path / "results")
+    send(plan(checked, {}, job_id="job"), session, tree, options, Terminal(quiet=True))
+    again = plan(checked, {}, job_id="job-r2", only="1")
+    noted = tree.manifest_file.read_bytes()
+    if when == "at once":
+        other = os.open(tree.root, os.O_RDONLY)
+        fcntl.flock(other, fcntl.LOCK_EX)
+    else:
+        send(
+            plan(checked, {}, job_id="job-r2", only="0"), session, tree, options,
+            Terminal(quiet=True),
+        )  # fmt: skip
+        noted = tree.manifest_file.read_bytes()
+    with pytest.raises(InputError, match="another rerun of job job has just begun: wait for it"):
+        send(again, session, tree, options, Terminal(quiet=True))
+    assert tree.manifest_file.read_bytes() == noted
+    if when == "at once":
+        assert "job-r2" not in batch.jobs
+        os.close(other)
+        assert send(again, session, tree, options, Terminal(quiet=True)).added == 1
