@@ -77,7 +77,6 @@ class Watcher:
     _by_stage: dict[str, StageLook] = field(default_factory=dict)
     _running_by_stage: Counter[str] | None = None
     _ran_at: tuple[int, int] | None = None
-    _beside_at: tuple[int, int] | None = None
     _nodes_beside: int = 0
     _job: dict[str, Any] = field(default_factory=dict)
     _pool: PoolView | None = None
@@ -111,7 +110,7 @@ class Watcher:
             not counts["running"] and moved != self._pool_moved
         )
         if not looks_at_pool or self._ran_at is None:  # a look at the pool has requests enough
-            self._learn_running(path, doing, counts)
+            self._learn_running(path, doing, moved)
         if counts["completed"] > len(self.ends):
             self._learn_ends(path, doing)
         known = sum(counts[state] for state in ("active", "running", "completed"))
@@ -139,7 +138,7 @@ class Watcher:
         waits = waits and (standstill is None or standstill.cause == Cause.UNPREPARED)
         at = self.service.date or time.time()
         taken = answer.get("taskSlotCounts", {})
-        self._read_meter(at, counts["running"], taken, over=over, may_ask=not looks_at_pool)
+        self._read_meter(at, counts["running"], taken, over=over)
         self.last = Look(
             total=total,
             waiting=0 if over and standstill is None else counts["active"],
@@ -174,7 +173,7 @@ class Watcher:
         return self._standstills.look(self._job, counts, self._pool, total=total, waits=waits)
 
     def _read_meter(
-        self, at: float, running: int, slots: Mapping[str, Any], *, over: bool, may_ask: bool
+        self, at: float, running: int, slots: Mapping[str, Any], *, over: bool
     ) -> None:
         """Counts what the job has cost since the last look."""
         meter = self.meter
@@ -191,33 +190,14 @@ class Watcher:
             else (self._pool.nodes.get("running", 0), self._pool.spot_running)
         )
         taken = slots.get("running", running)
-        several = meter.pool.inter_node_communication
-        beside = self._beside(running, may_ask=may_ask) if several else 0
         meter.read(
-            at, running=running, slots=taken, dedicated=nodes - spot, spot=spot, beside=beside
+            at,
+            running=running,
+            slots=taken,
+            dedicated=nodes - spot,
+            spot=spot,
+            beside=self._nodes_beside if running else 0,
         )
-
-    def _beside(self, running: int, *, may_ask: bool) -> int:
-        """Nodes that running multi-instance tasks take beside the first of each.
-
-        Asked again only when other tasks run and the look has not had requests enough; in the
-        pools that can run such tasks there are few at a time.
-        """
-        moved = (running, len(self.ends))
-        if running and moved != self._beside_at and (may_ask or self._beside_at is None):
-            self._beside_at = moved
-            query = {
-                "$filter": "state eq 'running'",
-                "$select": "id,multiInstanceSettings",
-                "maxresults": "1000",
-            }
-            path = f"/jobs/{segment(self.job_id)}/tasks"
-            page = self.service.get(path, f"watching job {self.job_id}", **query)
-            settings = (task.get("multiInstanceSettings") for task in page.get("value", ()))
-            self._nodes_beside = sum(
-                one.get("numberOfInstances", 1) - 1 for one in settings if one
-            )
-        return self._nodes_beside if running else 0
 
     def _running(self, at: float) -> Iterator[TaskEnd]:
         """Tasks that run, as if they ended now: what there was before somebody watched."""
@@ -227,18 +207,30 @@ class Watcher:
             if task["id"] != MANAGER_ID:
                 yield replace(task_end(task), ended=at)
 
-    def _learn_running(self, path: str, doing: str, counts: Mapping[str, int]) -> None:
-        """Counts the running tasks of each stage, if they are on one page of the service's."""
-        moved = (counts["running"], counts["completed"])
-        if len(self.stage_totals) <= 1 or not counts["running"] or moved == self._ran_at:
+    def _learn_running(self, path: str, doing: str, moved: tuple[int, int]) -> None:
+        """Counts the running tasks of each stage, and the nodes of multi-instance ones.
+
+        Asked again only when other tasks run (`moved`: how many run, and have ended), and only of
+        jobs with stages or in pools that can run multi-instance tasks, where a meter counts. Of
+        the stages it tells nothing if more run than are on one page of the service's.
+        """
+        several = self.meter is not None and self.meter.pool.inter_node_communication
+        told = several or len(self.stage_totals) > 1
+        if not told or not moved[0] or moved == self._ran_at:
             return
         self._ran_at = moved
-        query = {"$filter": "state eq 'running'", "$select": "id", "maxresults": "1000"}
+        query = {
+            "$filter": "state eq 'running'",
+            "$select": "id,multiInstanceSettings",
+            "maxresults": "1000",
+        }
         page = self.service.get(f"{path}/tasks", doing, **query)
+        tasks = page.get("value", ())
+        settings = (task.get("multiInstanceSettings") for task in tasks)
+        self._nodes_beside = sum(one.get("numberOfInstances", 1) - 1 for one in settings if one)
         self._running_by_stage = None
         if self.stage_of is not None and not page.get("odata.nextLink"):
-            ids = (task["id"] for task in page.get("value", ()))
-            self._running_by_stage = Counter(map(self.stage_of, ids))
+            self._running_by_stage = Counter(self.stage_of(task["id"]) for task in tasks)
 
     def _stage_looks(self, running: int, *, over: bool) -> Iterator[StageLook]:
         """How far each stage is."""
