@@ -45,6 +45,17 @@ def is_amount(number: float) -> bool:
     return number >= 0 and isfinite(number)
 
 
+def checked_amount(option: str, amount: float | None) -> float | None:
+    """An amount of money that an option gave, if it is one.
+
+    Raises:
+        InputError: It is negative, infinite or no number, which no cost ever reaches.
+    """
+    if amount is not None and not is_amount(amount):
+        raise InputError(f"{option} {amount:g} is no amount that a job could cost: give a number")
+    return amount
+
+
 def variable_text(value: object) -> str:
     """A variable's value as the command line would have it.
 

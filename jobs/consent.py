@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jobs.arguments import is_amount
+from jobs.arguments import checked_amount
 from jobs.checking import Checked
 from jobs.errors import InputError
 from jobs.prices import money, most_per_hour
@@ -31,10 +31,7 @@ class Consent:
 
     def __post_init__(self) -> None:
         """Refuses what no price can be held against."""
-        if self.above is not None and not is_amount(self.above):
-            raise InputError(
-                f"--confirm-above {self.above:g} is no amount: give a number from 0 on"
-            )
+        checked_amount("--confirm-above", self.above)
 
 
 NEVER_ASKED = Consent()

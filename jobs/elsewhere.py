@@ -34,8 +34,7 @@ def tree_at(tree: ResultTree, target: Target | None) -> ResultTree:
             f"{target.option().partition(' ')[0]} out, or name one of the job's account "
             f"({account})"
         )
-    outputs = None if target.outputs is None else str(target.outputs.absolute())
-    return replace(tree, stack=target.stack, outputs_file=outputs)
+    return replace(tree, stack=target.stack, outputs_file=target.outputs_noted)
 
 
 def trees_on(trees: Iterable[ResultTree], target: Target) -> list[ResultTree]:

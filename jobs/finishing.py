@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
-from jobs.arguments import is_amount
 from jobs.errors import InputError, InterruptError, ServiceError, TaskFailureError
 from jobs.looks import Look
 from jobs.notify import notify
@@ -94,17 +93,6 @@ def checked_command(text: str | None) -> str | None:
         said = " ".join(read.stderr.split())
         raise InputError(f"--on-finish {text!r} cannot be read: {said}")
     return text
-
-
-def checked_amount(option: str, amount: float | None) -> float | None:
-    """An amount of money that an option gave, if it is one.
-
-    Raises:
-        InputError: It is negative, infinite or no number, which no cost ever reaches.
-    """
-    if amount is not None and not is_amount(amount):
-        raise InputError(f"{option} {amount:g} is no amount that a job could cost: give a number")
-    return amount
 
 
 def require_price(asked: Finishing, pool: Pool) -> None:

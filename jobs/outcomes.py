@@ -91,11 +91,9 @@ class JobList:
 
     def _same_stack(self, manifest: Manifest) -> bool:
         """Whether the tree is of this stack: another one may have a job of the same id."""
-        other, own = Target.of(manifest), self.target
-        if own is None:
-            return False
-        outputs = None if own.outputs is None else own.outputs.absolute()
-        return (own.stack, outputs) == (other.stack, other.outputs)
+        own = self.target
+        noted = (manifest.stack, manifest.outputs)
+        return own is not None and (own.stack, own.outputs_noted) == noted
 
 
 def outcome_of(row: JobRow) -> str:

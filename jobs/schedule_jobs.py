@@ -97,7 +97,7 @@ def write_record(
         workload=str(workload.absolute()),
         overrides=overrides,
         stack=target.stack,
-        outputs=None if target.outputs is None else str(target.outputs.absolute()),
+        outputs=target.outputs_noted,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         plan=plan,
         parts=dict(parts),

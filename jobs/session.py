@@ -42,6 +42,11 @@ class Target:
         """Whether there is anything to look up."""
         return self.stack is not None or self.outputs is not None
 
+    @property
+    def outputs_noted(self) -> str | None:
+        """The file as result trees note it: absolute, so that it is found from anywhere."""
+        return None if self.outputs is None else str(self.outputs.absolute())
+
     def option(self) -> str:
         """The option with which another command finds the same stack."""
         return f"--stack {self.stack}" if self.stack is not None else f"--outputs {self.outputs}"

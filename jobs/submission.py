@@ -180,7 +180,7 @@ def _note_submission(job: JobPlan, tree: ResultTree, options: RunOptions) -> Man
                 job_id=job.job_id,
                 workload=str(job.checked.workload.path.absolute()),
                 stack=target.stack,
-                outputs=None if target.outputs is None else str(target.outputs.absolute()),
+                outputs=target.outputs_noted,
                 plan=job.digest,
                 tasks=job.count,
                 created=created,

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import typer
 
+from jobs.arguments import checked_amount
 from jobs.elsewhere import tree_at
 from jobs.errors import (
     EXIT_INPUT,
@@ -22,7 +23,7 @@ from jobs.errors import (
     JobsError,
     LeftError,
 )
-from jobs.finishing import NOTHING_ASKED, Finishing, checked_amount, checked_command
+from jobs.finishing import NOTHING_ASKED, Finishing, checked_command
 from jobs.job_ids import LAST
 from jobs.notify import checked_url
 from jobs.progress import STYLES, Style

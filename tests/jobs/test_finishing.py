@@ -18,12 +18,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.arguments import require_limits
+from jobs.arguments import checked_amount, require_limits
 from jobs.errors import InputError, InterruptError, NotFoundError
 from jobs.finishing import (
     Finishing,
     LimitReachedError,
-    checked_amount,
     checked_command,
     end_job,
     ended_on_interrupt,
