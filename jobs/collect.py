@@ -119,8 +119,14 @@ def incomplete(collected: Collected) -> TaskFailureError | None:
     )
 
 
-def local_path(name: str, directory: Path) -> Path:
+def local_path(name: str, directory: Path, inside: set[str] | None = None) -> Path:
     """Where a blob's file belongs.
+
+    Args:
+        name: Of the blob, below its job.
+        directory: What it belongs into.
+        inside: Directories below that one which lead nowhere else; those found to are added, so
+            that of many files of one task it is looked at once.
 
     Raises:
         ValueError: Nowhere: the name leaves the directory, or is no name of a file.
@@ -133,11 +139,16 @@ def local_path(name: str, directory: Path) -> Path:
             raise ValueError("its name has a control character or a backslash")
         if len(part.encode("utf-8", "surrogatepass")) > _MAX_NAME_BYTES:
             raise ValueError("a part of its name is longer than a file's name can be")
-    path = directory.joinpath(*parts)
-    root = directory.resolve()
-    if not path.parent.resolve().is_relative_to(root):
-        raise ValueError("it would be outside the result directory")
-    return path
+    inside = set() if inside is None else inside
+    for depth in range(1, len(parts)):
+        below = "/".join(parts[:depth])
+        if below in inside:
+            continue
+        place = directory / below
+        if place.is_symlink() and not place.resolve().is_relative_to(directory.resolve()):
+            raise ValueError("it would be outside the result directory")
+        inside.add(below)
+    return directory.joinpath(*parts)
 
 
 def _collect(
@@ -152,6 +163,7 @@ def _collect(
 ) -> Collected:
     refused: list[str] = []
     wanted: list[tuple[Blob, Path]] = []
+    inside: set[str] = set()
     files = 0
     for blob in container.list(prefix):
         name = blob.name.removeprefix(prefix)
@@ -159,7 +171,7 @@ def _collect(
             continue
         files += 1
         try:
-            path = local_path(name, directory)
+            path = local_path(name, directory, inside)
         except ValueError as error:
             refused.append(f"{kind}/{name!r}: {error}")
             continue

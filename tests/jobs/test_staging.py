@@ -264,6 +264,18 @@ def test_no_name_escapes_the_directory(tmp_path: Path, name: str) -> None:
         local_path(name, tmp_path)
 
 
+def test_a_link_may_lead_elsewhere_in_the_tree(tmp_path: Path) -> None:
+    (tmp_path / "out" / "t1").mkdir(parents=True)
+    (tmp_path / "out" / "t2").symlink_to("t1")
+    (tmp_path / "out" / "t1" / "away").symlink_to("/")
+    inside: set[str] = set()
+    assert local_path("t2/x", tmp_path / "out", inside) == tmp_path / "out" / "t2" / "x"
+    for name in ("t1/away/x", "t2/away/tmp/x"):
+        with pytest.raises(ValueError, match="outside"):
+            local_path(name, tmp_path / "out", inside)
+    assert inside == {"t1", "t2"}
+
+
 def test_no_link_in_the_tree_is_followed_out_of_it(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "t1").symlink_to("/")
