@@ -22,9 +22,9 @@ from emulator.local import PROJECT_ROOT
 _logger = logging.getLogger(__name__)
 
 PACKAGE = PROJECT_ROOT / "bootstrap" / "azurite" / "node_modules" / "azurite"
+HOST = Path(__file__).with_name("azurite_host.js")
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 15.0
-_HOST = Path(__file__).with_name("azurite_host.js")
 _LISTENS = re.compile(r"successfully listens on (https?://\S+)")
 _ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
 _KEY = re.compile(r"[A-Za-z0-9+/]+={0,2}")
@@ -97,7 +97,7 @@ class Azurite:
         if certificate:
             secure += ["--cert", str(certificate.server), "--key", str(certificate.key)]
         process = await asyncio.create_subprocess_exec(
-            *(node, str(_HOST), str(package), "--blobHost", "127.0.0.1"),
+            *(node, str(HOST), str(package), "--blobHost", "127.0.0.1"),
             *("--blobPort", str(port), "--silent", "--disableTelemetry"),
             *("--skipApiVersionCheck", *secure, *place),
             stdin=asyncio.subprocess.PIPE,

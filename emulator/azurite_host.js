@@ -44,7 +44,17 @@ readline
   })
   .on("close", () => {
     setTimeout(() => process.exit(1), STOP_TIMEOUT_MS).unref();
-    if (!process.emit("SIGTERM")) {
+    if (process.emit("SIGTERM")) {
+      return;
+    }
+    if (!serving) {
       process.exit(0);
     }
+    // Azurite says that it listens, and takes blobs, before it heeds signals: to end in
+    // between would lose them.
+    process.on("newListener", (event) => {
+      if (event === "SIGTERM") {
+        setImmediate(() => process.emit("SIGTERM"));
+      }
+    });
   });

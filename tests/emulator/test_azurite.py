@@ -6,8 +6,10 @@ import asyncio
 import base64
 import os
 import secrets
+import shutil
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -17,7 +19,7 @@ import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobServiceClient
 
-from emulator.azurite import Azurite, AzuriteError
+from emulator.azurite import HOST, PACKAGE, Azurite, AzuriteError
 from emulator.errors import AlreadyRunningError, MissingToolError
 
 Start = Callable[..., Awaitable[Azurite]]
@@ -102,6 +104,21 @@ async def test_data_survive_a_stop(start: Start, tmp_path: Path) -> None:
     await first.close()
     again = await start(data=tmp_path, accounts={"one": key})
     assert await containers(again, "one", key) == ["box"]
+
+
+@pytest.mark.slow
+def test_data_are_saved_when_the_stop_comes_before_azurite_heeds_it(tmp_path: Path) -> None:
+    node = shutil.which("node")
+    assert node is not None
+    ended = subprocess.run(
+        [node, HOST, PACKAGE, "--blobPort", "0", "--disableTelemetry", "--location", tmp_path],
+        input=f"one:{new_key()}\n",  # and the end of the input with it
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    assert "successfully closed" in ended.stdout
 
 
 @pytest.mark.slow
