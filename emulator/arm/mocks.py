@@ -234,6 +234,14 @@ def _own_loop() -> Iterator[asyncio.AbstractEventLoop]:
     try:
         yield loop
     finally:
+        # A program that failed leaves the registrations that did not, and what hangs on
+        # them, under way; one that is canceled can begin another.
+        while unfinished := asyncio.all_tasks(loop):
+            for task in unfinished:
+                task.cancel()
+            loop.run_until_complete(asyncio.wait(unfinished))
+        # Each of its outputs would tell the one failure again as it is collected.
+        loop.set_exception_handler(lambda _loop, _context: None)
         loop.run_until_complete(loop.shutdown_default_executor())
         asyncio.set_event_loop(None)
         loop.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pulumi
 import pytest
 from pulumi_azure_native import authorization, batch, compute, resources, storage
@@ -110,6 +112,21 @@ def test_a_failed_run_leaves_nothing_for_the_next() -> None:
         with pytest.raises(ArmError):
             run_program(program)
     assert "left" not in run_program(estate).outputs
+
+
+def test_a_failed_run_leaves_nothing_under_way() -> None:
+    loops = []
+
+    def program() -> None:
+        loops.append(asyncio.get_running_loop())
+        never: pulumi.Output[str] = pulumi.Output.from_input(loops[0].create_future())
+        storage.BlobContainer("c", account_name=never, resource_group_name="x")
+        never.apply(lambda value: [value]).apply(list)
+        batch.Pool("cpu", resource_group_name="x", account_name="y")
+
+    with pytest.raises(ArmError):
+        run_program(program)
+    assert asyncio.all_tasks(loops[0]) == set()
 
 
 def test_functions_that_give_out_keys_are_refused_by_name() -> None:
