@@ -50,7 +50,7 @@ def serving(directory: Path, *options: str) -> Iterator[Emulator]:
             yield Emulator(url=told["batch_endpoint"], account="local", key=key, bundle=bundle)
         finally:
             process.terminate()
-            process.communicate(timeout=30)
+            process.communicate(timeout=120)
 
 
 @pytest.fixture(scope="session")

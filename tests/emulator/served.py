@@ -52,7 +52,7 @@ class Served:
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
         self.process.send_signal(number)
-        _, err = self.process.communicate(timeout=30)
+        _, err = self.process.communicate(timeout=120)
         return self.process.returncode, err
 
 
@@ -73,7 +73,7 @@ def give_storage(tmp_path: Path, *names: str, links: Mapping[str, str] | None = 
     (data / "storage-accounts.json").write_text(json.dumps(kept))
 
 
-def until(condition: Callable[[], object], within_s: float = 30) -> None:
+def until(condition: Callable[[], object], within_s: float = 120) -> None:
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, "it does not happen"

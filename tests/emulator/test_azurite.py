@@ -116,7 +116,7 @@ def test_data_are_saved_when_the_stop_comes_before_azurite_heeds_it(tmp_path: Pa
         capture_output=True,
         text=True,
         check=True,
-        timeout=30,
+        timeout=120,
     )
     assert "successfully closed" in ended.stdout
 
@@ -149,7 +149,7 @@ async def test_an_end_by_itself_is_noticed(start: Start) -> None:
     azurite = await start()
     process = psutil.Process(azurite.pid)
     process.kill()
-    await asyncio.wait_for(azurite.wait(), 10)
+    await asyncio.wait_for(azurite.wait(), 60)
     with pytest.raises(AzuriteError):
         await azurite.set_accounts({})
 

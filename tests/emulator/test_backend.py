@@ -262,7 +262,7 @@ async def test_a_pools_identity_opens_storage_to_its_tasks(emulator: Emulator) -
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server.base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        async with serving(server.app, listener), asyncio.timeout(30):
+        async with serving(server.app, listener), asyncio.timeout(120):
             assert await asyncio.to_thread(work) == b"keyless"
 
 

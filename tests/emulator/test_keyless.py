@@ -76,7 +76,7 @@ def test_a_task_of_a_pool_with_an_identity_and_no_other_is_that_identity(tmp_pat
         found = driver.run(jobs.add, "j", checked, wall_clock=2**62)
         spec = bodies.task({"id": "t", "commandLine": "/usr/bin/env"}, "")
         task = driver.run(tasks.add, found, spec, 2**60)
-        await until(lambda: task.state == "completed", within_s=30)
+        await until(lambda: task.state == "completed")
         text = (driver.task_directory(task) / "stdout.txt").read_text()
         await server.close()
         return text

@@ -167,7 +167,7 @@ def test_a_kill_under_load_leaves_no_process_and_a_state_to_go_on_from(
         processes = tree(served)
         assert len(processes) > 10
         served.process.kill()
-        until(lambda: all_gone(processes), within_s=10)
+        until(lambda: all_gone(processes))
     served = start(*FAST).ready()
     with served.batch() as batch:
         counts = batch.get_job_task_counts("job").task_counts
@@ -432,7 +432,7 @@ def test_a_port_in_use_is_one_clear_message(start: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         served = start("--no-provider", "--no-blob", "--port", str(port))
-        out, err = served.process.communicate(timeout=30)
+        out, err = served.process.communicate(timeout=120)
     assert (served.process.returncode, out) == (1, "")
     assert err == (
         f"error: port {port} of 127.0.0.1 cannot be used: Address already in use.\n"
@@ -444,14 +444,14 @@ def test_a_port_in_use_is_one_clear_message(start: Start) -> None:
 def test_a_second_emulator_is_refused_and_the_first_unharmed(start: Start, tmp_path: Path) -> None:
     first = start("--no-provider", "--no-blob").ready()
     second = start("--no-provider", "--no-blob")
-    _, err = second.process.communicate(timeout=30)
+    _, err = second.process.communicate(timeout=120)
     assert second.process.returncode == 1
     assert err.startswith(f"error: another emulator (process {first.process.pid}) uses ")
     assert "HPC_LOCAL_DIR" in err
     other = {"HPC_LOCAL_DIR": str(tmp_path / "other")}
     data = str(tmp_path / "local" / "emulator")
     third = start("--no-provider", "--no-blob", "--data", data, env=other)
-    _, err = third.process.communicate(timeout=30)
+    _, err = third.process.communicate(timeout=120)
     assert (third.process.returncode, "Traceback" in err) == (1, False)
     assert data in err
     with first.batch() as batch:
@@ -472,7 +472,7 @@ def test_wrong_options_are_refused(
     start: Start, options: tuple[str, ...], status: int, says: str
 ) -> None:
     served = start(*options)
-    _, err = served.process.communicate(timeout=30)
+    _, err = served.process.communicate(timeout=120)
     assert served.process.returncode == status
     assert says in err
     assert "Traceback" not in err
@@ -488,7 +488,7 @@ def test_damaged_keys_are_one_message_and_without_them_it_makes_new_ones(
     served.stop()
     (served.local / "keys.json").write_text("{")
     served = start(*FAST)
-    _, err = served.process.communicate(timeout=30)
+    _, err = served.process.communicate(timeout=120)
     assert served.process.returncode == 1
     assert "keys.json is damaged" in err
     assert "Traceback" not in err
@@ -505,7 +505,7 @@ def test_it_all_runs_together_and_stops_together(start: Start) -> None:
     served = start().ready()
     processes = tree(served)
     host, port = served.said["provider_address"].split(":")
-    with socket.create_connection((host, int(port)), timeout=10):
+    with socket.create_connection((host, int(port)), timeout=60):
         pass
     code, err = served.stop()
     assert (code, "Traceback" in err) == (0, False)
@@ -519,7 +519,7 @@ def test_the_end_of_the_lifeline_stops_it(start: Start) -> None:
     os.close(theirs)
     processes = tree(served.ready())
     os.close(ours)
-    assert served.process.wait(30) == 0
+    assert served.process.wait(120) == 0
     until(lambda: all_gone(processes))
 
 
@@ -529,7 +529,7 @@ def test_it_does_not_live_on_without_azurite(start: Start) -> None:
     for child in psutil.Process(served.process.pid).children():
         if "azurite_host.js" in " ".join(child.cmdline()):
             child.kill()
-    _, err = served.process.communicate(timeout=30)
+    _, err = served.process.communicate(timeout=120)
     assert served.process.returncode == 1
     assert "error: Azurite ended by itself" in err
     assert not (served.local / "run.json").exists()
@@ -538,7 +538,7 @@ def test_it_does_not_live_on_without_azurite(start: Start) -> None:
 @pytest.mark.slow
 def test_without_node_it_says_how_to_go_on(start: Start, tmp_path: Path) -> None:
     served = start("--no-provider", env={"PATH": str(tmp_path)})
-    _, err = served.process.communicate(timeout=30)
+    _, err = served.process.communicate(timeout=120)
     assert served.process.returncode == 1
     assert "make setup" in err
     assert "--no-blob" in err
@@ -552,7 +552,7 @@ def test_a_stop_while_it_starts_leaves_nothing(start: Start) -> None:
             served.process.wait(wait_s)  # a moment of its start, not a state to wait for
         processes = tree(served)
         served.process.terminate()
-        served.process.communicate(timeout=30)
+        served.process.communicate(timeout=120)
         assert served.process.returncode in {0, -signal.SIGTERM}
         until(lambda found=processes: all_gone(found))  # type: ignore[misc] # the default binds
         assert not (served.local / "run.json").exists()

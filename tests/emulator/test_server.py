@@ -81,7 +81,7 @@ async def completed(batch: BatchClient, job_id: str, count: int) -> None:
 
 @pytest.mark.slow
 async def test_the_official_client_runs_tasks_and_reads_their_files(server: Server) -> None:
-    async with client(server.base_url) as batch, asyncio.timeout(20):
+    async with client(server.base_url) as batch, asyncio.timeout(120):
         await batch.create_pool(pool("p", 2))
         await batch.create_job(job("j"))
         await batch.create_tasks("j", [task(f"t{number}") for number in range(250)])
@@ -129,7 +129,7 @@ async def test_what_was_acknowledged_is_there_after_a_restart(tmp_path: Path) ->
 
     server, runner = start()
     server.add_account(ACCOUNT, KEY)
-    async with serving(server) as url, client(url) as batch, asyncio.timeout(20):
+    async with serving(server) as url, client(url) as batch, asyncio.timeout(120):
         await batch.create_pool(pool("p", 1))
         await batch.create_job(job("j"))
         await batch.create_tasks("j", [task("runs", "wait"), task("waits", "wait")])
@@ -138,7 +138,7 @@ async def test_what_was_acknowledged_is_there_after_a_restart(tmp_path: Path) ->
 
     server, runner = start()
     runner.released.set()
-    async with serving(server) as url, client(url) as batch, asyncio.timeout(20):
+    async with serving(server) as url, client(url) as batch, asyncio.timeout(120):
         await completed(batch, "j", 2)
         requeued = {
             found.id: found.execution_info.requeue_count
@@ -175,13 +175,13 @@ async def test_a_task_whose_agent_was_killed_is_requeued(tmp_path: Path) -> None
     server = Server(data=None, clock=clock, runner=runner, settings=QUICK)
     server.add_account(ACCOUNT, KEY)
     command = f"sh -c 'mkdir {tmp_path}/once || exit 0; exec sleep 1000'"
-    async with serving(server) as url, client(url) as batch, asyncio.timeout(30):
+    async with serving(server) as url, client(url) as batch, asyncio.timeout(120):
         await batch.create_pool(pool("p", 1))
         await batch.create_job(job("j"))
         await batch.create_task("j", task("t", command))
-        await until((tmp_path / "once").exists, within_s=20)
+        await until((tmp_path / "once").exists)
         held = server.host(ACCOUNT).world.jobs["j"].tasks["t"]
-        await until(lambda: held.state == "running", within_s=20)
+        await until(lambda: held.state == "running")
         agent = runner._launcher.agent_pid
         assert agent is not None
         os.kill(agent, signal.SIGKILL)
@@ -257,7 +257,7 @@ async def test_on_a_full_disk_changes_are_refused_reading_goes_on_and_room_heals
 ) -> None:
     server, clock, _ = manual_server(tmp_path, data=tmp_path / "data")
     server.add_account(ACCOUNT, KEY)
-    async with serving(server) as url, client(url) as batch, asyncio.timeout(20):
+    async with serving(server) as url, client(url) as batch, asyncio.timeout(120):
         await batch.create_pool(pool("p", 1))
         await batch.create_job(job("j"))
         clock.advance(1200)

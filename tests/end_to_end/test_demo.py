@@ -124,7 +124,7 @@ def test_a_demo_killed_at_any_moment_leaves_no_process_and_can_be_started_again(
             process.wait(moment)
         except subprocess.TimeoutExpired:
             way(process)
-            process.wait(60)
+            process.wait(120)
         gone = eventually(lambda: left_running(local) == [], 30)
         assert gone, f"{story}\n{left_running(local)}\n{output.read_text()}"
     full_demo(local, tmp_path / "output")

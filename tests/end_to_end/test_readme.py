@@ -81,7 +81,7 @@ def emulator(clone: Path, *options: str) -> Iterator[None]:
         yield
     finally:
         os.killpg(process.pid, signal.SIGINT)
-        status = process.wait(30)
+        status = process.wait(120)
         process.stdout.close()
     assert status in {0, 130}, (clone / "server.log").read_text()
 

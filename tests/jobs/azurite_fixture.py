@@ -58,6 +58,6 @@ def running() -> Iterator[Blobs]:
         yield blobs
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
         if process.stdout is not None:
             process.stdout.close()

@@ -54,7 +54,7 @@ def _running(local: Path, **variables: str) -> Iterator[Path]:
     finally:
         assert process.stdin is not None
         process.stdin.close()
-        process.wait(30)
+        process.wait(120)
         process.stdout.close()  # type: ignore[union-attr] # a pipe was asked for
         log.close()
 

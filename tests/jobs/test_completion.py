@@ -190,7 +190,7 @@ def test_bash_itself_completes_words_that_it_cuts_up(
         with contextlib.suppress(OSError):  # Linux ends a terminal that nobody has with EIO
             while piece := os.read(parent, 4096):
                 told += piece
-        assert shell.wait(30) == 0
+        assert shell.wait(120) == 0
     os.close(parent)
     assert re.findall(r"(?m)^<(.*)>\r?$", told.decode()) == ["-m", "jobs", *completed]
 

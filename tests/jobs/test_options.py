@@ -62,7 +62,7 @@ def run(directory: Path, *arguments: str, **variables: str) -> subprocess.Comple
     return subprocess.run(
         [sys.executable, "-m", "jobs", *arguments], cwd=directory,
         env={**environment, "PYTHONPATH": str(ROOT), **variables},
-        capture_output=True, text=True, check=False, timeout=60,
+        capture_output=True, text=True, check=False, timeout=180,
     )  # fmt: skip
 
 

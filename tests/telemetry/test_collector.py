@@ -371,7 +371,7 @@ def test_the_collector_reports_until_it_is_told_to_end(azure: Azure) -> None:
         command, env=variables(azure), stderr=subprocess.PIPE, cwd="/", text=True
     )
     try:
-        assert azure.arrived.wait(30)
+        assert azure.arrived.wait(120)
         # A second one on the same node leaves the first alone.
         second = subprocess.run(
             command, env=variables(azure), capture_output=True, text=True, check=False, cwd="/"
@@ -380,7 +380,7 @@ def test_the_collector_reports_until_it_is_told_to_end(azure: Azure) -> None:
         # What could not be sent before the end is sent at the end.
         azure.answers = [(503, {})]
         process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=120)
     finally:
         process.kill()
         process.wait()

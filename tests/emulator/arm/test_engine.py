@@ -391,7 +391,7 @@ def test_an_up_after_the_engine_was_killed_simply_works(project: Project, call: 
             os.kill(engine_process(project), signal.SIGKILL)
 
     backend.on_call = kill
-    assert start_driver(project).wait(timeout=60) != 0
+    assert start_driver(project).wait(timeout=180) != 0
     assert len(backend.calls) >= call
 
     assert project.deployment().up().outputs["pool"] == "cpu"
@@ -421,7 +421,7 @@ def test_an_up_after_everything_but_the_emulator_was_killed_simply_works(
 
     backend.on_call = kill
     driver.append(start_driver(project))
-    driver[0].wait(timeout=60)
+    driver[0].wait(timeout=180)
     (process,) = engine
     while _is_engine(process):
         threading.Event().wait(0.01)
@@ -450,7 +450,7 @@ def test_an_interrupt_cancels_the_engine_and_leaves_no_lock(
 
     backend.on_call = interrupt
     driver.append(start_driver(project))
-    assert driver[0].wait(timeout=60) != 0
+    assert driver[0].wait(timeout=180) != 0
     backend.on_call = None
     with pytest.raises(ProcessLookupError):
         os.kill(engine[0], 0)

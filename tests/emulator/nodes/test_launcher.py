@@ -40,7 +40,7 @@ def program(tmp_path: Path, *argv: str) -> Program:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - processes and files set no event
             await asyncio.sleep(0.01)
 
@@ -200,9 +200,9 @@ async def test_a_launch_cancelled_while_the_agent_starts_harms_no_other(tmp_path
         with pytest.raises(asyncio.CancelledError):
             await first
         if turns % 8 == 0:
-            running = await asyncio.wait_for(one.launch(program(tmp_path, "true")), 10)
+            running = await asyncio.wait_for(one.launch(program(tmp_path, "true")), 60)
             assert (await running.wait()).code == 0
-        await asyncio.wait_for(one.close(), 10)
+        await asyncio.wait_for(one.close(), 60)
 
 
 async def test_short_programs_side_by_side_are_each_heard_of_once(
@@ -214,7 +214,7 @@ async def test_short_programs_side_by_side_are_each_heard_of_once(
             for _ in range(40)
         }
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(180):
         assert await asyncio.gather(*(chain() for _ in range(8))) == [{0}] * 8
 
 

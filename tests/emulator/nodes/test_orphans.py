@@ -49,7 +49,7 @@ def started(*argv: str, env: dict[str, str]) -> Iterator[psutil.Process]:
 
 
 def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline, "it does not happen"
         time.sleep(0.01)

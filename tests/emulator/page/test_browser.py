@@ -16,6 +16,9 @@ from tests.emulator.simulation import ACCOUNT, KEY, QUICK, SimulatedRunner, serv
 
 pytestmark = pytest.mark.slow
 
+PATIENCE_MS = 60_000
+expect.set_options(timeout=PATIENCE_MS)
+
 SIDEWAYS = """[...document.querySelectorAll("html, .scroll, td, th")]
     .filter((one) => one.closest("details:not([open])") === null)
     .filter((one) => one.scrollWidth > one.clientWidth
@@ -44,6 +47,7 @@ async def page(world: World, chromium: str) -> AsyncIterator[Page]:
         # Its sandbox needs what containers seldom grant; only our own page is opened.
         browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         opened = await browser.new_page(viewport={"width": 1200, "height": 900})
+        opened.set_default_timeout(PATIENCE_MS)
         opened.on("console", lambda message: complaints.append(message.text))
         opened.on("pageerror", lambda error: complaints.append(str(error)))
         await opened.goto(f"{world.server.base_url}/_emulator/")

@@ -63,7 +63,7 @@ class World:
     async def ready(self, pool: str, nodes: int) -> None:
         """Waits until so many of a pool's nodes are idle."""
         counts = self.server.host(ACCOUNT).world.pools[pool].counts
-        await until(lambda: counts.get((True, "idle")) == nodes, within_s=30)
+        await until(lambda: counts.get((True, "idle")) == nodes)
 
     async def settled(self, job: str, count: int) -> None:
         """Waits until so many of a job's tasks are over."""

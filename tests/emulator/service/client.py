@@ -39,7 +39,7 @@ class Client:
             "create_pool",
             models.BatchPoolCreateOptions(id=pool_id, target_dedicated_nodes=count, **given),
         )
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while await self.states(pool_id) != ["idle"] * count:  # noqa: ASYNC110 - asked over HTTP
                 await asyncio.sleep(0.02)
 
@@ -54,7 +54,7 @@ class Client:
 
     async def until(self, state: str, name: str, *args: Any) -> Any:
         """The entity that a GET gives once it has a state."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while (entity := await self.do(name, *args)).state != state:  # noqa: ASYNC110 - likewise
                 await asyncio.sleep(0.02)
         return entity

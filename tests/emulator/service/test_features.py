@@ -123,7 +123,7 @@ async def test_a_job_has_a_pool_of_its_own_that_scales_and_goes_with_it(client: 
     await client.do("create_task", "j", task)
     await client.until("completed", "get_job", "j")
     assert (await client.do("get_task", "j", "t")).execution_info.result == "success"
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while {found.id for found in await client.do_list("list_pools")} != {"p"}:  # noqa: ASYNC110 - asked over HTTP
             await asyncio.sleep(0.02)
 

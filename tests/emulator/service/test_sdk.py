@@ -83,7 +83,7 @@ async def do(request: pytest.FixtureRequest, url: str) -> AsyncIterator[Driver]:
 
 
 async def until(look: Callable[[], Awaitable[bool]]) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not await look():
         assert time.monotonic() < end, "it did not come true in time"
 
