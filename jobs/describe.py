@@ -24,6 +24,7 @@ from jobs.reasons import Before, last_job, submitted_as
 from jobs.rerun import ran_before
 from jobs.results import tree_of
 from jobs.run_options import RunOptions
+from jobs.schedule_jobs import require_own_place
 from jobs.schedules import (
     SchedulePlan,
     first_runs,
@@ -169,6 +170,7 @@ def _scheduled(job: JobPlan, options: RunOptions) -> SchedulePlan | None:
     if not _is_scheduled(job, options):
         return None
     require_time(job.checked, datetime.now(UTC))
+    require_own_place(job.job_id, job.checked.stack, options.out)
     with TemporaryDirectory(prefix="jobs-tasks-") as directory:
         return plan_schedule(job, write_task_files(job, Path(directory)))
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from jobs.errors import StackError
 from jobs.results import Manifest, ResultTree
 from jobs.session import Target
+from jobs.stack import Stack
 
 
 def tree_at(tree: ResultTree, target: Target | None) -> ResultTree:
@@ -27,14 +28,30 @@ def tree_at(tree: ResultTree, target: Target | None) -> ResultTree:
     manifest = tree.read_manifest()
     named = target.load()
     account = manifest.account or Target.of(manifest).load().batch_account_id
-    if named.batch_account_id.lower() != account.lower():
+    require_account("job", manifest.job_id, account, named, target)
+    return replace(tree, stack=target.stack, outputs_file=target.outputs_noted)
+
+
+def require_account(what: str, name: str, account: str, named: Stack, target: Target) -> None:
+    """Refuses a stack that is of another Batch account than what is there.
+
+    Args:
+        what: `job` or `schedule`.
+        name: Its id.
+        account: Resource id of the Batch account that it is in; empty where that was not noted.
+        named: The stack.
+        target: As it was named.
+
+    Raises:
+        StackError: It is of another one.
+    """
+    if account and named.batch_account_id.lower() != account.lower():
         raise StackError(
-            f"job {manifest.job_id} is in Batch account {_last(account)}, and "
+            f"{what} {name} is in Batch account {_last(account)}, and "
             f"{target.option()} is of account {_last(named.batch_account_id)}: leave "
-            f"{target.option().partition(' ')[0]} out, or name one of the job's account "
+            f"{target.option().partition(' ')[0]} out, or name one of the {what}'s account "
             f"({account})"
         )
-    return replace(tree, stack=target.stack, outputs_file=target.outputs_noted)
 
 
 def trees_on(trees: Iterable[ResultTree], target: Target) -> list[ResultTree]:

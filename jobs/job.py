@@ -464,7 +464,7 @@ def open_job(job: str, out: Path = DEFAULT_ROOT, target: Target | None = None) -
     Raises:
         InputError: None or several fit, its stack is gone, or `target` is another one.
     """
-    tree = tree_at(find_tree(job, out), target)
+    tree = tree_at(find_tree(job, out, target), target)
     own = Target.of(tree.read_manifest())
     return Job(tree=tree, session=Session(stack=own.load()))
 

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from jobs.durations import parse_seconds, spoken
+from jobs.elsewhere import require_account
 from jobs.errors import InputError, NotFoundError, ServiceError
 from jobs.listing import JobRow, jobs_of
 from jobs.outcomes import JobList
 from jobs.plan import META_WORKLOAD
 from jobs.results import DEFAULT_ROOT
-from jobs.schedule_jobs import adopt, forget_record, read_record
+from jobs.schedule_jobs import adopt
+from jobs.schedule_notes import forget_notes, read_note
 from jobs.service import BatchService, segment
 from jobs.session import Session, Target
 from jobs.submit import metadata_of
@@ -113,12 +115,12 @@ class JobSchedule:
         Raises:
             ServiceError: There is no such schedule, or the service refuses.
         """
-        record = read_record(self.id, self.out)
-        if record is not None:
+        note = read_note(self.id, self.out)
+        if note is not None:
             for row in self.jobs():
-                adopt(record, row.job_id, self.session.service, self.out)
+                adopt(note, row.job_id, self.session.service, self.out)
         self.session.service.call("DELETE", self._path, f"deleting schedule {self.id}")
-        forget_record(self.id, self.out)
+        forget_notes(self.id, self.out)
 
     @property
     def _path(self) -> str:
@@ -170,22 +172,36 @@ def schedules_of(service: BatchService) -> list[ScheduleRow]:
 
 
 def open_schedule(
-    schedule_id: str, target: Target | None = None, out: Path = DEFAULT_ROOT
+    schedule_id: str,
+    target: Target | None = None,
+    out: Path = DEFAULT_ROOT,
+    *,
+    usual: Target | None = None,
 ) -> JobSchedule:
     """A schedule, on the stack that is named, else on the one that it was submitted to.
 
+    Args:
+        schedule_id: The schedule.
+        target: Its stack, by any name of that.
+        out: Where result trees are.
+        usual: Where to look for one that was not submitted from here and has no `target`.
+
     Raises:
         InputError: No stack is named, and it was not submitted from here.
+        StackError: It was submitted from here to another Batch account than that of `target`.
     """
-    record = read_record(schedule_id, out)
+    note = read_note(schedule_id, out)
     if target is None or not target.is_given:
-        if record is None:
-            raise InputError(
-                f"schedule {schedule_id!r} was not submitted from here: name its stack "
-                "(--stack NAME), or another place of results (--out DIR)"
-            )
-        target = record.target
-    return JobSchedule(id=schedule_id, session=Session(stack=target.load()), out=out)
+        target = usual if note is None else note.target
+    if target is None or not target.is_given:
+        raise InputError(
+            f"schedule {schedule_id!r} was not submitted from here: name its stack "
+            "(--stack NAME), or another place of results (--out DIR)"
+        )
+    stack = target.load()
+    if note is not None:
+        require_account("schedule", schedule_id, note.manifest.account, stack, target)
+    return JobSchedule(id=schedule_id, session=Session(stack=stack), out=out)
 
 
 def over_text(schedule_id: str, state: str) -> str:

@@ -12,14 +12,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from jobs.checking import load_for
-from jobs.errors import EXIT_OK, Finding, InputError
+from jobs.errors import EXIT_OK, Finding, InputError, ServiceError, UnavailableError
 from jobs.following import interruptible
 from jobs.job_ids import chosen_id, written_id
 from jobs.job_schedules import JobSchedule, as_json
 from jobs.looks import moment_of
 from jobs.results import DEFAULT_ROOT
 from jobs.run_options import RunOptions
-from jobs.schedule_jobs import write_record
+from jobs.schedule_jobs import require_own_place
+from jobs.schedule_notes import forget_notes, known_schedules, name_last, note_of
 from jobs.schedules import (
     SchedulePlan,
     add_schedule,
@@ -30,6 +31,8 @@ from jobs.schedules import (
     timing_text,
     update_schedule,
 )
+from jobs.service import BatchService
+from jobs.submission import begin_tree, keep_given
 from jobs.task_files import write_task_files
 from jobs.terminal import Terminal, counted, size_text
 from jobs.workflow import prepared, run_workload
@@ -108,6 +111,7 @@ def submit_schedule(options: RunOptions, terminal: Terminal, *, update: bool = F
     schedule_id = options.job_id or loaded.spec.name
     schedule_id = written_id(schedule_id) if update else chosen_id(schedule_id)
     options = replace(options, job_id=schedule_id)
+    require_own_place(schedule_id, options.target.load(), options.out)
     with interruptible("nothing was submitted"):
         session, job = prepared(options, terminal)
         require_time(job.checked, datetime.now(UTC))
@@ -118,21 +122,35 @@ def submit_schedule(options: RunOptions, terminal: Terminal, *, update: bool = F
         f"staged: the tasks in {counted(len(plan.files) - 1, 'file')} ({size_text(plan.size)} "
         f"with the job manager), {staged.sent} sent"
     )
+    tree = note_of(plan.id, job.digest, options.out)
+    begin_tree(tree, job, options)
+    keep_given(tree, job, terminal)
     with interruptible("the schedule may be submitted or not: the same command finishes it"):
-        if update:
-            update_schedule(plan, session.service)
-        added = not update and add_schedule(plan, session.service)
-        write_record(
-            plan.id,
-            loaded.path,
-            options.overrides,
-            options.target,
-            options.out,
-            plan=job.digest,
-            parts=job.parts,
-        )
+        added = _send(plan, session.service, options.out, update=update)
+        name_last(plan.id, job.digest, options.out)
     schedule = JobSchedule(id=plan.id, session=session, out=options.out)
     return Scheduled(plan=plan, schedule=schedule, added=added)
+
+
+def _send(plan: SchedulePlan, service: BatchService, root: Path, *, update: bool) -> bool:
+    """Adds or changes it; whether it was added. Where it is refused, its note goes.
+
+    Raises:
+        InputError: It is over, or does something else.
+        ServiceError: Refused, or there was no answer.
+    """
+    try:
+        if update:
+            update_schedule(plan, service)
+            return False
+        return add_schedule(plan, service)
+    except (InputError, ServiceError) as error:
+        known = isinstance(error, InputError) or not (
+            error.unclear or isinstance(error, UnavailableError)
+        )
+        if known and plan.id not in known_schedules(root):
+            forget_notes(plan.id, root)
+        raise
 
 
 def _require_unwatched(options: RunOptions) -> None:

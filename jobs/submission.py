@@ -125,13 +125,7 @@ def _sent(
             _undo(notes)
         raise
     if trial is None:
-        try:
-            keep_rows(tree, job.checked, None if job.only is None else positions_of(job.only))
-        except InputError as error:
-            # The job is there and runs: what a rerun would like to know is no reason to fail.
-            terminal.note(
-                f"warning: {error}: a rerun will compare the tasks of a stage as a whole"
-            )
+        keep_given(tree, job, terminal)
     there = f" ({submitted.present:,} were there)" if submitted.present else ""
     terminal.note(f"submitted: job {job.job_id}, {counted(submitted.added, 'task')}{there}")
     if trial is None and (page := portal_url(session.stack, job.job_id)):
@@ -169,27 +163,50 @@ def _undo(notes: Mapping[Path, bytes | None]) -> None:
             directory.rmdir()
 
 
+def begin_tree(tree: ResultTree, job: JobPlan, options: RunOptions) -> None:
+    """Notes what is about to be submitted: what it is made from, then the manifest.
+
+    Raises:
+        InputError: It cannot be written.
+    """
+    keep_parts(tree, job)
+    tree.write_manifest(
+        Manifest(
+            job_id=job.job_id,
+            workload=str(job.checked.workload.path.absolute()),
+            stack=options.target.stack,
+            outputs=options.target.outputs_noted,
+            plan=job.digest,
+            tasks=job.count,
+            created=_now(),
+            overrides=options.overrides,
+            stages=dict(job.checked.stage_counts),
+            tags=tags_of(job.body_metadata),
+            account=job.checked.stack.batch_account_id,
+        )
+    )
+
+
+def keep_given(tree: ResultTree, job: JobPlan, terminal: Terminal) -> None:
+    """Notes what each task is given; of a tree that is begun.
+
+    Where that fails the tasks run all the same: what a rerun would like to know is no reason
+    to fail.
+    """
+    try:
+        keep_rows(tree, job.checked, None if job.only is None else positions_of(job.only))
+    except InputError as error:
+        terminal.note(f"warning: {error}: a rerun will compare the tasks of a stage as a whole")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
 def _note_submission(job: JobPlan, tree: ResultTree, options: RunOptions) -> Manifest | None:
     """Writes what is about to be submitted; the manifest before, of tasks that run again."""
-    target = options.target
-    created = datetime.now(UTC).isoformat(timespec="seconds")
     if job.only is None:
-        keep_parts(tree, job)
-        tree.write_manifest(
-            Manifest(
-                job_id=job.job_id,
-                workload=str(job.checked.workload.path.absolute()),
-                stack=target.stack,
-                outputs=target.outputs_noted,
-                plan=job.digest,
-                tasks=job.count,
-                created=created,
-                overrides=options.overrides,
-                stages=dict(job.checked.stage_counts),
-                tags=tags_of(job.body_metadata),
-                account=job.checked.stack.batch_account_id,
-            )
-        )
+        begin_tree(tree, job, options)
         return None
     before = tree.read_manifest()
     if before.current == job.job_id:
@@ -197,6 +214,6 @@ def _note_submission(job: JobPlan, tree: ResultTree, options: RunOptions) -> Man
             raise _another(tree)
         return None
     set_aside(tree, len(before.job_ids), positions_of(job.only))
-    attempt = Attempt(job_id=job.job_id, tasks=job.only, created=created, plan=job.digest)
+    attempt = Attempt(job_id=job.job_id, tasks=job.only, created=_now(), plan=job.digest)
     tree.write_manifest(replace(before, attempts=(*before.attempts, attempt)))
     return before

@@ -152,7 +152,7 @@ def known(
     Raises:
         InputError: It was not submitted from here, or is not on the stack that is named.
     """
-    tree = tree_at(find_tree(job, out), target)
+    tree = tree_at(find_tree(job, out, target), target)
     manifest = tree.read_manifest()
     options = RunOptions(
         workload=Path(manifest.workload),

@@ -306,7 +306,7 @@ def status(
     with command(json_output, quiet, verbose, color) as terminal:
         target = Target(stack=stack, outputs=outputs)
         rows = []
-        for tree in find_trees(jobs, out):
+        for tree in find_trees(jobs, out, target):
             found = open_job(tree.root.name, out, target)
             look = found.status()
             priced = found.pool
@@ -401,7 +401,7 @@ def cancel(
     with command(json_output, quiet, verbose, color) as terminal:
         target = Target(stack=stack, outputs=outputs)
         rows = []
-        for tree in find_trees(jobs, out):
+        for tree in find_trees(jobs, out, target):
             found = open_job(tree.root.name, out, target)
             job_id = found.manifest.current
             canceled = found.cancel()

@@ -69,7 +69,7 @@ def collect(
         target = Target(stack=stack, outputs=outputs)
         rows = []
         total = Collected(files=0, fetched=0, bytes_fetched=0, refused=())
-        for tree in find_trees(jobs, out):
+        for tree in find_trees(jobs, out, target):
             found = open_job(tree.root.name, out, target)
             with counting(terminal, "collected") as progress:
                 collected = found.collect(progress)

@@ -87,6 +87,7 @@ def list_schedules(
 
 @schedule_app.command("show", cls=VerbCommand)
 def show(
+    context: typer.Context,
     schedule: ScheduleArgument,
     stack: StackOption = None,
     outputs: OutputsOption = None,
@@ -103,7 +104,7 @@ def show(
       python -m jobs schedule show nightly
     """
     with command(json_output, quiet, verbose, color) as terminal:
-        found = _opened(schedule, stack, outputs, out)
+        found = _opened(context, schedule, stack, outputs, out)
         row, jobs = found.status(), [asdict(job) for job in found.jobs()]
         terminal.result({"version": 1, **as_json(row), "jobs": jobs})
         table = Table.grid(padding=(0, 2))
@@ -161,6 +162,7 @@ def update(
 
 @schedule_app.command("pause", cls=VerbCommand)
 def pause(
+    context: typer.Context,
     schedule: ScheduleArgument,
     stack: StackOption = None,
     outputs: OutputsOption = None,
@@ -179,13 +181,14 @@ def pause(
       python -m jobs schedule pause nightly
     """
     with command(json_output, quiet, verbose, color) as terminal:
-        found = _opened(schedule, stack, outputs, out)
+        found = _opened(context, schedule, stack, outputs, out)
         changed = found.pause()
         _say(found, "paused" if changed else "was paused before", changed, terminal)
 
 
 @schedule_app.command("resume", cls=VerbCommand)
 def resume(
+    context: typer.Context,
     schedule: ScheduleArgument,
     stack: StackOption = None,
     outputs: OutputsOption = None,
@@ -202,13 +205,14 @@ def resume(
       python -m jobs schedule resume nightly
     """
     with command(json_output, quiet, verbose, color) as terminal:
-        found = _opened(schedule, stack, outputs, out)
+        found = _opened(context, schedule, stack, outputs, out)
         changed = found.resume()
         _say(found, "resumed" if changed else "was not paused", changed, terminal)
 
 
 @schedule_app.command("delete", cls=VerbCommand)
 def delete(
+    context: typer.Context,
     schedule: ScheduleArgument,
     stack: StackOption = None,
     outputs: OutputsOption = None,
@@ -233,7 +237,7 @@ def delete(
       python -m jobs schedule delete nightly --dry-run
     """
     with command(json_output, quiet, verbose, color) as terminal:
-        found = _opened(schedule, stack, outputs, out)
+        found = _opened(context, schedule, stack, outputs, out)
         row, jobs = found.status(), found.jobs()
         for line in deletion_lines(row, jobs):
             terminal.line(line)
@@ -253,9 +257,16 @@ def delete(
         )
 
 
-def _opened(schedule: str, stack: str | None, outputs: Path | None, out: Path) -> JobSchedule:
-    target = Target(stack=stack, outputs=outputs)
-    return open_schedule(written_id(schedule), target, out)
+def _opened(
+    context: typer.Context, schedule: str, stack: str | None, outputs: Path | None, out: Path
+) -> JobSchedule:
+    """A schedule; variables that name a stack are for one that was not submitted from here."""
+    named = Target(stack=stack, outputs=outputs)
+    ways = [name for name, value in (("stack", stack), ("outputs", outputs)) if value is not None]
+    sources = {str(getattr(context.get_parameter_source(way), "name", "")) for way in ways}
+    if "COMMANDLINE" in sources:
+        return open_schedule(written_id(schedule), named, out)
+    return open_schedule(written_id(schedule), None, out, usual=named)
 
 
 def _say(found: JobSchedule, what: str, changed: bool, terminal: Terminal) -> None:

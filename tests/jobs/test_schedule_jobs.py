@@ -8,21 +8,21 @@ from typing import Any
 
 import pytest
 
-from jobs.errors import InputError, NotFoundError, ServiceError
+from jobs.errors import InputError, NotFoundError, ServiceError, StackError
 from jobs.job_schedules import JobSchedule, open_schedule
 from jobs.logs import LogReader
 from jobs.managed import MANAGER_ID
-from jobs.reasons import differing
-from jobs.results import tree_of
-from jobs.schedule_jobs import (
-    Record,
-    adopt,
-    find_tree,
-    find_trees,
-    forget_record,
-    known_records,
-    read_record,
-    write_record,
+from jobs.reasons import differing, write_parts
+from jobs.results import Manifest, tree_of
+from jobs.row_digests import rows_file
+from jobs.schedule_jobs import adopt, find_tree, find_trees, require_own_place
+from jobs.schedule_notes import (
+    Note,
+    forget_notes,
+    known_schedules,
+    name_last,
+    note_of,
+    read_note,
 )
 from jobs.selection import parse_selection
 from jobs.service import BatchService
@@ -43,13 +43,37 @@ def outputs(batch: Any, values: Any, tmp_path: Path) -> Path:
     return path
 
 
+ACCOUNT = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Batch/batchAccounts/account"
+
+
+def note(
+    root: Path, outputs: Path, *, plan: str = PLAN, workload: str = "job.yaml",
+    overrides: tuple[str, ...] = ("x=1",), parts: dict[str, str] = PARTS, rows: bytes = b"rows",
+) -> None:  # fmt: skip
+    """Notes a plan of `nightly` as a submission does, and that it is the last."""
+    tree = note_of("nightly", plan, root)
+    write_parts(tree, parts)
+    rows_file(tree).write_bytes(rows)
+    manifest = Manifest(
+        job_id="nightly",
+        workload=str(outputs.parent / workload),
+        stack=None,
+        outputs=str(outputs),
+        plan=plan,
+        tasks=3,
+        created="2026-11-20T02:00:00+00:00",
+        overrides=overrides,
+        account=ACCOUNT,
+    )
+    tree.write_manifest(manifest)
+    name_last("nightly", plan, root)
+
+
 @pytest.fixture
 def root(outputs: Path, tmp_path: Path) -> Path:
     """A place of results from which `nightly` was submitted."""
     root = tmp_path / "results"
-    target = Target(stack=None, outputs=outputs)
-    path = tmp_path / "job.yaml"
-    write_record("nightly", path, ("x=1",), target, root, plan=PLAN, parts=PARTS)
+    note(root, outputs)
     return root
 
 
@@ -92,15 +116,17 @@ def test_a_job_that_batch_made_gets_a_result_tree_when_it_is_named(
     assert manifest.overrides == ("x=1",)
     assert Path(manifest.workload).name == "job.yaml"
     assert manifest.created == "2026-11-21T02:00:00+00:00"
+    assert manifest.account == ACCOUNT
     assert differing(tree, PARTS) == ()
+    assert rows_file(tree).read_bytes() == b"rows"
 
 
 def test_a_job_from_before_an_update_is_what_it_was_made_from(
-    account: Any, root: Path, outputs: Path, tmp_path: Path
+    account: Any, root: Path, outputs: Path
 ) -> None:
-    target, later = Target(stack=None, outputs=outputs), "d2" * 32
-    path, parts = tmp_path / "other.yaml", {"tasks": "t2", "command": "c1"}
-    write_record("nightly", path, ("x=2",), target, root, plan=later, parts=parts)
+    later, parts = "d2" * 32, {"tasks": "t2", "command": "c1"}
+    note(root, outputs, plan=later, workload="other.yaml", overrides=("x=2",), parts=parts,
+         rows=b"others")  # fmt: skip
     metadata = [
         item | ({"value": later} if item["name"] == "jobs.plan" else {})
         for item in account.jobs[JOB]["metadata"]
@@ -109,6 +135,8 @@ def test_a_job_from_before_an_update_is_what_it_was_made_from(
         "id": "nightly:job-4", "metadata": metadata,
     }  # fmt: skip
     before, after = (find_tree(job, root) for job in (JOB, "nightly:job-4"))
+    assert rows_file(before).read_bytes() == b"rows"
+    assert rows_file(after).read_bytes() == b"others"
     assert before.read_manifest().overrides == ("x=1",)
     assert Path(before.read_manifest().workload).name == "job.yaml"
     assert differing(before, PARTS) == ()
@@ -123,19 +151,83 @@ def test_of_a_plan_that_was_not_noted_here_nothing_is_claimed(
     account.jobs[JOB]["metadata"][1]["value"] = plan
     tree = find_tree(JOB, root)
     assert tree.read_manifest().plan == plan
+    assert tree.read_manifest().account == ACCOUNT
     assert differing(tree, PARTS) is None
+    assert not rows_file(tree).exists()
 
 
-def test_a_note_without_plans_is_read_too(account: Any, root: Path) -> None:
+def test_a_note_of_an_earlier_version_says_how_it_is_renewed(root: Path) -> None:
     place = root / ".schedules" / "nightly" / "schedule.json"
-    values = json.loads(place.read_text())
-    forget_record("nightly", root)
-    place.parent.mkdir()
-    place.write_text(json.dumps({k: v for k, v in values.items() if k not in {"plan", "parts"}}))
-    tree = find_tree(JOB, root)
-    assert tree.read_manifest().overrides == ("x=1",)
-    assert differing(tree, PARTS) is None
-    assert account.jobs
+    place.write_text(json.dumps({"version": 1, "workload": "/w/job.yaml"}))
+    (place.parent / f"{PLAN}.json").touch()
+    with pytest.raises(InputError, match=r"python -m jobs run /w/job\.yaml"):
+        find_tree(JOB, root)
+    forget_notes("nightly", root)
+    assert not place.parent.exists()
+
+
+def test_a_schedule_is_not_looked_for_in_another_account(
+    account: Any, root: Path, outputs: Path, values: Any
+) -> None:
+    other = outputs.with_name("other.json")
+    other.write_text(json.dumps(values(batch_account_id=f"{ACCOUNT}2")))
+    target = Target(stack=None, outputs=other)
+    for find in (find_tree, find_trees):
+        with pytest.raises(StackError, match="schedule nightly is in Batch account account, and"):
+            find(JOB, root, target)
+    with pytest.raises(StackError, match="schedule's account"):
+        open_schedule("nightly", target, root)
+    outputs.write_text(other.read_text())
+    with pytest.raises(StackError, match="is of account account2"):
+        find_tree("nightly", root)
+    assert account.requests == []
+    assert not tree_of(JOB, root).root.exists()
+
+
+def test_a_schedule_is_found_by_another_name_of_its_stack(
+    account: Any, root: Path, outputs: Path
+) -> None:
+    moved = outputs.with_name("moved.json")
+    outputs.rename(moved)
+    with pytest.raises(InputError):
+        find_tree(JOB, root)
+    tree = find_tree(JOB, root, Target(stack=None, outputs=moved))
+    assert tree.read_manifest().job_id == JOB
+    assert account.requests
+
+
+def test_a_stack_where_one_works_is_for_schedules_of_others_alone(
+    root: Path, outputs: Path, values: Any
+) -> None:
+    other = outputs.with_name("other.json")
+    other.write_text(json.dumps(values(batch_account_id=f"{ACCOUNT}2")))
+    usual = Target(stack=None, outputs=other)
+    found = {name: open_schedule(name, None, root, usual=usual) for name in ("nightly", "weekly")}
+    accounts = {name: one.session.stack.batch_account_id for name, one in found.items()}
+    assert accounts == {"nightly": ACCOUNT, "weekly": f"{ACCOUNT}2"}
+
+
+def test_two_accounts_do_not_share_a_place_of_results(root: Path, values: Any) -> None:
+    own, other = (
+        parse_stack(values(batch_account_id=one), where="test")
+        for one in (ACCOUNT.upper(), f"{ACCOUNT}2")
+    )
+    require_own_place("nightly", own, root)
+    require_own_place("weekly", other, root)
+    with pytest.raises(InputError, match=r"--out DIR\) or another id"):
+        require_own_place("nightly", other, root)
+    (root / ".schedules" / "nightly" / "schedule.json").write_text("{}")
+    require_own_place("nightly", other, root)
+
+
+def test_results_of_an_earlier_schedule_of_the_id_are_not_taken_for_the_latest_job(
+    account: Any, root: Path
+) -> None:
+    find_tree("nightly", root)
+    assert find_tree("nightly", root).root == root / "nightly.job-3"
+    account.schedules["nightly"]["creationTime"] = "2026-11-21T02:00:01Z"
+    with pytest.raises(InputError, match="of a schedule that was deleted: move it away"):
+        find_tree("nightly", root)
 
 
 def test_one_that_has_a_tree_is_asked_for_no_more(account: Any, root: Path) -> None:
@@ -171,45 +263,55 @@ def test_a_job_that_no_workload_file_made_is_refused(
     account: Any, root: Path, service: BatchService
 ) -> None:
     account.jobs[JOB]["metadata"] = []
-    record = read_record("nightly", root)
-    assert record is not None
+    found = read_note("nightly", root)
+    assert found is not None
     with pytest.raises(InputError, match="was not made from a workload file"):
-        adopt(record, JOB, service, root)
+        adopt(found, JOB, service, root)
 
 
 @pytest.mark.parametrize(
     "content",
-    [
-        "",
-        "[]",
-        '{"version": 2}',
-        '{"version": 1}',
-        '{"version": 1, "overrides": [], "x": 1}',
-        '{"version": 1, "overrides": [], "parts": ["x"]}',
-    ],
-)
+    ["", "[]", '{"version": 3}', '{"version": 2}', '{"version": 2, "plan": "../../x"}',
+     '{"version": 2, "plan": 1}'],
+)  # fmt: skip
 def test_a_damaged_note_is_an_error_with_its_place(root: Path, content: str) -> None:
     place = root / ".schedules" / "nightly" / "schedule.json"
     place.write_text(content)
     with pytest.raises(InputError, match=r"schedule\.json"):
-        read_record("nightly", root)
+        read_note("nightly", root)
 
 
 @pytest.mark.parametrize("name", ["../x", "..", "a/b", "", "a" * 65, "n:job-1"])
 def test_no_note_is_looked_for_outside_its_directory(root: Path, name: str) -> None:
-    assert read_record(name, root) is None
+    assert read_note(name, root) is None
 
 
 def test_notes_are_kept_and_forgotten(root: Path, outputs: Path) -> None:
-    record = read_record("nightly", root)
-    assert isinstance(record, Record)
-    assert record.target == Target(stack=None, outputs=outputs)
-    assert list(known_records(root)) == ["nightly"]
-    assert read_record("nightly", root, PLAN) == record
-    forget_record("nightly", root)
-    forget_record("nightly", root)
-    assert list(known_records(root)) == []
+    found = read_note("nightly", root)
+    assert isinstance(found, Note)
+    assert found.target == Target(stack=None, outputs=outputs)
+    assert list(known_schedules(root)) == ["nightly"]
+    assert read_note("nightly", root, PLAN) == found
+    forget_notes("nightly", root)
+    forget_notes("nightly", root)
+    assert list(known_schedules(root)) == []
     assert not (root / ".schedules" / "nightly").exists()
+
+
+def test_nothing_that_is_not_ours_goes_with_a_note(root: Path) -> None:
+    mine = root / ".schedules" / "nightly" / "mine.txt"
+    mine.touch()
+    forget_notes("nightly", root)
+    assert [path.name for path in mine.parent.iterdir()] == ["mine.txt"]
+
+
+def test_a_tree_that_cannot_be_begun_has_no_manifest(root: Path, tmp_path: Path) -> None:
+    found = read_note("nightly", root)
+    assert found is not None
+    tree = tree_of(JOB, tmp_path / "file")
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot be written"):
+        found.begin(tree, found.manifest)
 
 
 def test_a_schedule_tells_its_next_job_unless_it_is_paused(

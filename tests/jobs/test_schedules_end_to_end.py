@@ -225,6 +225,47 @@ def test_a_job_is_what_it_was_made_from_whatever_its_schedule_is_by_now(
     timed_directory.jobs("schedule", "delete", "kept", "--yes")
 
 
+def test_a_mended_row_of_a_scheduled_job_runs_again_and_no_other_account_is_asked(
+    timed_directory: Directory,
+) -> None:
+    timed_directory.write(
+        "name: mended\npool: cpu\nschedule: 1d\ncommand: [test, '{word}', '!=', bad]\n"
+        "tasks: {csv: words.csv}\n",
+        words_DOT_csv="word\ngood\nbad\nfine\n",
+    )
+    timed_directory.jobs("run", "job.yaml")
+    assert timed_directory.json("wait", "mended", code=1)["report"]["failed"] == 1
+    (timed_directory.path / "words.csv").write_text("word\ngood\nbetter\nfine\n")
+    dry = timed_directory.json("rerun", "mended:job-1", "--dry-run")
+    assert dry["again"]["mended"] == ["1"]
+    assert timed_directory.json("rerun", "mended:job-1")["report"]["succeeded"] == 3
+    (timed_directory.path / "words.csv").write_text("word\nother\nbetter\nfine\n")
+    _, err = timed_directory.jobs("rerun", "mended:job-1", "--tasks", "1", code=2)
+    assert "of 0, too, which does not run" in " ".join(err.split())
+
+    local = Path(timed_directory.environment["HPC_LOCAL_DIR"])
+    outputs = json.loads((local / "stacks/local/outputs.json").read_text())
+    account = outputs["batch_account_id"]
+    other = timed_directory.path / "other.json"
+    other.write_text(json.dumps(outputs | {"batch_account_id": f"{account}2"}))
+    tree = timed_directory.path / "results" / "mended.job-1"
+    assert json.loads((tree / "job.json").read_text())["account"] == account
+    for arguments in (
+        ("cancel", "mended:job-1"),
+        ("clean", "mended:job-1", "--yes"),
+        ("schedule", "show", "mended"),
+        ("schedule", "delete", "mended", "--yes"),
+    ):
+        _, err = timed_directory.jobs(*arguments, "--outputs", str(other), code=2)
+        assert "is in Batch account" in " ".join(err.split())
+    _, err = timed_directory.jobs("run", "job.yaml", "-n", "--outputs", str(other), code=2)
+    assert "was submitted from here to another Batch account" in " ".join(err.split())
+    del timed_directory.environment["JOBS_STACK"]
+    timed_directory.environment["JOBS_OUTPUTS"] = str(other)
+    assert timed_directory.json("schedule", "show", "mended")["last_job"] == "mended:job-1"
+    timed_directory.jobs("schedule", "delete", "mended", "--yes")
+
+
 def managers(estate: Path) -> list[int]:
     """Job manager tasks that run in an emulator, by process."""
     found = []
