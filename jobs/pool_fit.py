@@ -49,20 +49,33 @@ def pool_findings(
 
 
 def schedule_findings(workload: LoadedWorkload, stack: Stack, pool: Pool) -> Iterator[Finding]:
-    """What keeps nodes from adding the tasks of a scheduled job."""
+    """What keeps nodes from adding the tasks of a scheduled job.
+
+    Images of Windows Server have no Python: who needs it installs it with a start task
+    (https://github.com/Azure/Batch/issues/146), and what that adds to PATH reaches no process
+    that runs already (https://github.com/microsoft/azure-pipelines-agent/issues/1606), as the
+    one that starts tasks does.
+    """
     if workload.spec.schedule is None:
         return
     if pool.os == "windows":
+        linux = sorted(name for name, one in stack.pools.items() if one.os == "linux")
+        instead = f"name a Linux pool ({', '.join(linux)})" if linux else (
+            "add a Linux pool to the stack's configuration"
+        )  # fmt: skip
         yield workload.finding(
-            "the tasks of a scheduled job are added by python3 on a node, and the pool runs "
-            "Windows: choose a Linux pool, or submit by a pipeline's schedule",
+            "the tasks of a scheduled job are added by python3 on a node of its pool; pool "
+            f"{workload.spec.pool!r} runs Windows, whose images have no Python, and nobody has "
+            f"tried this there: {instead}, or leave `schedule` out and let the schedule of a "
+            "pipeline start python -m jobs run",
             "schedule",
         )
     if stack.authentication == "entra" and not stack.nodes_submit_jobs:
         yield workload.finding(
             f"the tasks of a scheduled job are added by a node, and those of stack {stack.stack} "
             "may not: set hpc:batch: {nodes_submit_jobs: true} in the stack's configuration and "
-            "deploy it, or submit by a pipeline's schedule",
+            "deploy it, or leave `schedule` out and let the schedule of a pipeline start "
+            "python -m jobs run",
             "schedule",
         )
 

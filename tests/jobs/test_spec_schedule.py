@@ -97,12 +97,21 @@ def test_a_stage_has_no_schedule(workload: MakeWorkload) -> None:
         workload("name: n\npool: cpu\nstages:\n  a: {command: x, schedule: 1d}\n")
 
 
-def test_nodes_that_run_windows_add_no_tasks(workload: MakeWorkload, stack: Stack) -> None:
-    pool = stack.pools["cpu"].model_copy(update={"os": "windows"})
-    windows = stack.model_copy(update={"pools": {"cpu": pool}})
+def test_nodes_that_run_windows_add_no_tasks_and_the_pools_that_do_are_named(
+    workload: MakeWorkload, stack: Stack
+) -> None:
+    linux = stack.pools["cpu"]
+    pools = {"cpu": linux.model_copy(update={"os": "windows"})}
+    windows = stack.model_copy(update={"pools": pools})
     loaded = workload(HEAD + "schedule: 1d\n")
-    with pytest.raises(WorkloadError, match="choose a Linux pool"):
+    with pytest.raises(WorkloadError, match=r"no Python.* add a Linux pool") as error:
         check(loaded, windows)
+    (finding,) = error.value.findings
+    assert (finding.path, finding.line) == ("schedule", 4)
+    mixed = stack.model_copy(update={"pools": {**pools, "mpi": linux, "big": linux}})
+    with pytest.raises(WorkloadError, match=r"name a Linux pool \(big, mpi\), or leave"):
+        check(loaded, mixed)
+    check(workload(HEAD), windows)
 
 
 def test_nodes_without_an_identity_can_read_nothing_later(
