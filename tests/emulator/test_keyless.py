@@ -52,7 +52,7 @@ def test_an_unchanged_credential_runs_a_task_by_the_async_sdk(
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
     assert (done.returncode, done.stdout) == (0, "keyless\n"), done.stderr
 
@@ -105,6 +105,6 @@ def test_a_keyless_client_needs_no_more_than_what_env_prints(
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=300,
     )
     assert done.stdout.strip().isdigit()

@@ -216,7 +216,7 @@ def test_ctrl_c_ends_with_130_and_up_goes_on(local: LocalDirectory, running: Hos
             text=True,
         )
     )
-    _, said = process[0].communicate(timeout=120)
+    _, said = process[0].communicate(timeout=600)
     assert process[0].returncode == stack.INTERRUPTED, said
     assert "cancelling" in said
     assert "run it again to go on" in said

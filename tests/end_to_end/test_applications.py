@@ -51,7 +51,7 @@ def local(tmp_path: Path) -> Iterator[Path]:
         yield directory
     finally:
         process.terminate()
-        process.communicate(timeout=60)
+        process.communicate(timeout=120)
 
 
 def test_what_is_published_is_what_tasks_run(local: Path, tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_what_is_published_is_what_tasks_run(local: Path, tmp_path: Path) -> Non
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=180,
+            timeout=600,
             check=False,
         )
         assert done.returncode == code, f"{command}\n{done.stdout}\n{done.stderr}"

@@ -75,7 +75,7 @@ def eventually(condition: Callable[[], bool], timeout_s: float) -> bool:
 
 def full_demo(local: Path, output: Path) -> str:
     process = start(local, output)
-    status = process.wait(300)
+    status = process.wait(900)
     text = output.read_text()
     assert status == 0, text
     assert left_running(local) == [], text
@@ -125,6 +125,6 @@ def test_a_demo_killed_at_any_moment_leaves_no_process_and_can_be_started_again(
         except subprocess.TimeoutExpired:
             way(process)
             process.wait(120)
-        gone = eventually(lambda: left_running(local) == [], 30)
+        gone = eventually(lambda: left_running(local) == [], 120)
         assert gone, f"{story}\n{left_running(local)}\n{output.read_text()}"
     full_demo(local, tmp_path / "output")

@@ -57,7 +57,7 @@ def bash(clone: Path, script: str, **extra: str) -> subprocess.CompletedProcess[
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=900,
     )
 
 

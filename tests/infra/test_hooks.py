@@ -40,8 +40,8 @@ from infra.unfinished import UnfinishedJob
 if TYPE_CHECKING:
     from tests.infra.conftest import Engine
 
-READY_TIMEOUT_S = 60
-STOP_TIMEOUT_S = 30
+READY_TIMEOUT_S = 180
+STOP_TIMEOUT_S = 120
 LEAVES_LOOPS = pytest.mark.filterwarnings("default")  # the Automation API leaves event loops
 SLEEPS = "sleep 600"
 

@@ -86,7 +86,7 @@ class Directory:
         """Runs a command and demands its exit code; stdout and stderr."""
         with self.start(*arguments, module=module) as process:
             try:
-                out, err = process.communicate(timeout=300)
+                out, err = process.communicate(timeout=900)
             except subprocess.TimeoutExpired:
                 process.kill()
                 out, err = process.communicate()

@@ -177,7 +177,7 @@ def test_a_task_whose_node_is_taken_away_runs_again(
             assert process.poll() is None, process.stderr.read()
         node = first.read_text().strip()
         faults.ask("POST", f"accounts/jobs/pools/{spot}/nodes/{node}/preempt", {})
-        out, err = process.communicate(timeout=300)
+        out, err = process.communicate(timeout=900)
     assert process.returncode == 0, err
     report = json.loads(out)["report"]
     assert (report["succeeded"], report["requeues"]) == (1, 1)

@@ -67,7 +67,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalDirectory]:
         yield LocalDirectory(directory)
     finally:
         process.terminate()
-        process.communicate(timeout=60)
+        process.communicate(timeout=120)
 
 
 @pytest.fixture

@@ -22,9 +22,9 @@ from tests.pipelines.definition import ROOT, compiled, steps
 
 pytestmark = [pytest.mark.slow, pytest.mark.engine]
 
-READY_TIMEOUT_S = 60
-STEP_TIMEOUT_S = 180
-STOP_TIMEOUT_S = 30
+READY_TIMEOUT_S = 180
+STEP_TIMEOUT_S = 600
+STOP_TIMEOUT_S = 120
 
 
 @pytest.fixture
