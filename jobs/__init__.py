@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         InputError,
         JobsError,
         ServiceError,
+        StaleError,
         TaskFailureError,
         UnfinishedError,
     )
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from jobs.report import Report
     from jobs.reporting import Reported
     from jobs.stage import Staged
+    from jobs.stale import Stale
 
 __all__ = [
     "Again",
@@ -80,6 +82,8 @@ __all__ = [
     "ScheduleRow",
     "ServiceError",
     "Staged",
+    "Stale",
+    "StaleError",
     "TaskEnd",
     "TaskFailureError",
     "UnfinishedError",
@@ -92,6 +96,7 @@ _PLACES = {
     "Leftovers": "clean",
     "Published": "publish",
     "Staged": "stage",
+    "Stale": "stale",
     "Again": "again",
     "Checked": "checking",
     "Client": "client",

@@ -1,26 +1,23 @@
-"""Which tasks run again and why, and which answers are older than what they were made from.
+"""Which tasks run again and why, with those that wait for them.
 
 A task that waits for another was made from what that one left. When the one runs again, so
-must the other, or its answer is of outputs that nobody has any more: it is stale. Who ran
-last is in the manifest, so that this is known of any result tree, whoever left it so.
+must the other, or its answer is of outputs that nobody has any more: it is stale, and
+`jobs.stale` knows it.
 
 Which tasks run again for reasons of their own is `jobs.rerun`'s.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from jobs.checking import CheckedStage
-from jobs.dependencies import Span
-from jobs.results import Attempt
-from jobs.selection import positions_of, written_positions
+from jobs.selection import written_positions
 from jobs.stages import STAGE_SPAN, shown_position, stage_names, stage_number
-from jobs.terminal import counted
+from jobs.stale import NOTHING_STALE, Stale
+from jobs.waiting import Waiting, behind
 
 NEVER_RAN = "never ran"
 CHOSEN = "chosen"
@@ -64,16 +61,17 @@ class Again:
     Attributes:
         own: The reasons of those that have one of their own, by number.
         behind: The others, each with a task that it waits for and that runs again or has since.
-        stale: Those that ought to, and do not: as `behind`.
-        stages: Tasks of each stage of the job; empty for one without stages.
+        stale: Those whose answer is stale after this: they ought to run and do not, or run and
+            wait for one that does not. With the stages of the job.
         mended: Those that run again and are given something else now than before.
+        never: Those that have never ended, and do not run now either.
     """
 
     own: Mapping[int, str]
     behind: Mapping[int, int] = field(default_factory=dict)
-    stale: Mapping[int, int] = field(default_factory=dict)
-    stages: Mapping[str, int] = field(default_factory=dict)
+    stale: Stale = NOTHING_STALE
     mended: frozenset[int] = frozenset()
+    never: frozenset[int] = frozenset()
 
     @property
     def numbers(self) -> frozenset[int]:
@@ -82,7 +80,7 @@ class Again:
 
     def reasons(self) -> Iterator[tuple[str, str]]:
         """Each task, as a person names it, and why it runs again; in order."""
-        names = stage_names(self.stages)
+        names = stage_names(self.stale.counts)
         for number in sorted(self.numbers):
             why = self.own.get(number)
             yield (
@@ -92,7 +90,7 @@ class Again:
 
     def mended_names(self) -> list[str]:
         """Those that are given something else than before, as a person names them."""
-        names = stage_names(self.stages)
+        names = stage_names(self.stale.counts)
         return [shown_position(number, names) for number in sorted(self.mended)]
 
     def groups(self) -> list[Group]:
@@ -100,7 +98,7 @@ class Again:
 
         Tasks that each wait for another one are one group, by the stage that they wait for.
         """
-        names = stage_names(self.stages)
+        names = stage_names(self.stale.counts)
         waited: dict[tuple[int, int], set[int]] = defaultdict(set)
         for number, source in self.behind.items():
             waited[stage_number(number), stage_number(source)].add(source)
@@ -129,78 +127,14 @@ class Again:
             "reasons": [asdict(group) for group in self.groups()],
             "tasks": dict(self.reasons()),
             "mended": self.mended_names(),
-            "stale": stale_json(self.stale, self.stages),
+            "stale": self.stale.as_json(),
         }
-
-
-def behind(stages: Sequence[CheckedStage], numbers: Collection[int]) -> dict[int, int]:
-    """Other tasks that wait for any of these, directly or through others.
-
-    Args:
-        stages: Of the workload, each after those that it waits for.
-        numbers: Of tasks.
-
-    Returns:
-        Their numbers, each with the first task that it waits for and that is among them.
-    """
-    found: dict[int, int] = {}
-    reached: list[int] = []  # ascending, because stages are numbered in their order
-    for stage in stages:
-        whole = [one.numbers(0) for one in stage.dependencies if one.same_for_all]
-        single = [one for one in stage.dependencies if not one.same_for_all]
-        for_all = next((n for spans in whole if (n := _first(reached, spans)) is not None), None)
-        for number in range(first := stage.view.task_number(0), first + stage.rows.count):
-            source = for_all
-            for one in single if source is None else ():
-                source = _first(reached, one.numbers(number - first)) if source is None else source
-            if number in numbers:
-                reached.append(number)
-            elif source is not None:
-                found[number] = source
-                reached.append(number)
-    return found
-
-
-def _first(numbers: Sequence[int], spans: Iterable[Span]) -> int | None:
-    """The first of numbers in order that is in one of the spans."""
-    for first, last in spans:
-        at = bisect_left(numbers, first)
-        if at < len(numbers) and numbers[at] <= last:
-            return numbers[at]
-    return None
-
-
-def stale_tasks(
-    stages: Sequence[CheckedStage], attempts: Sequence[Attempt], ran: Collection[int]
-) -> dict[int, int]:
-    """Tasks that ran before one that they wait for ran last, or wait for such a one.
-
-    Args:
-        stages: Of the workload.
-        attempts: Of the result tree.
-        ran: Tasks that have an answer.
-
-    Returns:
-        Their numbers, each with a task that it waits for and that ran since or is stale.
-    """
-    last = {
-        number: at
-        for at, attempt in enumerate(attempts, 1)
-        for number in positions_of(attempt.tasks)
-    }
-    found: dict[int, int] = {}
-    for at in sorted(set(last.values())):
-        again = {number for number, latest in last.items() if latest == at}
-        found |= {n: s for n, s in behind(stages, again).items() if last.get(n, 0) < at}
-    if found and len(set(last.values())) > 1:
-        found |= behind(stages, found)
-    return {number: source for number, source in sorted(found.items()) if number in ran}
 
 
 def taken_along(
     own: Mapping[int, str],
-    stages: Sequence[CheckedStage],
-    attempts: Sequence[Attempt],
+    stages: Sequence[Waiting],
+    old: Stale,
     ran: Collection[int],
     *,
     dependents: bool,
@@ -213,14 +147,14 @@ def taken_along(
 
     Args:
         own: Reasons, by number.
-        stages: Of the workload; none where no task waits.
-        attempts: Of the result tree.
+        stages: Of the workload as it is now; none where no task waits.
+        old: What is stale already.
         ran: Tasks that have ended, of all attempts.
         dependents: Whether to take any along.
         mend: Whether also those that an earlier attempt left stale.
     """
-    old = stale_tasks(stages, attempts, ran)
-    along = dict(old) if dependents and mend else {}
+    left = {number: source for number, source in old.tasks.items() if number in ran}
+    along = dict(left) if dependents and mend else {}
     along = {number: source for number, source in along.items() if number not in own}
     reached = {
         number: source
@@ -229,42 +163,10 @@ def taken_along(
     }
     if dependents:
         along |= reached
+    runs = own.keys() | along.keys()
+    stale = {n: source for n, source in {**left, **reached}.items() if n not in runs}
+    made = behind(stages, stale)
+    stale |= {n: source for n, source in made.items() if n in ran or n in runs}
     return Again(
-        own=own,
-        behind=along,
-        stale={
-            number: source
-            for number, source in sorted({**old, **reached}.items())
-            if number not in own and number not in along
-        },
-        stages={stage.view.name: stage.rows.count for stage in stages if stage.view.name},
+        own=own, behind=along, stale=Stale(tasks=dict(sorted(stale.items())), counts=old.counts)
     )
-
-
-def stale_json(stale: Collection[int], counts: Mapping[str, int]) -> list[dict[str, Any]]:
-    """Stale tasks by stage, for `--json`."""
-    names = stage_names(counts)
-    by_stage: dict[str, list[int]] = defaultdict(list)
-    for number in sorted(stale):
-        by_stage[names.get(stage_number(number), "")].append(number % STAGE_SPAN)
-    return [
-        {"stage": name, "tasks": len(positions), "positions": written_positions(positions)}
-        for name, positions in by_stage.items()
-    ]
-
-
-def stale_failure(stale: Mapping[int, int], counts: Mapping[str, int]) -> str:
-    """Why a run whose tasks all succeeded has no answer."""
-    names = stage_names(counts)
-    number, source = next(iter(stale.items()))
-    return (
-        f"stale: {stale_text(stale, counts)}, such as {shown_position(number, names)}, made from "
-        f"what {shown_position(source, names)} left before that ran again"
-    )
-
-
-def stale_text(stale: Collection[int], counts: Mapping[str, int]) -> str:
-    """Stages with stale tasks, for a person: `total (1 task), plot (3 tasks)`."""
-    names = stage_names(counts)
-    found = Counter(names.get(stage_number(number), "") for number in sorted(stale))
-    return ", ".join(f"{name} ({counted(number, 'task')})" for name, number in found.items())

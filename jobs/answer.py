@@ -6,11 +6,15 @@ import os
 import subprocess
 import sys
 
-from jobs.errors import InputError, TaskFailureError
+from jobs.errors import InputError, StaleError, TaskFailureError
+from jobs.following import go_on
 from jobs.loading import LoadedWorkload
 from jobs.results import ResultTree
 from jobs.spec import Workload
+from jobs.stale import Stale
 from jobs.templates import parse_template
+
+NO_ANSWER = "merge and check were not run"
 
 
 def answer(
@@ -55,6 +59,20 @@ def answer(
                 f"{key} ended with exit code {done.returncode}: the tasks succeeded, their "
                 f"results are in {tree.root}"
             )
+
+
+def stale_error(stale: Stale, tree: ResultTree, spec: Workload | None = None) -> StaleError:
+    """The error of a job whose tasks succeeded and whose answer is stale, with what mends it.
+
+    Args:
+        stale: The tasks.
+        tree: Its results.
+        spec: Its workload, where that is known: of one that has them, `merge` and `check` were
+            not run.
+    """
+    unmade = [NO_ANSWER] if spec is not None and answer_steps(spec) else []
+    lines = (stale.text, *unmade, f"bring it up to date: {go_on('rerun', tree)}")
+    return StaleError("\n  ".join(lines))
 
 
 def answer_steps(spec: Workload) -> list[str]:

@@ -44,7 +44,7 @@ def trial_of(checked: Checked, first: int) -> tuple[int, ...]:
         tried[name] = 0
         for at in range(min(first, stage.rows.count)):
             if not all(
-                last < tried[waits.stage.name]
+                last < tried[waits.stage]
                 for waits in stage.dependencies
                 for _, last in waits.positions(at)
             ):

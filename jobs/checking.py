@@ -29,6 +29,7 @@ from jobs.spec_tasks import NodeCommand
 from jobs.stack import Pool, Stack
 from jobs.stages import StageView, stages_of
 from jobs.templates import Scalar, Template, parse_template
+from jobs.waiting import After, noted
 
 T = TypeVar("T")
 Place = tuple[Template, frozenset[str] | None, Location]
@@ -87,6 +88,11 @@ class Checked:
     def stage_counts(self) -> dict[str, int]:
         """Tasks by stage, in order; empty for a file without stages."""
         return {stage.view.name: stage.rows.count for stage in self.stages if stage.view.name}
+
+    @property
+    def after(self) -> After:
+        """What stages wait for, as it is noted."""
+        return noted({stage.view.name: stage.view.after for stage in self.stages})
 
     @property
     def program(self) -> tuple[NodeFile, ...]:

@@ -8,14 +8,14 @@ become a range; the others are named.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from jobs.errors import Finding
 from jobs.loading import LoadedWorkload
 from jobs.selection import parse_selection
 from jobs.spec_tasks import AfterTasks, AfterWay
-from jobs.stages import StageView
+from jobs.stages import STAGE_SPAN, StageView
 
 MAX_ID_CHARACTERS = 64_000
 
@@ -28,20 +28,32 @@ class Dependency:
     """What tasks of a stage wait for in another, or in their own.
 
     Attributes:
-        stage: The stage that is waited for.
+        stage: Name of the stage that is waited for.
+        number: Its number.
         way: Which of its tasks.
         count: How many it has.
+        named: Positions of these tasks, if they are named.
     """
 
-    stage: StageView
+    stage: str
+    number: int
     way: AfterWay
     count: int
-    _named: tuple[Span, ...] = field(default=())
+    named: tuple[Span, ...] = ()
+
+    @classmethod
+    def of(cls, stage: str, number: int, way: AfterWay, count: int) -> Dependency:
+        """On a stage with so many tasks."""
+        named: tuple[Span, ...] = ()
+        if isinstance(way, AfterTasks) and way.tasks is not None:
+            ranges = parse_selection(way.tasks).ranges or ()
+            named = tuple(spans(position for part in ranges for position in part))
+        return cls(stage=stage, number=number, way=way, count=count, named=named)
 
     @property
     def same_for_all(self) -> bool:
         """Whether every task waits for the same ones."""
-        return self.way == "all" or bool(self._named)
+        return self.way == "all" or bool(self.named)
 
     def positions(self, position: int) -> tuple[Span, ...]:
         """The positions that the task at a position waits for."""
@@ -51,16 +63,16 @@ class Dependency:
             return ((position, position),)
         if self.way == "previous":
             return ((position - 1, position - 1),) if position else ()
-        if self._named:
-            return self._named
+        if self.named:
+            return self.named
         assert isinstance(self.way, AfterTasks)  # noqa: S101 - the last of its forms
         size = self.way.groups or 1
         return ((position * size, min((position + 1) * size, self.count) - 1),)
 
     def numbers(self, position: int) -> tuple[Span, ...]:
         """The same, as numbers of tasks."""
-        of = self.stage.task_number
-        return tuple((of(first), of(last)) for first, last in self.positions(position))
+        start = self.number * STAGE_SPAN
+        return tuple((start + first, start + last) for first, last in self.positions(position))
 
 
 def dependencies(
@@ -78,14 +90,11 @@ def dependencies(
     own = counts[stage.name][1] if stage.name in counts else 0
     for name, way in stage.after.items():
         other, count = counts[name]
-        named: tuple[Span, ...] = ()
-        if isinstance(way, AfterTasks) and way.tasks is not None:
-            ranges = parse_selection(way.tasks).ranges or ()
-            named = tuple(spans(number for part in ranges for number in part))
-        problem = _problem(name, way, count, own, named)
+        waits = Dependency.of(name, other.number, way, count)
+        problem = _problem(waits, own)
         if problem:
             findings.append(workload.finding(problem, "stages", stage.name, "after", name))
-        found.append(Dependency(stage=other, way=way, count=count, _named=named))
+        found.append(waits)
     return found, findings
 
 
@@ -130,7 +139,9 @@ def depends_on(these: Iterable[Span]) -> dict[str, Any]:
     }
 
 
-def _problem(name: str, way: AfterWay, count: int, own: int, named: tuple[Span, ...]) -> str:
+def _problem(waits: Dependency, own: int) -> str:
+    """Why tasks of a stage that has `own` cannot wait so; empty where they can."""
+    name, way, count, named = waits.stage, waits.way, waits.count, waits.named
     if way == "each" and count != own:
         return f"each waits for one: {name} has {count} tasks and this stage {own}"
     if named:

@@ -11,7 +11,8 @@
     │   ├── NotFoundError      … because what was named does not exist
     │   └── UnavailableError   … or never answered within the retries
     ├── TaskFailureError  1    the work was done and a task, the merge or the check failed,
-    │                          or a file that a task left cannot be written, by its name
+    │   │                      or a file that a task left cannot be written, by its name
+    │   └── StaleError         … or an answer was made from what is replaced by now
     └── LeftError              somebody stopped watching; `details` has where the job stands
         ├── UnfinishedError 4  … at a time limit, or because its submission was not finished
         └── InterruptError 130 … by Ctrl-C; says what goes on and how to come back
@@ -132,6 +133,10 @@ class TaskFailureError(JobsError):
     """The work was done, and a task, the merge or the check failed, or a file has no fit name."""
 
     exit_code = EXIT_TASK_FAILED
+
+
+class StaleError(TaskFailureError):
+    """All tasks succeeded, and an answer was made from outputs that were replaced since."""
 
 
 class LeftError(JobsError):

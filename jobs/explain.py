@@ -60,7 +60,8 @@ class Explanation:
     Attributes:
         subject: A job's or a task's id.
         name: What a person calls it: `412`, or `sim/412` in a job with stages.
-        state: As the service calls it, or `succeeded` or `failed`.
+        state: As the service calls it, or `succeeded`, `stale` (it succeeded, and its answer is
+            of outputs that were replaced since) or `failed`.
         reasons: Sentences, the most telling first.
         printed: The last lines of stderr, if they matter.
         commands: Verbs that go on from here, as command lines.
@@ -90,7 +91,8 @@ def explain_job(watcher: Watcher, reader: LogReader, names: TaskNames = UNNAMED)
     service, job_id = watcher.service, watcher.job_id
     job = service.get(f"/jobs/{segment(job_id)}", f"reading job {job_id}")
     ends = list(watcher.ends.values())
-    reasons = list(dict.fromkeys((*_job_reasons(job, look), *look.obstacles)))
+    told = (*filter(None, [look.stale.text]), *_job_reasons(job, look), *look.obstacles)
+    reasons = list(dict.fromkeys(told))
     if look.running:
         reasons.insert(0, _standing(look))
     reasons.extend(_remedies(look))
@@ -102,13 +104,15 @@ def explain_job(watcher: Watcher, reader: LogReader, names: TaskNames = UNNAMED)
     commands = []
     if has_manager(job):
         if look.over and metadata_of(job).get(META_SUBMISSION) == SUBMITTING:
-            commands.append(f"python -m jobs rerun {job_id}")
+            commands.append(_rerun(job_id))
         reasons.extend(_manager_reasons(service, job_id, reader))
     elif is_unsent(job):
         verb = "rerun" if look.job_over else "resume"
         commands.append(f"python -m jobs {verb} {job_id}")
     if look.failed:
         commands.append(f"python -m jobs explain failed --job {job_id}")
+    if look.stale and look.over:
+        commands.append(_rerun(job_id))
     return Explanation(
         subject=job_id,
         name=job_id,
@@ -157,13 +161,15 @@ def explain_task(
     took = f"it ran for {spoken(end.run_s)} on {end.node_id}"
     again = [f"it was run again {_times(end.retries)}"] if end.retries else []
     again += [f"it was put back {_times(end.requeues)}"] if end.requeues else []
+    made = _made_before(look.stale.source(task_id))
     if end.succeeded:
         return Explanation(
             subject=task_id,
             name=name,
             parameters=given,
-            state="succeeded",
-            reasons=(took, *again),
+            state="stale" if made else "succeeded",
+            reasons=(*made, took, *again),
+            commands=(_rerun(job_id),) if made else (),
         )
     lines = reader.lines(TaskState(id=task_id, state=state, failed=True), "stderr")
     printed = [line.text for line in lines][-LAST_LINES:]
@@ -178,6 +184,7 @@ def explain_task(
             *_failure(info),
             *([took] if end.started is not None else []),
             *again,
+            *made,
             f"its command: {shown_command(written_command(task['commandLine']))}",
             *_coordination(task, reader),
         ),
@@ -186,11 +193,22 @@ def explain_task(
     )
 
 
+def _made_before(source: str) -> tuple[str, ...]:
+    """Why what a task left is no answer any more; nothing if it is one."""
+    if not source:
+        return ()
+    return (f"what it left is stale: {source}, which it waits for, ran again since or is stale",)
+
+
+def _rerun(job_id: str) -> str:
+    return f"python -m jobs rerun {job_id}"
+
+
 def _go_on(name: str, state: str, look: Look, job_id: str) -> tuple[str, ...]:
     """What to do about a task that has not ended."""
     if state == "running":
         return (f"python -m jobs logs {name} --follow --job {job_id}",)
-    return (f"python -m jobs rerun {job_id} --tasks {name}",) if look.job_over else ()
+    return (f"{_rerun(job_id)} --tasks {name}",) if look.job_over else ()
 
 
 def _coordination(task: Mapping[str, Any], reader: LogReader) -> Iterator[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from jobs.advice import Advice
 from jobs.again import Again, taken_along
-from jobs.answer import answer
+from jobs.answer import answer, stale_error
 from jobs.arguments import require, require_limits
 from jobs.blobs import Container
 from jobs.checking import Checked
@@ -28,25 +28,27 @@ from jobs.finishing import Finishing, LimitReachedError, end_job, limited, requi
 from jobs.following import out_option
 from jobs.given_tasks import read_given
 from jobs.listing import parse_since
-from jobs.logs import ALL_SOURCES, LogLine, LogReader, read_logs
+from jobs.logs import ALL_SOURCES, LogLine, LogReader, read_logs, searched
 from jobs.looks import Look
 from jobs.meter import Meter
 from jobs.named_tasks import resolved
 from jobs.reasons import require_same_rows
 from jobs.reporting import Ground, Reported, names_of, report_on
-from jobs.rerun import all_ends, chosen, next_job_id, stale_ends
+from jobs.rerun import all_ends, chosen, earlier_jobs, next_job_id
 from jobs.results import DEFAULT_ROOT, Manifest, ResultTree
 from jobs.run_options import RunOptions
 from jobs.schedule_jobs import find_tree
 from jobs.selection import ALL, FAILED, Selection, parse_selection, position, written_positions
 from jobs.session import Session, Target
 from jobs.stack import Pool
-from jobs.stages import shown_position, stage_names
+from jobs.stages import task_numbers
+from jobs.stale import stale_of
 from jobs.standstill import unsent_text
 from jobs.submission import require_same, send
 from jobs.task_names import TaskNames
 from jobs.terminal import Terminal
 from jobs.unmatched import output_warnings
+from jobs.waiting import Waiting, waiting
 from jobs.watch import Watcher, looks, watch
 from jobs.workflow import bring_home, checked_workload, prepare
 
@@ -160,12 +162,19 @@ class Job:
         names = self._names()
         return report_on(watcher, look, self._ground(), names, self.tree)
 
-    def answer(self) -> None:
+    def answer(self, *, allow_stale: bool = False) -> None:
         """Runs the workload's `merge` and `check` in the result tree.
 
+        Args:
+            allow_stale: Whether it may be of outputs that were replaced since (`stale`).
+
         Raises:
+            StaleError: It would be, and that was not allowed.
             TaskFailureError: One of them failed.
         """
+        spec = self.checked.workload.spec
+        if not allow_stale and (stale := stale_of(self.manifest)):
+            raise stale_error(stale, self.tree, spec)
         answer(self.checked.workload, self.tree, self.id, results_to_stderr=True)
 
     def cancel(self, *, reason: str = "CanceledByUser") -> bool:
@@ -215,15 +224,19 @@ class Job:
         ends = all_ends(manifest, list(watcher.ends.values()), self.session.service)
         selection = self.selection(tasks)
         own = chosen(manifest, look, ends, selection, exit_codes, canceled=canceled)
-        waiting = bool(manifest.stages) and bool(own or manifest.attempts)
+        stale = stale_of(manifest)
+        ran = {position(end.id) for end in ends.latest}
         again = taken_along(
             own,
-            self.checked.stages if waiting else (),
-            manifest.attempts,
-            {position(end.id) for end in ends.latest},
+            self._waiting() if manifest.stages and (own or stale) else (),
+            stale,
+            ran,
             dependents=dependents,
             mend=selection.failed and not exit_codes and not canceled,
         )
+        if manifest.stages:
+            every = task_numbers(manifest.stages, manifest.tasks)
+            again = replace(again, never=frozenset(every) - ran - again.numbers)
         if again.numbers and not allow_changed:
             mended = require_same_rows(self.tree, self.checked, again.numbers)
             again = replace(again, mended=mended)
@@ -252,47 +265,24 @@ class Job:
         Raises:
             InputError: The job is not over, or its workload no longer has these tasks.
         """
-        numbers = self.again(
+        again = self.again(
             tasks=tasks,
             exit_codes=exit_codes,
             canceled=canceled,
             allow_changed=allow_changed,
             dependents=dependents,
-        ).numbers
-        if not numbers:
-            return None
-        manifest = self.manifest
-        options = replace(
-            options_of(manifest, self.tree),
-            job_id=next_job_id(manifest),
-            again=self.tree,
-            only=written_positions(numbers),
         )
-        self._send(options)
+        if not again.numbers:
+            return None
+        self._send(options_again(options_of(self.manifest, self.tree), self.tree, again))
         return self
 
     def stale(self) -> dict[str, str]:
-        """Tasks whose answer is older than what it was made from, each with one that it waits for.
+        """Tasks whose answer is of outputs that were replaced since, each with what replaced them.
 
-        Raises:
-            InputError: The workload is gone, or no longer fits the stack.
+        That is a task that it waits for, which ran again or is stale itself. Nobody is asked.
         """
-        manifest = self.manifest
-        if not manifest.stages or not manifest.attempts:
-            return {}
-        watcher = self._watcher()
-        watcher.look()
-        ends = all_ends(manifest, list(watcher.ends.values()), self.session.service)
-        names = stage_names(manifest.stages)
-        return {
-            shown_position(number, names): shown_position(source, names)
-            for number, source in stale_ends(self.checked, manifest, ends).items()
-        }
-
-    def stale_in(self, reported: Reported) -> dict[int, int]:
-        """The same by numbers, of a report; nothing where the workload no longer tells."""
-        checked = self._fitting()
-        return {} if checked is None else stale_ends(checked, self.manifest, reported.ends)
+        return stale_of(self.manifest).names
 
     def resume(self) -> Job:
         """Finishes a submission that was cut short: adds the tasks that are missing.
@@ -309,16 +299,21 @@ class Job:
         Raises:
             InputError: The job does not have these tasks.
         """
-        watcher, reader, names = self._watcher(), self._reader(), self._names()
         if tasks is None:
-            told = [explain_job(watcher, reader, names)]
+            told = [explain_job(self._watcher(), self._reader(), self._names())]
         else:
-            selection = self._there(tasks)
-            look = watcher.look()
-            found = islice(reader.tasks(selection), MOST_EXPLAINED)
-            told = [explain_task(task.id, watcher, look, reader, names) for task in found]
+            told = list(islice(self._explained(self._there(tasks)), MOST_EXPLAINED))
         out = out_option(self.tree)
         return [replace(one, commands=tuple(f"{c}{out}" for c in one.commands)) for one in told]
+
+    def _explained(self, selection: Selection) -> Iterator[Explanation]:
+        """Each task by its latest attempt, in the job that this was in."""
+        names = self._names()
+        for reader in self._readers():
+            watcher = self._watcher(job_id=reader.job_id)
+            for task in reader.tasks(selection):
+                look = watcher.last or watcher.look()
+                yield explain_task(task.id, watcher, look, reader, names)
 
     def logs(
         self,
@@ -336,7 +331,7 @@ class Job:
             tasks: Positions, ids, `failed` or `all`, as for the verb.
             sources: Any of `stdout`, `stderr` and `coordination`: of a task on several nodes,
                 what its coordination command printed on each.
-            follow: Whether to go on until the tasks have ended.
+            follow: Whether to go on until the tasks have ended; after those that had before.
             tail: Only so many last lines of each.
             search: Only lines in which this regular expression is found.
             since: Only tasks that started or ended from then on: how long ago, or a date.
@@ -353,19 +348,25 @@ class Job:
             (tail is None or tail >= 0, f"tail {tail!r} is no number of lines"),
         )
         earliest = None if since is None else parse_since(since, datetime.now(UTC))
-        return read_logs(
-            self._reader(),
-            self._there(tasks),
-            wanted,
-            follow=follow,
-            tail=tail,
-            search=search,
-            since=earliest,
+        selection, current = self._there(tasks), self.manifest.current
+        lines = (
+            line
+            for reader in self._readers()
+            for line in read_logs(
+                reader,
+                selection,
+                wanted,
+                follow=follow and reader.job_id == current,
+                tail=tail,
+                since=earliest,
+            )
         )
+        return lines if search is None else searched(lines, search)
 
     def has_task(self, tasks: str) -> bool:
         """Whether there is any task that a selection means."""
-        return next(self._reader().tasks(self.selection(tasks)), None) is not None
+        selection = self.selection(tasks)
+        return any(True for reader in self._readers() for _ in reader.tasks(selection))
 
     def selection(self, tasks: str) -> Selection:
         """The tasks that a person means, by their numbers.
@@ -389,21 +390,21 @@ class Job:
         )
 
     def _there(self, tasks: str) -> Selection:
-        """A selection of which at least one task is in the current job, if it names any."""
+        """A selection of which at least one task is there, if it names any."""
         selection = self.selection(tasks)
         if selection.ranges is None or self.has_task(tasks):
             return selection
         manifest = self.manifest
-        again = ", which ran other tasks again" if manifest.attempts else ""
         look = self._watcher().look()
         left = unsent_text(manifest.current, look.total - look.unsubmitted, look.total)
         near = f"{self._near(selection)}{f'; {left}' if look.resumable else ''}"
-        raise InputError(f"there is no task {tasks} in job {manifest.current}{again}{near}")
+        raise InputError(f"there is no task {tasks} in job {manifest.job_id}{near}")
 
     def _near(self, selection: Selection) -> str:
         """The tasks at the positions of ids that are not there, as words; empty if none are."""
         spans = tuple(range(n, n + 1) for n in map(position, selection.prefixes) if n >= 0)
-        there = self._reader().tasks(Selection(ranges=spans)) if spans else iter(())
+        near = Selection(ranges=spans)
+        there = (task for reader in self._readers() if spans for task in reader.tasks(near))
         found = [f"{position(task.id)} is {task.id}" for task in islice(there, _FEW_NEAR)]
         return f": {', '.join(found)}" if found else ""
 
@@ -417,6 +418,10 @@ class Job:
             return self.checked
         except JobsError:
             return None
+
+    def _waiting(self) -> tuple[Waiting, ...]:
+        """What tasks wait for, in the file as it is now."""
+        return waiting(self.checked.after, self.checked.stage_counts)
 
     def _ground(self) -> Ground:
         """Where it runs, and what."""
@@ -435,21 +440,37 @@ class Job:
         names = (stack.outputs_container, stack.logs_container)
         return {name: self.session.container(name) for name in names}
 
-    def _watcher(self, *, meter: Meter | None = None, statistics: bool = False) -> Watcher:
+    def _watcher(
+        self,
+        *,
+        job_id: str | None = None,
+        meter: Meter | None = None,
+        statistics: bool = False,
+    ) -> Watcher:
+        """Of the current job, or of one of its earlier ones."""
+        manifest = self.manifest
         return Watcher(
             service=self.session.service,
-            job_id=self.manifest.current,
+            job_id=manifest.current if job_id is None else job_id,
             meter=meter,
             statistics=statistics,
+            stale=stale_of(manifest),
         )
 
+    def _readers(self) -> Iterator[LogReader]:
+        """Of each of its jobs, the first one first; every task is in that of its last attempt."""
+        for job_id, again in earlier_jobs(self.manifest):
+            yield replace(self._reader(), job_id=job_id, skip=again)
+        yield self._reader()
+
     def _reader(self) -> LogReader:
+        manifest = self.manifest
         return LogReader(
             service=self.session.service,
-            job_id=self.manifest.current,
+            job_id=manifest.current,
             tree=self.tree,
             container=self.session.container(self.session.stack.logs_container),
-            stages=self.manifest.stages,
+            stages=manifest.stages,
         )
 
 
@@ -479,4 +500,20 @@ def options_of(manifest: Manifest, tree: ResultTree) -> RunOptions:
         job_id=manifest.current,
         again=tree if manifest.attempts else None,
         only=manifest.attempts[-1].tasks if manifest.attempts else None,
+    )
+
+
+def options_again(options: RunOptions, tree: ResultTree, again: Again) -> RunOptions:
+    """How tasks of a result tree are submitted that run again.
+
+    Raises:
+        InputError: The id of their job would be too long.
+    """
+    return replace(
+        options,
+        job_id=next_job_id(tree.read_manifest()),
+        again=tree,
+        only=written_positions(again.numbers),
+        never=written_positions(again.never),
+        resume=False,
     )

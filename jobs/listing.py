@@ -41,8 +41,9 @@ class JobRow:
             none of its end here.
         currency: Such as `USD`; empty where the cost is not known.
         outcome: In a word or two, what became of it: `succeeded`, `2 failed`, `3 never ran`,
-            `canceled`, `running`, `unfinished` (its submission is), else the state that it is
-            in; `unknown` where the service does not tell.
+            `1 stale`, `canceled`, `running`, `unfinished` (its submission is), else the state
+            that it is in; `unknown` where the service does not tell.
+        stale: Tasks of its result tree whose answer is of outputs that a later attempt replaced.
     """
 
     job_id: str
@@ -60,6 +61,7 @@ class JobRow:
     cost: float | None = None
     currency: str = ""
     outcome: str = "unknown"
+    stale: int = 0
 
     def text(self, name: str) -> str:
         """A field as text; `tag.NAME` is one tag, empty where there is none."""
@@ -76,7 +78,7 @@ TAG = "tag."
 FIELDS = tuple(item.name for item in fields(JobRow))
 _KNOWN = f"{', '.join(FIELDS)} and {TAG}NAME"
 SHOWN = ("job_id", "outcome", "tasks", "duration_s", "cost", "created")
-LATE = frozenset({"succeeded", "failed", "cost", "currency", "outcome"})
+LATE = frozenset({"succeeded", "failed", "cost", "currency", "outcome", "stale"})
 """Fields that take more than the list of jobs to fill in."""
 _SELECTED = "id,state,creationTime,metadata,executionInfo,poolInfo"
 

@@ -30,7 +30,7 @@ from jobs.looks import moment_of, task_end
 from jobs.managed import MANAGER_ID
 from jobs.report import REASON_BYTES, REASON_FILE, one_line
 from jobs.results import ResultTree
-from jobs.selection import Selection
+from jobs.selection import Selection, position
 from jobs.service import BatchService, segment
 from jobs.stages import stage_number
 
@@ -92,6 +92,7 @@ class LogReader:
         tree: Its results; logs that were collected are read there.
         container: Where logs of ended tasks are.
         stages: Tasks of each stage, in order; empty for a job without stages.
+        skip: Positions of tasks that a later job ran again: they are not of this one.
     """
 
     service: BatchService
@@ -99,6 +100,7 @@ class LogReader:
     tree: ResultTree
     container: Container
     stages: Mapping[str, int] = field(default_factory=dict)
+    skip: frozenset[int] = frozenset()
     _several: Mapping[str, int] | None = None
 
     def tasks(self, selection: Selection, since: datetime | None = None) -> Iterator[TaskState]:
@@ -113,7 +115,7 @@ class LogReader:
             query["$filter"] = condition
         path = f"/jobs/{segment(self.job_id)}/tasks"
         for task in self.service.pages(path, f"listing tasks of {self.job_id}", **query):
-            if task["id"] == MANAGER_ID:
+            if task["id"] == MANAGER_ID or position(task["id"]) in self.skip:
                 continue
             ended = task["state"] == "completed"
             failed = ended and not task_end(task).succeeded
@@ -298,25 +300,18 @@ def read_logs(
     *,
     follow: bool = False,
     tail: int | None = None,
-    search: str | None = None,
     since: datetime | None = None,
 ) -> Iterator[LogLine]:
-    """What tasks printed so far, task by task; or, with `follow`, as they print it.
-
-    Raises:
-        InputError: `search` is no regular expression; at once.
-    """
+    """What tasks printed so far, task by task; or, with `follow`, as they print it."""
     chosen = tuple(sources)
     if follow:
-        lines = reader.follow(selection, chosen, tail=tail)
-    else:
-        lines = (
-            line
-            for task in reader.tasks(selection, since)
-            for source in chosen
-            for line in reader.lines(task, source, tail=tail)
-        )
-    return lines if search is None else searched(lines, search)
+        return reader.follow(selection, chosen, tail=tail)
+    return (
+        line
+        for task in reader.tasks(selection, since)
+        for source in chosen
+        for line in reader.lines(task, source, tail=tail)
+    )
 
 
 def _last(lines: Iterator[LogLine], number: int | None) -> Iterable[LogLine]:

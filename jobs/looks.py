@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from jobs.durations import parse_seconds
+from jobs.stale import NOTHING_STALE, Stale
 
 JOB_OVER = frozenset({"completed", "terminating", "deleting"})
 """States of a job that runs no more tasks."""
@@ -208,6 +209,7 @@ class Look:
         end_reason: Why the job ended, in the service's word or that of who ended it, such as
             `CanceledByUser`; empty while it goes on.
         resumable: Whether its submission was not finished and may be gone on with.
+        stale: Tasks whose answer is of outputs that were replaced since, whatever job they ran in.
     """
 
     total: int
@@ -227,6 +229,7 @@ class Look:
     standstill: Standstill | None = None
     end_reason: str = ""
     resumable: bool = False
+    stale: Stale = NOTHING_STALE
 
     @property
     def ended(self) -> int:

@@ -20,6 +20,7 @@ from jobs.managed import look_at_manager, without_manager
 from jobs.results import Manifest, tree_of
 from jobs.service import BatchService, segment
 from jobs.session import Session, Target
+from jobs.stale import stale_of
 from jobs.threads import in_threads
 
 CANCELED = frozenset({"CanceledByUser", "UserTerminate"})
@@ -80,6 +81,7 @@ class JobList:
             return row
         if manifest.job_id != row.job_id or not self._same_stack(manifest):
             return row
+        row = replace(row, stale=len(stale_of(manifest)))
         report = kept_report(tree)
         if report is None or row.state != _OVER:
             return row
@@ -106,10 +108,12 @@ def outcome_of(row: JobRow) -> str:
         return "canceled"
     if row.succeeded is None or row.failed is None:
         return "unknown"
-    if row.failed:
-        return f"{row.failed:,} failed"
-    never = row.tasks - row.succeeded
-    return f"{never:,} never ran" if never > 0 else "succeeded"
+    told = (
+        (row.failed, "failed"),
+        (row.tasks - row.succeeded - row.failed, "never ran"),
+        (row.stale, "stale"),
+    )
+    return next((f"{number:,} {what}" for number, what in told if number > 0), "succeeded")
 
 
 def _counted(row: JobRow, service: BatchService) -> JobRow:

@@ -31,6 +31,7 @@ from jobs.prices import (
 )
 from jobs.results import ResultTree
 from jobs.stack import Pool
+from jobs.stale import NOTHING_STALE, Stale
 from jobs.task_names import TaskNames, Values
 from jobs.usage import (
     NodeUse,
@@ -134,6 +135,8 @@ class Report:
         cpu_given_s: That of the slots which these took.
         by_node: What nodes did, those where most failed first; not of all if there are many.
         over: Whether the job is over, and nothing of this will change.
+        stale: Tasks whose answer is of outputs that were replaced since, by hand: whatever is
+            said of it, the job has no answer until they have run again.
         cost_is_most: Whether spot nodes are priced as dedicated ones, for want of their own price.
         version: Of this object. Members are added without a new version, never changed.
     """
@@ -176,6 +179,7 @@ class Report:
     by_node: tuple[NodeUse, ...] = ()
     cost_is_most: bool = False
     over: bool = False
+    stale: int = 0
     version: int = REPORT_VERSION
 
     @property
@@ -200,6 +204,7 @@ def make_report(
     names: TaskNames = UNNAMED,
     watched: float = 0.0,
     allowed: Mapping[str, float] | None = None,
+    stale: Stale = NOTHING_STALE,
 ) -> Report:
     """Computes a report.
 
@@ -214,6 +219,7 @@ def make_report(
         names: What people call the tasks.
         watched: What the job was seen to cost while it ran, in the currency of its pool.
         allowed: Seconds that a task may run, by stage, where there is a limit.
+        stale: Tasks whose answer is stale.
     """
     every = (*ends, *earlier)
     ran = [end for end in every if end.started is not None]
@@ -261,7 +267,7 @@ def make_report(
         cpu_s=cpu_s,
         cpu_given_s=cpu_given_s,
         requeued_tasks=sum(end.requeues > 0 for end in every),
-        stages=by_stage(ends, earlier, rates, names, allowed or {}),
+        stages=by_stage(ends, earlier, rates, names, allowed or {}, stale.by_stage),
         by_node=by_node(ran, pool, used),
         estimated_node_s=estimated,
         slowest=tuple(
@@ -274,9 +280,11 @@ def make_report(
                 succeeded=end.succeeded,
                 run_s=end.run_s,
                 cost=rates.of(end),
+                stale=bool(stale.source(end.id)),
             )
             for end in slowest
         ),
+        stale=len(stale),
     )
 
 

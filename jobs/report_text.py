@@ -51,13 +51,15 @@ def stage_table(report: Report) -> Table | None:
         return None
     table = Table(box=None, pad_edge=False)
     table.add_column("stage", overflow="fold")
-    for title in ("ended", "failed", "wait", "run", "p95", "cost"):
+    stale = ("stale",) if report.stale else ()
+    for title in ("ended", "failed", *stale, "wait", "run", "p95", "cost"):
         table.add_column(title, justify="right", no_wrap=True)
     for stage in report.stages:
         table.add_row(
             Text(stage.name),
             f"{stage.ended:,}",
             f"{stage.failed:,}",
+            *(f"{stage.stale:,}" for _ in stale),
             spoken(stage.waited.median),
             spoken(stage.ran.median),
             spoken(stage.ran.p95),
@@ -116,6 +118,8 @@ def _outcome(report: Report) -> str:
         outcome += f", {report.failed} failed"
     if report.unfinished:
         outcome += f", {report.unfinished} not finished"
+    if report.stale:
+        outcome += f", {report.stale} stale"
     if report.retries or report.requeues:
         outcome += f"; {report.retries} retries, {report.requeues} requeues"
     if report.reruns:

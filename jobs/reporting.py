@@ -21,6 +21,7 @@ from jobs.command_lines import written_command
 from jobs.coordination import instances
 from jobs.durations import parse_seconds
 from jobs.errors import InputError, NotFoundError, ServiceError
+from jobs.following import go_on
 from jobs.history import History
 from jobs.loading import LoadedWorkload
 from jobs.looks import Look, TaskEnd
@@ -35,6 +36,7 @@ from jobs.service import API_VERSION, BatchService, segment
 from jobs.session import Session
 from jobs.stack import Pool, Stack
 from jobs.stages import stage_names
+from jobs.stale import NOTHING_STALE, Stale, stale_of
 from jobs.task_names import TaskNames
 from jobs.task_table import TaskRows, write_csv
 from jobs.watch import Watcher
@@ -99,6 +101,7 @@ class Reported:
         ground: Where it ran, and what.
         tree: Its results.
         names: What people call the tasks.
+        stale: Tasks whose answer is of outputs that were replaced since.
     """
 
     report: Report
@@ -107,6 +110,7 @@ class Reported:
     ground: Ground
     tree: ResultTree
     names: TaskNames = UNNAMED
+    stale: Stale = NOTHING_STALE
 
     def page(self, *, csv: str = "", limit: float | None = None) -> str:
         """The report as HTML; `csv` is the address of the table of all tasks, if there is one."""
@@ -117,6 +121,8 @@ class Reported:
             history=tuple(history.samples),
             gap_s=history.gap_s,
             limit=limit,
+            stale=self.stale,
+            mend=go_on("rerun", self.tree),
         )
         return render(self.report, self.ends, self.ground.pool, self.reasons, facts, self.names)
 
@@ -128,6 +134,7 @@ class Reported:
             reasons=self.reasons,
             rates=shares(ran, self.ground.pool, self.report.used),
             names=self.names,
+            stale=self.stale,
         )
 
 
@@ -149,6 +156,7 @@ def report_on(
     manifest = tree.read_manifest()
     ends = all_ends(manifest, list(_located(watcher)), watcher.service)
     reasons = last_lines(tree, ends.latest)
+    stale = stale_of(manifest)
     report = make_report(
         job_id=manifest.job_id,
         pool_name=ground.pool_name,
@@ -160,6 +168,7 @@ def report_on(
         names=names,
         watched=History.read(tree).cost,
         allowed=_allowed(watcher.service, manifest),
+        stale=stale,
     )
     commands = _commands(report, watcher.service, manifest)
     report = replace(
@@ -171,7 +180,13 @@ def report_on(
         over=look.over and look.job_over,
     )
     made = Reported(
-        report=report, ends=ends, reasons=reasons, ground=ground, tree=tree, names=names
+        report=report,
+        ends=ends,
+        reasons=reasons,
+        ground=ground,
+        tree=tree,
+        names=names,
+        stale=stale,
     )
     write_json(tree.report_file, report.as_json())
     write_csv(tree.tasks_file, made.rows())

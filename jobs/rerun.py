@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from jobs.again import CHOSEN, NEVER_RAN, stale_tasks
-from jobs.checking import Checked
+from jobs.again import CHOSEN, NEVER_RAN
 from jobs.errors import InputError
 from jobs.job_ids import again_id
 from jobs.looks import Look, TaskEnd
@@ -117,12 +116,6 @@ def chosen(
         found |= {n: NEVER_RAN for n in never if selection.has_number(n)}
     found.pop(-1, None)
     return found
-
-
-def stale_ends(checked: Checked, manifest: Manifest, ends: Ends) -> dict[int, int]:
-    """Tasks whose answer is stale, each with one that it waits for and that ran since."""
-    ran = {position(end.id) for end in ends.latest}
-    return stale_tasks(checked.stages, manifest.attempts, ran)
 
 
 def was_canceled(end: TaskEnd) -> bool:

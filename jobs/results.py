@@ -40,12 +40,16 @@ class Attempt:
         tasks: Their positions, as `jobs.selection` writes them.
         created: When, UTC, ISO 8601.
         plan: Digest of the plan; empty in trees of before that was noted.
+        after: What stages waited for when these were sent (`jobs.waiting.noted`).
+        never: Positions of tasks that had never ended by then and are not among these.
     """
 
     job_id: str
     tasks: str
     created: str
     plan: str = ""
+    after: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    never: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

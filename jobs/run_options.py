@@ -31,7 +31,7 @@ class RunOptions:
         strictness: Which warnings are told, and whether they are errors.
         again: The result tree whose tasks are run again, or None.
         only: Their positions, as `jobs.selection` writes them.
-        stale: Numbers of the tasks that keep answers from before these, though they wait for them.
+        never: Positions of tasks that have never ended, and do not run now either.
     """
 
     workload: Path
@@ -48,7 +48,7 @@ class RunOptions:
     strictness: Strictness = LENIENT
     again: ResultTree | None = None
     only: str | None = None
-    stale: tuple[int, ...] = ()
+    never: str = ""
 
     @property
     def watched(self) -> tuple[str, ...]:

@@ -134,5 +134,7 @@ def written_positions(positions: Iterable[int]) -> str:
 
 
 def positions_of(text: str) -> frozenset[int]:
-    """The positions that `written_positions` wrote."""
+    """The positions that `written_positions` wrote; of no text none."""
+    if not text:
+        return frozenset()
     return frozenset(n for span in parse_selection(text).ranges or () for n in span)

@@ -57,6 +57,8 @@ def standing(look: Look, currency: str) -> Iterator[str]:
     if look.cost:
         yield f"cost: {money(look.cost, currency)} so far"
     yield from (f"why: {reason}" for reason in look.obstacles)
+    if look.stale:
+        yield look.stale.text
     if first := look.first_failure:
         how = f"exit {first.exit_code}" if first.exit_code is not None else first.failure
         yield f"first failure: {first_failure(look)} {how}"
@@ -92,6 +94,7 @@ def look_json(look: Look) -> dict[str, Any]:
         "unprepared": look.unprepared,
         "reasons": list(look.reasons),
         "obstacles": list(look.obstacles),
+        "stale": look.stale.as_json(),
         "nodes": dict(look.pool.nodes) if look.pool is not None else {},
         "target_nodes": None if look.pool is None else look.pool.target,
         "cost": look.cost,

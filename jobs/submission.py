@@ -214,6 +214,13 @@ def _note_submission(job: JobPlan, tree: ResultTree, options: RunOptions) -> Man
             raise _another(tree)
         return None
     set_aside(tree, len(before.job_ids), positions_of(job.only))
-    attempt = Attempt(job_id=job.job_id, tasks=job.only, created=_now(), plan=job.digest)
+    attempt = Attempt(
+        job_id=job.job_id,
+        tasks=job.only,
+        created=_now(),
+        plan=job.digest,
+        after=job.checked.after,
+        never=options.never,
+    )
     tree.write_manifest(replace(before, attempts=(*before.attempts, attempt)))
     return before

@@ -370,7 +370,7 @@ class TaskMaker:
         texts: list[str] = []
         container = self._places.checked.stack.outputs_container
         for entry in self._stage.inputs.stages:
-            waits = next(d for d in self._stage.dependencies if d.stage.name == entry.stage)
+            waits = next(d for d in self._stage.dependencies if d.stage == entry.stage)
             wanted = waits.numbers(index)
             jobs: list[str] = []
             for job, numbers in self._ran:
@@ -378,15 +378,13 @@ class TaskMaker:
                 if these:
                     jobs.append(job)
                 resources += [
-                    self._places.below(
-                        container, f"{job}/{prefix}", f"{FETCHED}/{waits.stage.name}"
-                    )
+                    self._places.below(container, f"{job}/{prefix}", f"{FETCHED}/{waits.stage}")
                     for span in these
                     for prefix in id_prefixes(*span, whole=waits.count)
                 ]
-            digits = str(waits.stage.number)
-            to = entry.to or waits.stage.name
-            texts.append(in_place(waits.stage.name, digits, to, jobs))
+            digits = str(waits.number)
+            to = entry.to or waits.stage
+            texts.append(in_place(waits.stage, digits, to, jobs))
         return resources, texts
 
 

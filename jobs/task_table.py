@@ -17,6 +17,7 @@ from jobs.looks import TaskEnd
 from jobs.prices import Shares
 from jobs.report import UNNAMED
 from jobs.rerun import Ends
+from jobs.stale import NOTHING_STALE, Stale
 from jobs.task_names import TaskNames, Values
 from jobs.templates import shown_value
 from jobs.whole_files import replacing
@@ -46,6 +47,7 @@ COLUMNS = (
     "nodes",
     "earlier_s",
     "earlier_is",
+    "stale",
 )
 """Columns of every table; one a parameter follows them, as `parameter.NAME`."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -60,12 +62,14 @@ class TaskRows:
         reasons: Why failed ones did, by task.
         rates: What they cost.
         names: What people call the tasks, and what they were given.
+        stale: Tasks whose answer is of outputs that were replaced since.
     """
 
     ends: Ends
     reasons: Mapping[str, str]
     rates: Shares
     names: TaskNames = UNNAMED
+    stale: Stale = NOTHING_STALE
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -107,6 +111,7 @@ class TaskRows:
             str(end.instances),
             f"{end.earlier_s:.3f}",
             "" if not end.earlier_s else "estimated" if end.estimated else "counted",
+            _cell(self.stale.source(end.id)) if attempt == "latest" else "",
             *(
                 _cell(shown_value(values[name])) if name in values else ""
                 for name in self.names.parameters

@@ -49,6 +49,7 @@ class StageUse:
         allowed_s: The longest that each of its tasks may run; None: no limit is known.
         tasks: Tasks of it that have ended.
         tasks_failed: Of them, those that failed at last.
+        stale: Tasks of it whose answer is of outputs that were replaced since.
     """
 
     name: str
@@ -62,6 +63,7 @@ class StageUse:
     allowed_s: float | None = None
     tasks: int = 0
     tasks_failed: int = 0
+    stale: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +90,11 @@ class NodeUse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlowTask:
-    """One of the tasks that ran longest; its name and parameters as of `FailureGroup`."""
+    """One of the tasks that ran longest; its name and parameters as of `FailureGroup`.
+
+    Attributes:
+        stale: Whether its answer is of outputs that were replaced since.
+    """
 
     id: str
     stage: str
@@ -98,6 +104,7 @@ class SlowTask:
     cost: float | None
     name: str = ""
     parameters: Values = field(default_factory=dict)
+    stale: bool = False
 
 
 def spread(values: Sequence[float]) -> Spread:
@@ -118,8 +125,18 @@ def by_stage(
     rates: Shares,
     names: TaskNames,
     allowed: Mapping[str, float],
+    stale: Mapping[str, int],
 ) -> tuple[StageUse, ...]:
-    """Stages in the order in which their first tasks were submitted; `allowed` by stage."""
+    """Stages in the order in which their first tasks were submitted.
+
+    Args:
+        ends: How tasks ended.
+        earlier: How their attempts before had.
+        rates: What they cost.
+        names: Tell the stage of a task.
+        allowed: Seconds that a task may run, by stage.
+        stale: Tasks whose answer is stale, by stage.
+    """
     found: dict[str, list[TaskEnd]] = defaultdict(list)
     for end in (*ends, *earlier):
         found[names.stage(end.id)].append(end)
@@ -143,6 +160,7 @@ def by_stage(
                 allowed_s=allowed.get(name),
                 tasks=tasks[name],
                 tasks_failed=bad[name],
+                stale=stale.get(name, 0),
             )
         )
     return tuple(uses)

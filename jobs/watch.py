@@ -32,6 +32,7 @@ from jobs.meter import Meter
 from jobs.plan import META_STAGES, META_TASKS
 from jobs.service import BatchService, segment
 from jobs.stages import read_stages, stage_of
+from jobs.stale import NOTHING_STALE, Stale
 from jobs.standstill import Standstills, is_unsent, unsent_text
 from jobs.submit import metadata_of
 
@@ -61,6 +62,7 @@ class Watcher:
         stage_of: The stage that a task is of; known from the first look on.
         stage_totals: Tasks of each stage, in order; empty for a job without stages.
         last: The last look; None before the first.
+        stale: What every look says of answers that are stale.
     """
 
     service: BatchService
@@ -73,6 +75,7 @@ class Watcher:
     stage_of: Callable[[str], str] | None = None
     stage_totals: Mapping[str, int] = field(default_factory=dict)
     last: Look | None = None
+    stale: Stale = NOTHING_STALE
     _retried: int = 0
     _by_stage: dict[str, StageLook] = field(default_factory=dict)
     _running_by_stage: Counter[str] | None = None
@@ -157,6 +160,7 @@ class Watcher:
             at=at,
             standstill=standstill,
             end_reason=(self._job.get("executionInfo") or {}).get("terminateReason", ""),
+            stale=self.stale,
         )
         return self.last
 

@@ -13,8 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from jobs.advice import Advice
-from jobs.again import stale_failure, stale_json
-from jobs.answer import answer, answer_steps
+from jobs.answer import NO_ANSWER, answer, answer_steps, stale_error
 from jobs.binding import check_binding
 from jobs.build import build_programs
 from jobs.canary import trial_of, trial_text, try_first
@@ -41,19 +40,18 @@ from jobs.program_package import require_published
 from jobs.report import Report
 from jobs.report_text import failure_lines, report_table, stage_table
 from jobs.reporting import Ground, names_of, report_on, write_report
-from jobs.rerun import earlier_jobs, ran_before, stale_ends
+from jobs.rerun import earlier_jobs, ran_before
 from jobs.results import Manifest, ResultTree, require_writable, tree_of
 from jobs.run_options import RunOptions
 from jobs.session import Session, content_cache
 from jobs.stage import Staged, contents_of, stage
+from jobs.stale import stale_of
 from jobs.strictness import LENIENT, Strictness
 from jobs.submission import require_same, send
 from jobs.terminal import Terminal, counted, size_text
 from jobs.transfer import counting
 from jobs.unmatched import output_warnings
 from jobs.watch import Watcher
-
-_NO_ANSWER = "merge and check were not run"
 
 
 def run_workload(options: RunOptions, terminal: Terminal) -> int:
@@ -96,7 +94,7 @@ def run_workload(options: RunOptions, terminal: Terminal) -> int:
                 "added": submitted.added,
                 "results": str(tree.root),
                 "portal": portal_url(checked.stack, job.job_id),
-                "stale": stale_json(options.stale, checked.stage_counts),
+                "stale": stale_of(tree.read_manifest()).as_json(),
             }
         )
         if options.watched:
@@ -237,7 +235,8 @@ def finish(
     """Waits, collects, merges, checks and reports."""
     manifest = tree.read_manifest()
     asked = options.finishing
-    watcher = Watcher(service=session.service, job_id=job_id)
+    stale = stale_of(manifest)
+    watcher = Watcher(service=session.service, job_id=job_id, stale=stale)
     with leaving(watcher, tree):
         ground = Ground.of(job_id, session, checked)
         checked = replace(checked, pool=ground.pool)
@@ -253,7 +252,6 @@ def finish(
         report = made.report
         if asked.report is not None:
             write_report(made, asked.report)
-        stale = stale_ends(checked, manifest, made.ends)
         unmatched = note_unmatched(
             collected,
             tree,
@@ -265,11 +263,7 @@ def finish(
         if report.failed or report.unfinished:
             failure = failed_tasks(report, tree, options, limit)
         elif stale:
-            lines = [stale_failure(stale, manifest.stages)]
-            if answer_steps(checked.workload.spec):
-                lines.append(_NO_ANSWER)
-            lines.append(f"bring it up to date: {go_on('rerun', tree)}")
-            failure = TaskFailureError("\n  ".join(lines))
+            failure = stale_error(stale, tree, checked.workload.spec)
         elif (failure := incomplete(collected)) is None:
             try:
                 answer(checked.workload, tree, manifest.job_id, results_to_stderr=terminal.json)
@@ -290,7 +284,7 @@ def finish(
             "report": report.as_json(),
             "refused": list(collected.refused),
             "warnings": [str(warning) for warning in unmatched],
-            "stale": stale_json(stale, manifest.stages),
+            "stale": stale.as_json(),
         }
     )
     if failure is not None:
@@ -375,7 +369,7 @@ def failed_tasks(
         if log is not None:
             lines.append(f"its log: {shown(log)}")
     if _has_answer(options):
-        lines.append(_NO_ANSWER)
+        lines.append(NO_ANSWER)
     lines.append(f"run them again: {go_on('rerun', tree)}")
     return TaskFailureError("\n  ".join(lines))
 

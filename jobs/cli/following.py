@@ -9,15 +9,15 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from jobs.again import stale_failure, stale_json, stale_text
+from jobs.answer import stale_error
 from jobs.cli.command import command, finishing_of, known, tasks_of
 from jobs.consent import Consent
 from jobs.describe import describe
-from jobs.errors import Finding, InputError, TaskFailureError
+from jobs.errors import Finding, InputError
 from jobs.explain import Explanation
 from jobs.finishing import state_of
 from jobs.following import go_on
-from jobs.job import MOST_EXPLAINED, open_job
+from jobs.job import MOST_EXPLAINED, open_job, options_again
 from jobs.job_ids import LAST
 from jobs.looks import Look
 from jobs.options import (
@@ -44,10 +44,9 @@ from jobs.options import (
     YesOption,
 )
 from jobs.prices import money
-from jobs.rerun import next_job_id
 from jobs.results import DEFAULT_ROOT
 from jobs.schedule_jobs import find_trees
-from jobs.selection import FAILED, written_positions
+from jobs.selection import FAILED
 from jobs.session import Session, Target
 from jobs.standing import counts_text, ended_text, first_failure, look_json
 from jobs.task_names import written_values
@@ -250,30 +249,32 @@ def rerun(
             allow_changed=allow_changed,
             dependents=not only,
         )
-        numbers, stale = again.numbers, stale_json(again.stale, manifest.stages)
+        numbers, stale = again.numbers, again.stale
         if numbers:
             terminal.note(f"again: {counted(len(numbers), 'task')} of {manifest.tasks}")
         if stale:
             terminal.note(
-                f"stale after this: {stale_text(again.stale, manifest.stages)}, made from what "
-                f"ran before; to bring it up to date: {go_on('rerun', tree)}"
+                f"stale after this: {stale.stages_text}, made from what ran before; to bring it "
+                f"up to date: {go_on('rerun', tree)}"
             )
         if mended := again.mended_names():
             more = f" and {len(mended) - _FEW:,} more" if len(mended) > _FEW else ""
             terminal.note(f"given something else than before: {', '.join(mended[:_FEW])}{more}")
         if not numbers:
             terminal.note("no task is to be run again")
-            terminal.result({"version": 1, "job_id": manifest.job_id, "tasks": 0, "stale": stale})
-            if again.stale and not dry_run:
-                raise TaskFailureError(stale_failure(again.stale, manifest.stages))
+            terminal.result(
+                {
+                    "version": 1,
+                    "job_id": manifest.job_id,
+                    "tasks": 0,
+                    "stale": stale.as_json(),
+                }
+            )
+            if stale and not dry_run:
+                raise stale_error(stale, tree)
             return
         options = replace(
-            options,
-            job_id=next_job_id(manifest),
-            again=tree,
-            only=written_positions(numbers),
-            stale=tuple(again.stale),
-            resume=False,
+            options_again(options, tree, again),
             consent=Consent(above=confirm_above, yes=yes, no_input=no_input),
         )
         if dry_run:
@@ -314,7 +315,8 @@ def status(
             rows.append(
                 {"job_id": found.manifest.current, **look_json(look), "currency": currency}
             )
-            terminal.show(_status_table(found.manifest.current, look, currency))
+            mend = go_on("rerun", tree)
+            terminal.show(_status_table(found.manifest.current, look, currency, mend))
         one = rows[0] if len(rows) == 1 else {"jobs": rows}
         terminal.result({"version": 1, **one})
 
@@ -414,7 +416,9 @@ def cancel(
         terminal.result({"version": 1, "jobs": rows})
 
 
-def _status_table(job_id: str, look: Look, currency: str | None) -> Table:
+def _status_table(job_id: str, look: Look, currency: str | None, mend: str) -> Table:
+    """Where a job stands; `mend` is the command line that runs stale answers again."""
+    stale = look.stale.by_stage
     table = Table.grid(padding=(0, 2))
     table.add_row("job", Text(f"{job_id} ({look.job_state})"))
     table.add_row("tasks", counts_text(look))
@@ -424,8 +428,11 @@ def _status_table(job_id: str, look: Look, currency: str | None) -> Table:
     for stage in look.stages:
         failed = f", {stage.failed} failed" if stage.failed else ""
         runs = f", {stage.running} running" if stage.running else ""
-        told = f"{stage.name}: {stage.ended} of {stage.total} ended{runs}{failed}"
+        old = f", {stale[stage.name]} stale" if stage.name in stale else ""
+        told = f"{stage.name}: {stage.ended} of {stage.total} ended{runs}{failed}{old}"
         table.add_row("stage", Text(told))
+    if look.stale:
+        table.add_row("stale", Text(f"{look.stale.text.removeprefix('stale: ')}: {mend}"))
     if look.cost is not None and currency is not None:
         table.add_row("cost", f"{money(look.cost, currency)}{'' if look.over else ' so far'}")
     for reason in (*filter(None, [ended_text(look.end_reason)]), *look.obstacles):

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jobs.again import stale_failure, stale_json
+from jobs.answer import stale_error
 from jobs.cli.command import command, tasks_of
 from jobs.collect import Collected, incomplete
 from jobs.errors import EXIT_OK, EXIT_TASK_FAILED, InputError, shown
@@ -37,6 +37,7 @@ from jobs.schedule_jobs import find_trees
 from jobs.selection import ALL, parse_selection, position
 from jobs.session import Target
 from jobs.stages import shown_task
+from jobs.stale import stale_of
 from jobs.task_table import write_csv
 from jobs.transfer import counting
 from jobs.workflow import failed_tasks, note_collected, note_unmatched
@@ -75,6 +76,7 @@ def collect(
                 collected = found.collect(progress)
             note_collected(collected, tree, terminal)
             unmatched = note_unmatched(collected, tree, terminal)
+            stale = stale_of(found.manifest)
             total += collected
             rows.append(
                 {
@@ -86,8 +88,11 @@ def collect(
                     "refused": list(collected.refused),
                     "warnings": [str(warning) for warning in unmatched],
                     "gone": collected.gone,
+                    "stale": stale.as_json(),
                 }
             )
+            if stale:
+                terminal.note(f"warning: {stale_error(stale, tree)}")
             terminal.show(str(tree.root))
         one = rows[0] if len(rows) == 1 else {"jobs": rows}
         terminal.result({"version": 1, **one})
@@ -233,7 +238,7 @@ def report(
             table = tree.tasks_file if csv is None or csv == _STDOUT else csv
             write_page(html, reported.page(csv=link_to(table, html)))
         made = reported.report
-        stale = found.stale_in(reported)
+        stale = reported.stale
         page = tree.page_file if html is None or html == _STDOUT else html
         terminal.result(
             {
@@ -241,7 +246,7 @@ def report(
                 "results": str(tree.root),
                 "page": str(page),
                 "report": made.as_json(),
-                "stale": stale_json(stale, found.manifest.stages),
+                "stale": stale.as_json(),
             }
         )
         if not to_stdout:
@@ -250,5 +255,5 @@ def report(
         if made.failed:
             terminal.error(str(failed_tasks(made, tree, options_of(found.manifest, tree))))
         if stale:
-            terminal.error(stale_failure(stale, found.manifest.stages))
+            terminal.error(str(stale_error(stale, tree)))
     raise typer.Exit(EXIT_TASK_FAILED if made.failed or stale else EXIT_OK)

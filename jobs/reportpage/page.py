@@ -33,6 +33,7 @@ from jobs.reportpage.charts import (
 )
 from jobs.rerun import Ends
 from jobs.stack import Pool
+from jobs.stale import NOTHING_STALE, Stale
 from jobs.task_names import TaskNames
 from jobs.whole_files import replacing
 
@@ -52,6 +53,8 @@ class Facts:
         history: What was seen while somebody watched.
         gap_s: Of two samples of it that are further apart, nobody watched in between.
         limit: `--max-cost`, or None.
+        stale: Tasks whose answer is of outputs that were replaced since.
+        mend: The command line that runs these again.
     """
 
     facts: tuple[tuple[str, str], ...] = ()
@@ -59,6 +62,8 @@ class Facts:
     history: tuple[Sample, ...] = ()
     gap_s: float = math.inf
     limit: float | None = None
+    stale: Stale = NOTHING_STALE
+    mend: str = ""
 
 
 def write_page(path: Path, text: str) -> None:
@@ -110,7 +115,7 @@ def render(
             *tables.stages(report),
             *tables.nodes(report),
             *_use(report, pool),
-            *tables.tasks(ends, reasons, rates, report, names, facts.csv),
+            *tables.tasks(ends, reasons, rates, report, names, facts.csv, facts.stale),
             *_facts(facts),
         )
     )
@@ -125,7 +130,7 @@ def render(
 
 
 def _head(report: Report, facts: Facts) -> Iterator[str]:
-    bad = bool(report.failed or report.unfinished)
+    bad = bool(report.failed or report.unfinished or report.stale)
     yield f'<header><p class="state {"failed" if bad else "succeeded"}">{_outcome(report)}</p>'
     yield f"<h1>{escape(report.job_id)}</h1>"
     named = dict(facts.facts)
@@ -138,6 +143,11 @@ def _head(report: Report, facts: Facts) -> Iterator[str]:
             ("waiting", "not finished", report.unfinished),
         ]
     )
+    if facts.stale:
+        yield (
+            f'<p class="stale">{escape(facts.stale.text)}. Bring it up to date: '
+            f"<code>{escape(facts.mend)}</code></p>"
+        )
     yield "</header>"
 
 
@@ -310,6 +320,8 @@ def _outcome(report: Report) -> str:
         return f"{report.failed:,} of {report.tasks:,} failed"
     if report.unfinished:
         return f"{report.unfinished:,} of {report.tasks:,} not finished"
+    if report.stale:
+        return f"{report.stale:,} of {report.tasks:,} stale"
     return f"all {report.tasks:,} succeeded" if report.tasks > 1 else "succeeded"
 
 

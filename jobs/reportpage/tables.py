@@ -17,9 +17,11 @@ from jobs.report import Report
 from jobs.report_text import ended_how
 from jobs.reportpage.charts import short
 from jobs.rerun import Ends
+from jobs.stale import Stale
 from jobs.task_names import TaskNames, written_values
 
 MOST_FAILED = 1000
+MOST_STALE = 1000
 MOST_SLOW = 1000
 MOST_AGAIN = 100
 
@@ -57,13 +59,15 @@ def stages(report: Report) -> Iterator[str]:
         return
     yield f'<section><h2>Stages</h2>{_scroll("Stages")}<table class="sortable">'
     yield _header(
-        ("Stage", ""), ("Ended", "n"), ("Failed", "n"), ("Retries", "n"), ("Queued", "n"),
+        ("Stage", ""), ("Ended", "n"), ("Failed", "n"),
+        *([("Stale", "n")] if report.stale else []), ("Retries", "n"), ("Queued", "n"),
         ("Run time", "n"), ("95 % under", "n"), ("Together", "n"), ("Cost", "n"),
     )  # fmt: skip
     for stage in report.stages:
         yield (
-            f'<tr><th scope="row">{escape(stage.name)}</th>'
-            f"{_count(stage.ended)}{_count(stage.failed)}{_count(stage.retries)}"
+            f'<tr{" class=bad" if stage.stale else ""}><th scope="row">{escape(stage.name)}</th>'
+            f"{_count(stage.ended)}{_count(stage.failed)}"
+            f"{_count(stage.stale) if report.stale else ''}{_count(stage.retries)}"
             f"{_time(stage.waited.median)}"
             f"{_time(stage.ran.median)}{_time(stage.ran.p95)}{_time(stage.task_s)}"
             f"{_money(stage.cost, report.currency)}</tr>"
@@ -104,21 +108,25 @@ def tasks(
     report: Report,
     names: TaskNames,
     csv: str,
+    stale: Stale,
 ) -> Iterator[str]:
-    """The tasks that failed and the slowest; `csv` is the address of the table of all."""
+    """The tasks that failed, stale and slow ones; `csv` is the address of the table of all."""
+    old = sorted((e for e in ends.latest if stale.source(e.id)), key=lambda end: end.id)
     failed = sorted((e for e in ends.latest if not e.succeeded), key=lambda end: end.id)
     slow = sorted(ends.latest, key=lambda end: -end.run_s)
     again = [end for end in ends.latest if end.retries or end.requeues]
     again.sort(key=lambda end: (-end.retries - end.requeues, end.id))
-    kept = (*failed[:MOST_FAILED], *again[:MOST_AGAIN], *slow[:MOST_SLOW])
+    kept = (*failed[:MOST_FAILED], *old[:MOST_STALE], *again[:MOST_AGAIN], *slow[:MOST_SLOW])
     listed = {end.id: end for end in kept}
+    stale_ones = f"those that are stale ({MOST_STALE:,} at most), " if old else ""
     yield '<section><h2>Tasks</h2><p class="hint">'
     if len(listed) == len(ends.latest):
         yield "All that have ended. "
     else:
         yield (
             f"{len(listed):,} of {len(ends.latest):,}: those that failed ({MOST_FAILED:,} at "
-            f"most), the {MOST_AGAIN:,} that ran again most often and the {MOST_SLOW:,} slowest. "
+            f"most), {stale_ones}the {MOST_AGAIN:,} that ran again most often and the "
+            f"{MOST_SLOW:,} slowest. "
         )
     if csv:
         yield f'<a href="{escape(csv)}">All tasks as CSV</a>'
@@ -139,19 +147,29 @@ def tasks(
     )  # fmt: skip
     for end in listed.values():
         text = written_values(given[end.id]) if several else None
-        yield _task(end, reasons.get(end.id, ""), rates, report, names.name(end.id), text)
+        source = stale.source(end.id)
+        made = f"stale: {source} ran again since" if source else ""
+        words = "; ".join(filter(None, (reasons.get(end.id, ""), made)))
+        yield _task(end, words, rates, report, names.name(end.id), text, stale=bool(source))
     yield "</tbody></table></div></section>"
 
 
 def _task(
-    end: TaskEnd, reason: str, rates: Shares, report: Report, name: str, given: str | None
+    end: TaskEnd,
+    reason: str,
+    rates: Shares,
+    report: Report,
+    name: str,
+    given: str | None,
+    *,
+    stale: bool,
 ) -> str:
     code = "" if end.exit_code is None else f" ({end.exit_code})"
-    outcome = "ok" if end.succeeded else f"failed{code}"
+    outcome = ("stale" if stale else "ok") if end.succeeded else f"failed{code}"
     words = reason or ("" if end.succeeded or end.exit_code is not None else end.failure)
     again = end.retries + end.requeues
     return (
-        f'<tr{"" if end.succeeded else " class=bad"} data-id="{escape(end.id)}">'
+        f'<tr{" class=bad" if stale or not end.succeeded else ""} data-id="{escape(end.id)}">'
         f'<td title="{escape(end.id)}"><code>{escape(name)}</code></td>'
         + ("" if given is None else f'<td class="words">{escape(given)}</td>')
         + f"<td>{outcome}</td>{_time(end.wait_s)}{_time(end.run_s)}"

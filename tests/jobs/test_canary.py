@@ -63,7 +63,7 @@ def test_no_task_of_a_trial_waits_for_one_that_is_not_in_it(checked: Checked, fi
         for at in range(tried[stage.view.name]):
             for waits in stage.dependencies:
                 for span in waits.positions(at):
-                    assert span[1] < tried[waits.stage.name]
+                    assert span[1] < tried[waits.stage]
 
 
 def test_what_is_tried_and_what_is_not_is_said(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,21 @@ def test_a_report_of_several_attempts_is_none_of_the_first_one(
     tree(tmp_path, "here", again=True)
     (row,) = jobs.rows()
     assert (row.outcome, row.cost) == ("1 failed", 0.25)
+
+
+def test_a_job_whose_answer_is_stale_did_not_just_succeed(
+    listed: tuple[Any, JobList], tmp_path: Path
+) -> None:
+    batch, jobs = listed
+    add(batch, job("here"), (0, 0, 0))
+    tree(tmp_path, "here", again=True)
+    found = tree_of("here", tmp_path)
+    manifest = found.read_manifest()
+    again = replace(manifest.attempts[0], tasks="100000000", after={"sum": {"sim": "all"}})
+    found.write_manifest(replace(manifest, stages={"sim": 2, "sum": 1}, attempts=(again,)))
+    (row,) = jobs.rows()
+    assert (row.outcome, row.stale) == ("1 stale", 1)
+    assert jobs.rows(["outcome=stale"]) == [row]
 
 
 def test_a_tree_of_another_stack_says_nothing_of_a_job_of_that_name(

@@ -21,12 +21,12 @@ from jobs.prices import (
     shares,
 )
 from jobs.report import FailureGroup, Report, grouped, last_lines, make_report
-from jobs.report_text import cost_text, failure_lines, report_table
+from jobs.report_text import cost_text, failure_lines, report_table, stage_table
 from jobs.results import ResultTree
 from jobs.stack import Pool, Stack
 from jobs.task_names import TaskNames
 from jobs.terminal import Terminal
-from jobs.usage import MOST_NODES, by_node, spread
+from jobs.usage import MOST_NODES, Spread, StageUse, by_node, spread
 
 
 def end(
@@ -48,6 +48,11 @@ PLAIN = Report(
     slowest_task="t", nodes=1, dedicated_node_s=1, spot_node_s=0, cost=0.1, currency="USD",
     prices_as_of="2026-11-01", failures=(),
 )  # fmt: skip
+
+
+STAGE = StageUse(
+    name="sim", ended=1, failed=0, retries=0, waited=Spread(), ran=Spread(), task_s=1, cost=0.1
+)
 
 
 def shown(report: Report) -> str:
@@ -197,6 +202,23 @@ def test_no_line_of_the_table_wraps_for_jobs_of_up_to_99_days(
     stream = io.StringIO()
     Console(file=stream, width=80).print(report_table(report))
     assert len(stream.getvalue().splitlines()) == 5
+
+
+def test_what_is_stale_is_told_beside_what_succeeded_and_by_stage() -> None:
+    stages = (STAGE, replace(STAGE, name="sum", stale=2))
+    report = replace(PLAIN, stale=2, stages=stages)
+    assert "3 of 3 succeeded, 2 stale" in shown(report)
+    stream = io.StringIO()
+    Console(file=stream, width=80).print(stage_table(report))
+    head, first, second = stream.getvalue().splitlines()
+    assert head.split() == ["stage", "ended", "failed", "stale", "wait", "run", "p95", "cost"]
+    assert (first.split()[:4], second.split()[:4]) == (
+        ["sim", "1", "0", "0"], ["sum", "1", "0", "2"],
+    )  # fmt: skip
+    fresh = replace(PLAIN, stages=(STAGE,))
+    stream = io.StringIO()
+    Console(file=stream, width=80).print(stage_table(fresh))
+    assert "stale" not in shown(fresh) + stream.getvalue()
 
 
 def test_plain_output_has_no_trailing_blanks(capsys: pytest.CaptureFixture[str]) -> None:

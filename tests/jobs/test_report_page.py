@@ -25,6 +25,7 @@ from jobs.report import Report, make_report
 from jobs.reportpage import Facts, charts, render, series
 from jobs.rerun import Ends
 from jobs.stack import Pool, Stack
+from jobs.stale import Stale
 from jobs.task_names import TaskNames, Values
 from jobs.task_table import COLUMNS, TaskRows, write_csv
 
@@ -234,6 +235,48 @@ def test_the_page_fits_its_window_and_is_legible_in_light_and_dark(
     assert bool(wide) == (width < 560)
     for tab, attachment in wide:  # a shade stays at the edge, what covers it goes with the table
         assert (tab, attachment) == (0, "local, local, scroll, scroll, scroll")
+    faint = page.evaluate(CONTRAST)
+    assert not faint, faint
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_stale_answer_is_marked_at_the_head_its_stage_and_its_task(
+    opened: Any, pool: Pool, scheme: str
+) -> None:
+    ends = [
+        replace(end, id=task, succeeded=True, exit_code=0)
+        for task, end in zip(("100000000", "100000001", "110000000"), ends_of(3), strict=True)
+    ]
+    counts = {"sim": 2, "a<b": 1}
+    stale = Stale(tasks={110000000: 100000001}, counts=counts)
+    names = TaskNames(counts=counts)
+    report = make_report(
+        job_id="j", pool_name="cpu", pool=pool, total=3, ends=ends, names=names, stale=stale
+    )
+    facts = Facts(stale=stale, mend="python -m jobs rerun j --out 'a&b'")
+    made = Ends(latest=tuple(ends), earlier=())
+    page: Page = opened(render(report, made, pool, {}, facts, names), color_scheme=scheme)
+    assert page.title() == "j: 1 of 3 stale"
+    assert page.locator("header .state").inner_text() == "1 of 3 stale"
+    assert page.locator("header .stale").inner_text() == (
+        "stale: a<b (1 task), such as a<b/0, made from what sim/1 left before that ran again. "
+        "Bring it up to date: python -m jobs rerun j --out 'a&b'"
+    )
+    stages = page.locator("section", has=page.get_by_role("heading", name="Stages"))
+    told = {
+        row.locator("th").inner_text(): (
+            row.locator("td").nth(2).inner_text(), row.get_attribute("class")
+        )
+        for row in stages.locator("tbody tr").all()
+    }  # fmt: skip
+    assert told == {"sim": ("0", None), "a<b": ("1", "bad")}
+    (marked,) = page.locator("#tasks tbody tr.bad").all()
+    assert marked.get_attribute("data-id") == "110000000"
+    assert marked.locator("td").nth(1).inner_text() == "stale"
+    assert marked.locator("td").last.inner_text() == "stale: sim/1 ran again since"
+    page.get_by_label("Show tasks with").fill("stale")
+    assert page.locator("#tasks tbody tr:visible").count() == 1
     faint = page.evaluate(CONTRAST)
     assert not faint, faint
 
@@ -499,6 +542,7 @@ def test_a_spreadsheet_takes_no_cell_for_a_formula(pool: Pool, tmp_path: Path) -
         ends=Ends(latest=tuple(ends), earlier=(ends[0],)), reasons=reasons,
         rates=shares(ends, pool), names=AtStage(),
     )  # fmt: skip
+    assert {row[COLUMNS.index("stale")] for row in rows} == {""}
     path = tmp_path / "deep" / "tasks.csv"
     write_csv(path, rows)
     with path.open(newline="", encoding="utf-8") as stream:

@@ -16,6 +16,7 @@ from jobs.row_digests import keep_rows
 from jobs.stack import Stack
 from jobs.stage import contents_of
 from jobs.stage_plan import stage_plans, whole_job_reasons
+from jobs.stale import Stale
 
 TWO = """\
     name: n
@@ -85,7 +86,7 @@ def test_what_a_rerun_keeps_is_cached_and_what_it_runs_has_reasons(
     job, _ = made(only="100000001,110000000")
     again = Again(
         own={100_000_001: "exit code 1"}, behind={110_000_000: 100_000_001},
-        stages={"sim": 3, "sum": 1},
+        stale=Stale(counts={"sim": 3, "sum": 1}),
     )  # fmt: skip
     sim, total = stage_plans(job, again=again)
     assert (sim.new, sim.again, sim.cached) == (0, 1, 2)

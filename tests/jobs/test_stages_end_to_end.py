@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import subprocess
@@ -163,26 +164,87 @@ def test_a_stale_answer_is_no_success_and_the_next_rerun_mends_it(directory: Dir
     assert "OK" not in out.splitlines()
     assert "stale: sum (1 task), such as sum/0, made from what part/0 left before" in err
     assert "python -m jobs rerun left" in err
-    assert directory.json("report", "left", code=1)["stale"] == stale
+    said = "sum (1 task), such as sum/0, made from what part/0 left before that ran again"
+    assert_told_everywhere(directory, said, stale)
     kept = directory.json("rerun", "left", "--only", code=1)
     assert (kept["tasks"], kept["stale"]) == (0, stale)
     done = directory.json("rerun", "left")
     assert (done["exit_code"], done["stale"]) == (0, [])
     assert directory.json("report", "left")["stale"] == []
+    assert directory.json("status", "left")["stale"] == []
+    assert "stale" not in directory.jobs("status", "left")[0]
+    assert directory.jobs("explain", "sum", "--job", "left")[0].startswith(
+        "sum/0 (110000000): succ"
+    )
+    page = (directory.path / "results/left/report.html").read_text()
+    assert '<p class="state succeeded">all 3 succeeded</p>' in page
+    assert "<td>stale" not in page
     assert answer.read_text().split() == ["7", "2"]
 
 
+def assert_told_everywhere(directory: Directory, said: str, stale: list[Any]) -> None:
+    """Every verb that shows what became of a job or a task; the workload file is not needed."""
+    remedy = "python -m jobs rerun left"
+    file = directory.path / "job.yaml"
+    text = file.read_text()
+    file.unlink()
+    out, err = directory.jobs("report", "left", "--html", "p.html", "--csv", "t.csv", code=1)
+    assert "3 of 3 succeeded, 1 stale; 1 run again" in " ".join(out.split())
+    assert f"stale: {said}" in err
+    assert remedy in err
+    page = (directory.path / "p.html").read_text()
+    assert '<p class="state failed">1 of 3 stale</p>' in page
+    assert (
+        f'<p class="stale">stale: {said}. Bring it up to date: <code>{remedy}</code></p>' in page
+    )
+    assert "<td>stale</td>" in page
+    with (directory.path / "t.csv").open(encoding="utf-8", newline="") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["attempt"] == "latest"]
+    assert {row["name"]: row["stale"] for row in rows} == {
+        "part/0": "", "part/1": "", "sum/0": "part/0",
+    }  # fmt: skip
+    made = directory.json("report", "left", code=1)
+    assert (made["stale"], made["report"]["stale"]) == (stale, 1)
+    assert {one["name"]: one["stale"] for one in made["report"]["stages"]} == {"part": 0, "sum": 1}
+    shown = " ".join(directory.jobs("status", "left")[0].split())
+    assert f"stale {said}: {remedy}" in shown
+    assert directory.json("status", "left")["stale"] == stale
+    out, _ = directory.jobs("explain", "--job", "left")
+    assert f"  stale: {said}" in out.splitlines()
+    assert f"  → {remedy}-r2" in out.splitlines()
+    out, _ = directory.jobs("explain", "sum", "--job", "left")
+    assert out.startswith("sum/0 (110000000): stale\n")
+    assert "stale: part/0, which it waits for, ran again since" in out
+    assert "→ python -m jobs rerun left" in out
+    assert directory.jobs("explain", "part/0", "--job", "left")[0].startswith(
+        "part/0 (100000000): succeeded"
+    )
+    _, err = directory.jobs("collect", "left")
+    assert f"warning: stale: {said}" in err
+    assert directory.json("collect", "left")["stale"] == stale
+    file.write_text(text)
+
+
 PROGRAM = """\
-from jobs import open_job
+from jobs import StaleError, open_job
 
 job = open_job("held")
 again = job.again(tasks="part/0", dependents=False)
-print(sorted(again.numbers), dict(again.reasons()), sorted(again.stale))
-job.rerun(tasks="part/0", dependents=False).wait(timeout_s=60)
-print(job.stale())
+print(sorted(again.numbers), dict(again.reasons()), again.stale.names)
+look = job.rerun(tasks="part/0", dependents=False).wait(timeout_s=60)
+print(job.stale(), len(look.stale), job.report().report.stale)
+job.collect()
+try:
+    job.answer()
+except StaleError as error:
+    print(error.exit_code, str(error).splitlines()[-1])
+job.answer(allow_stale=True)
+print(open("results/held/answer.txt").read().split())
 print(dict(job.again().reasons()))
 job.rerun().wait(timeout_s=60)
 print(job.stale(), job.rerun())
+job.collect()
+job.answer()
 """
 
 
@@ -195,8 +257,10 @@ def test_a_program_learns_what_is_stale(directory: Directory) -> None:
         capture_output=True, text=True, timeout=200, check=False,
     )  # fmt: skip
     assert ran.stdout.splitlines() == [
-        "[100000000] {'part/0': 'chosen'} [110000000]",
-        "{'sum/0': 'part/0'}",
+        "[100000000] {'part/0': 'chosen'} {'sum/0': 'part/0'}",
+        "{'sum/0': 'part/0'} 1 1",
+        "1   bring it up to date: python -m jobs rerun held",
+        "['1', '2']",
         "{'sum/0': 'waits for part/0'}",
         "{} None",
     ], ran.stderr
@@ -224,8 +288,11 @@ def test_tasks_of_a_stage_are_named_and_what_is_not_there_is_refused(directory: 
     assert "0 may be square/0 or sum/0" in directory.jobs("logs", "0", code=2)[1]
     assert "did you mean 'square'" in directory.jobs("logs", "squre/1", code=2)[1]
     assert "there is no stage 'cube'" in directory.jobs("rerun", "--tasks", "cube", code=2)[1]
-    directory.jobs("rerun", "--tasks", "square/2,sum", "--detach")
-    assert "which ran other tasks again" in directory.jobs("explain", "square/0", code=2)[1]
+    directory.jobs("rerun", "--tasks", "square/2,sum", code=1)
+    assert directory.jobs("explain", "square/0")[0].startswith("square/0 (100000000): succeeded")
+    assert directory.jobs("logs", "square/0-3")[0].splitlines() == [
+        "square/0 stderr| s0", "square/1 stderr| s1", "square/3 stderr| s3", "square/2 stderr| s2",
+    ]  # fmt: skip
 
 
 def test_a_task_may_end_the_job(directory: Directory) -> None:
