@@ -420,6 +420,8 @@ def keep(argv: Sequence[str], *, lifeline: int | None = None, grace_s: float = G
     alive, own_end = os.pipe()  # nobody writes: that it ends is the message
     sys.stdout.flush()
     sys.stderr.flush()
+    # What is forwarded before the keeper has an inbox of its own waits for that.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)
     keeper = os.fork()
     if keeper == 0:
         status = 127
@@ -431,6 +433,7 @@ def keep(argv: Sequence[str], *, lifeline: int | None = None, grace_s: float = G
             os.write(2, f"error: {argv[0]}: {os.strerror(error.errno)}\n".encode())
         finally:
             os._exit(status)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _FORWARDED)
     os.close(alive)
     lifelines = {own_end}
     while True:
@@ -451,6 +454,7 @@ def _keeper(argv: Sequence[str], alive: int, grace_s: float) -> int:
     os.setsid()
     become_subreaper()
     inbox = Inbox((*_FORWARDED, signal.SIGCHLD), (alive,))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _FORWARDED)
     command = spawn(Program(argv=argv, env=os.environ))
     statuses: dict[int, int] = {}
     asked: set[int] = set()

@@ -114,8 +114,8 @@ def test_a_wrong_command_line_shows_the_usage(
 def test_what_a_command_leaves_running_is_ended(
     tmp_path: Path, started: list[subprocess.Popen[str]]
 ) -> None:
-    front = start(started, *KEEPER, "--", "sh", "-c", tree(tmp_path) + f"cat {tmp_path}/hold")
     os.mkfifo(tmp_path / "hold")
+    front = start(started, *KEEPER, "--", "sh", "-c", tree(tmp_path) + f"cat {tmp_path}/hold")
     processes = pids(tmp_path, 3)
     (tmp_path / "hold").write_text("")
     front.communicate()
@@ -181,6 +181,25 @@ def test_a_signal_reaches_the_command_once_and_it_ends_as_it_wants(
     front.send_signal(number)
     assert front.communicate()[0] == "stopping None\n"
     assert front.returncode == 9
+
+
+def test_a_signal_that_comes_before_the_keeper_heeds_any_reaches_the_command(
+    started: list[subprocess.Popen[str]],
+) -> None:
+    code = (
+        "import os, signal, sys\n"
+        "from emulator.processes import keep\n"
+        "setsid = os.setsid\n"
+        "def slowly():\n"  # what the keeper does first
+        "    setsid()\n"
+        "    os.kill(os.getppid(), signal.SIGTERM)\n"
+        "    while signal.SIGTERM not in signal.sigpending(): pass\n"
+        "os.setsid = slowly\n"
+        "sys.exit(keep(['sleep', '1000']))\n"
+    )
+    front = start(started, sys.executable, "-c", code)
+    front.communicate(timeout=60)
+    assert front.returncode == 128 + signal.SIGTERM
 
 
 def test_a_parent_that_is_removed_meanwhile_is_made_again(
