@@ -25,6 +25,8 @@ _SLOW_S = 0.002
 _SLOW_IN_A_ROW = 16
 GRACE_S = 5.0
 """How long what is under way is waited for when it is no longer wanted."""
+_LOOK_UP_S = 0.1
+"""How often what waits within other work looks whether that is still wanted."""
 _END: Any = object()
 _THREAD = threading.local()
 _LEFT: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
@@ -110,9 +112,11 @@ def in_threads(
             yield work.take()
             taken -= 1
     finally:
-        work.end(at_once)
-        if taken:
-            _wait_for(threads)
+        try:
+            work.end(at_once)
+        finally:
+            if taken:
+                _wait_for(threads)
 
 
 class StoppedError(Exception):
@@ -142,8 +146,12 @@ def pause(seconds: float) -> None:
     work: _Work | None = getattr(_THREAD, "work", None)
     if work is None:
         time.sleep(seconds)
-    else:
+    elif work.parent is None:
         work.over.wait(seconds)
+    else:
+        until = time.monotonic() + seconds
+        while not stopping() and (left := until - time.monotonic()) > 0:
+            work.over.wait(min(left, _LOOK_UP_S))
 
 
 def apart(act: Callable[[], R]) -> R:
@@ -172,9 +180,11 @@ def left_behind() -> bool:
 
 def _wait_for(threads: list[threading.Thread]) -> None:
     deadline = time.monotonic() + GRACE_S
-    for thread in threads:
-        thread.join(max(0.0, deadline - time.monotonic()))
-    _LEFT.update(thread for thread in threads if thread.is_alive())
+    try:
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+    finally:  # Ctrl-C may come again, while they are waited for
+        _LEFT.update(thread for thread in threads if thread.is_alive())
 
 
 def _started(run: Callable[[], None], threads: list[threading.Thread], name: str) -> bool:

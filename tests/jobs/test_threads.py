@@ -229,3 +229,60 @@ def test_threads_of_threads_stop_too(ended: threading.Event) -> None:
         assert found == []
         break
     assert begun == [0]
+
+
+def test_a_wait_within_ends_when_what_it_is_within_has_failed() -> None:
+    waits = threading.Event()
+    told: list[bool] = []
+
+    def part(_number: int) -> None:
+        waits.set()
+        pause(600)
+        told.append(stopping())
+
+    def act(number: int) -> None:
+        if number:
+            assert waits.wait(60)
+            raise KeyError(number)
+        list(in_threads(part, (0,), at_once=1, name="part"))
+
+    with pytest.raises(KeyError):
+        list(in_threads(act, range(2), at_once=2, name="test"))
+    assert told == [True]
+    assert not left_behind()
+
+
+def test_what_is_waited_for_when_ctrl_c_comes_again_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answer, hangs = threading.Event(), threading.Event()
+    started: list[threading.Thread] = []
+
+    class Interrupted(threading.Thread):
+        def start(self) -> None:
+            started.append(self)
+            super().start()
+
+        def join(self, timeout: float | None = None) -> None:
+            if timeout is not None:
+                raise KeyboardInterrupt
+            super().join()
+
+    def act(number: int) -> int:
+        if number:
+            hangs.set()
+            assert answer.wait(60)
+        else:
+            assert hangs.wait(60)
+        return number
+
+    monkeypatch.setattr(threading, "Thread", Interrupted)
+    results = in_threads(act, range(2), at_once=2, name="test")
+    assert next(results) == 0
+    with pytest.raises(KeyboardInterrupt):
+        results.close()  # type: ignore[attr-defined]  # is a generator
+    assert left_behind()
+    answer.set()
+    for thread in started:
+        thread.join()
+    assert not left_behind()
