@@ -275,12 +275,16 @@ class Client:
         """
         return open_job(job, self.out)
 
-    def list(self, filters: Sequence[str] = (), *, since: str | None = None) -> list[JobRow]:
+    def list(
+        self, filters: Sequence[str] = (), *, since: str | None = None, outcomes: bool = True
+    ) -> list[JobRow]:
         """The jobs of the stack that were submitted from workload files, the oldest first.
 
         Args:
             filters: `FIELD=TEXT`: only jobs that have the text in that field, all must hold.
             since: Only those from then on: how long ago (`2d`), or a date.
+            outcomes: Whether to find out what became of their tasks, which may take a request
+                a job.
 
         Raises:
             InputError: A filter or `since` cannot be read.
@@ -288,7 +292,7 @@ class Client:
         """
         target = self._target()
         found = JobList(session=Session(stack=target.load()), target=target, out=self.out)
-        return found.rows(filters, since)
+        return found.rows(filters, since, outcomes=outcomes)
 
     def costs(self, jobs: str = ALL, *, by: str = "job") -> Costs:
         """What jobs that were submitted from here took and cost, together.

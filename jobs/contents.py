@@ -14,16 +14,19 @@ import sqlite3
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from jobs.errors import InputError, shown
+from jobs.memory import open_memory
 
 _LOG = logging.getLogger(__name__)
 _SETTLED_NS = 2_000_000_000
 _BLOCK = 1 << 20
+_TABLE = (
+    "contents (path BLOB PRIMARY KEY, stamp TEXT NOT NULL, sha256 TEXT NOT NULL) WITHOUT ROWID"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +49,7 @@ class ContentCache:
 
     def __init__(self, path: Path | None) -> None:
         """`path` is the database, made with its directories when needed; None: no memory."""
-        self._database = None if path is None else _opened(path)
+        self._database = None if path is None else open_memory(path, _TABLE, "hashes")
         self.files_read = 0
 
     def __enter__(self) -> Self:
@@ -121,37 +124,6 @@ def unchanged(path: Path, contents: Contents) -> bool:
         return _stamp(path)[0] == contents.stamp
     except OSError:
         return False
-
-
-def _opened(path: Path) -> sqlite3.Connection | None:
-    """The database, made anew when it is damaged: it holds nothing that is not on disk."""
-    for attempt in range(2):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            database = sqlite3.connect(path, timeout=10)
-        except (OSError, sqlite3.Error) as error:
-            _LOG.warning("hashes are not remembered: %s", error)
-            return None
-        try:
-            database.execute("PRAGMA journal_mode=WAL")
-            database.execute("PRAGMA synchronous=OFF")
-            database.execute(
-                "CREATE TABLE IF NOT EXISTS contents "
-                "(path BLOB PRIMARY KEY, stamp TEXT NOT NULL, sha256 TEXT NOT NULL) WITHOUT ROWID"
-            )
-        except sqlite3.OperationalError as error:
-            # no room, or somebody else's lock: what is in it is still good
-            with closing(database):
-                _LOG.warning("hashes are not remembered: %s", error)
-            return None
-        except sqlite3.DatabaseError as error:
-            with closing(database):
-                _LOG.warning("%s is damaged (%s): it is made anew", path, error)
-            if attempt == 0:
-                path.unlink(missing_ok=True)
-        else:
-            return database
-    return None
 
 
 def _stamp(path: Path) -> tuple[str, int]:

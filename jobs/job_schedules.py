@@ -17,7 +17,7 @@ from jobs.listing import JobRow, jobs_of
 from jobs.outcomes import JobList
 from jobs.plan import META_WORKLOAD
 from jobs.results import DEFAULT_ROOT
-from jobs.schedule_jobs import adopt
+from jobs.schedule_jobs import ADOPTED, adopt
 from jobs.schedule_notes import forget_notes, read_note
 from jobs.service import BatchService, segment
 from jobs.session import Session, Target
@@ -86,7 +86,8 @@ class JobSchedule:
             NotFoundError: There is no such schedule.
         """
         found = JobList(session=self.session, target=None, out=self.out)
-        return found.told(jobs_of(self.session.service, f"{self._path}/jobs", found.pools))
+        path = f"{self._path}/jobs"
+        return found.told(jobs_of(self.session.service, path, found.pools), path)
 
     def pause(self) -> bool:
         """Lets it make no more jobs; the job that runs goes on. False if it was paused.
@@ -117,10 +118,24 @@ class JobSchedule:
         """
         note = read_note(self.id, self.out)
         if note is not None:
-            for row in self.jobs():
-                adopt(note, row.job_id, self.session.service, self.out)
+            for job in self._listed():
+                adopt(note, job, self.out)
         self.session.service.call("DELETE", self._path, f"deleting schedule {self.id}")
         forget_notes(self.id, self.out)
+
+    def states(self) -> dict[str, str]:
+        """The jobs that it has made and that are still there, by id, with their states.
+
+        Raises:
+            NotFoundError: There is no such schedule.
+        """
+        return {job["id"]: job["state"] for job in self._listed()}
+
+    def _listed(self) -> list[dict[str, Any]]:
+        selected = {"$select": f"{ADOPTED},state"}
+        listed = self.session.service.pages(f"{self._path}/jobs", "listing jobs", **selected)
+        ours = (job for job in listed if META_WORKLOAD in metadata_of(job))
+        return sorted(ours, key=lambda job: str(job["creationTime"]))
 
     @property
     def _path(self) -> str:
@@ -218,10 +233,10 @@ def over_text(schedule_id: str, state: str) -> str:
     )
 
 
-def deletion_lines(row: ScheduleRow, jobs: list[JobRow]) -> Iterator[str]:
-    """What goes with a schedule, for a person."""
+def deletion_lines(row: ScheduleRow, jobs: Mapping[str, str]) -> Iterator[str]:
+    """What goes with a schedule, for a person; `jobs` are its jobs' states."""
     yield f"schedule {row.schedule_id} ({row.state})"
-    running = sum(job.state != "completed" for job in jobs)
+    running = sum(state != "completed" for state in jobs.values())
     if jobs:
         ended = f", {running} of them not over" if running else ""
         yield f"{counted(len(jobs), 'job')} of it with their tasks{ended}"

@@ -1,9 +1,8 @@
 """What became of the jobs of a list: how many tasks succeeded and failed, and what it cost.
 
 The service's list of jobs tells that a job is over, and never how its tasks fared, so that a
-failed job reads there as if all were well. That takes a request a job, made for those that are
-over alone, several at once; none for a job whose last report is of its end and lies in its
-result tree, which has the cost, too.
+failed job reads there as if all were well. Where the last report of a job is of its end and
+lies in its result tree, that says it, and the cost, too; `jobs.task_totals` knows of the others.
 """
 
 from __future__ import annotations
@@ -13,14 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jobs.costs import kept_report
-from jobs.errors import InputError, NotFoundError
-from jobs.job_ids import schedule_of
+from jobs.errors import InputError
 from jobs.listing import LATE, JobRow, jobs_of, matching
-from jobs.managed import look_at_manager, without_manager
 from jobs.results import Manifest, tree_of
-from jobs.service import BatchService, segment
 from jobs.session import Session, Target
 from jobs.stale import stale_of
+from jobs.task_totals import totals_of
 from jobs.threads import in_threads
 
 CANCELED = frozenset({"CanceledByUser", "UserTerminate"})
@@ -48,8 +45,15 @@ class JobList:
         """The stack's names of pools, by their ids."""
         return {pool.id: name for name, pool in self.session.stack.pools.items()}
 
-    def rows(self, filters: Sequence[str] = (), since: str | None = None) -> list[JobRow]:
+    def rows(
+        self, filters: Sequence[str] = (), since: str | None = None, *, outcomes: bool = True
+    ) -> list[JobRow]:
         """The jobs that match, the oldest first, with what became of them.
+
+        Args:
+            filters: As `jobs.listing.matching`.
+            since: As there.
+            outcomes: Whether the fields in `LATE` are needed; they are where a filter has one.
 
         Raises:
             InputError: As `jobs.listing.matching`; before anything is asked.
@@ -59,18 +63,19 @@ class JobList:
         late = [text for text in filters if text.partition("=")[0] in LATE]
         early = [text for text in filters if text not in late]
         found = matching(jobs_of(self.session.service, pools=self.pools), early, since)
+        if not outcomes and not late:
+            return found
         return matching(self.told(found), late, None)
 
-    def told(self, rows: Iterable[JobRow]) -> list[JobRow]:
-        """Rows with what became of them."""
-        done = in_threads(self._told, rows, at_once=_AT_ONCE, name="list")
-        return sorted(done, key=lambda row: row.created)
-
-    def _told(self, row: JobRow) -> JobRow:
-        reported = self._reported(row)
-        if reported.succeeded is None and reported.state == _OVER:
-            reported = _counted(reported, self.session.service)
-        return replace(reported, outcome=outcome_of(reported))
+    def told(self, rows: Iterable[JobRow], path: str = "/jobs") -> list[JobRow]:
+        """Rows with what became of them; `path` lists them."""
+        read = in_threads(self._reported, rows, at_once=_AT_ONCE, name="list")
+        found = {row.job_id: row for row in sorted(read, key=lambda row: row.created)}
+        open_ = [row for row in found.values() if row.succeeded is None and row.state == _OVER]
+        for job_id, totals in totals_of(open_, self.session, path).items():
+            row = found[job_id]
+            found[job_id] = replace(row, succeeded=totals.succeeded, failed=totals.failed)
+        return [replace(row, outcome=outcome_of(row)) for row in found.values()]
 
     def _reported(self, row: JobRow) -> JobRow:
         """A row with what the report of its end says, where that lies in its result tree."""
@@ -114,15 +119,3 @@ def outcome_of(row: JobRow) -> str:
         (row.stale, "stale"),
     )
     return next((f"{number:,} {what}" for number, what in told if number > 0), "succeeded")
-
-
-def _counted(row: JobRow, service: BatchService) -> JobRow:
-    """A row with the service's counts of its tasks; as it is where the job is gone by now."""
-    try:
-        path = f"/jobs/{segment(row.job_id)}/taskcounts"
-        counts = service.get(path, f"counting tasks of {row.job_id}")["taskCounts"]
-        if schedule_of(row.job_id) is not None:
-            counts = without_manager(counts, look_at_manager(service, row.job_id))
-    except NotFoundError:
-        return row
-    return replace(row, succeeded=counts["succeeded"], failed=counts["failed"])

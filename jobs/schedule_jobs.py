@@ -8,6 +8,7 @@ like any other.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -27,6 +28,8 @@ from jobs.session import Session, Target
 from jobs.stack import Stack
 from jobs.stages import read_stages
 from jobs.submit import metadata_of
+
+ADOPTED = "id,creationTime,metadata"
 
 
 def find_tree(job: str, root: Path, target: Target | None = None) -> ResultTree:
@@ -58,29 +61,25 @@ def find_trees(jobs: str, root: Path, target: Target | None = None) -> list[Resu
     return _find_trees(",".join(parts), root)
 
 
-def adopt(note: Note, job_id: str, service: BatchService, root: Path) -> None:
+def adopt(note: Note, job: Mapping[str, Any], root: Path) -> None:
     """Gives a schedule's job a result tree, if it has none.
 
     It is of the plan that it was made from, before or after an update. Where that was not noted
     here (another machine's update) it is of `note`'s workload alone, without what its tasks
     were made from and given: the verbs then do not claim to know that.
 
+    Args:
+        note: Of its schedule.
+        job: As the service has it; `ADOPTED` names the members that are needed.
+        root: Where result trees are.
+
     Raises:
-        NotFoundError: There is no such job.
         InputError: The job is not of a workload, or the tree cannot be written.
     """
+    job_id = job["id"]
     tree = tree_of(job_id, root)
     if tree.manifest_file.exists():
         return
-    try:
-        job = service.get(f"/jobs/{segment(job_id)}", f"looking for job {job_id}")
-    except NotFoundError as error:
-        raise NotFoundError(
-            f"schedule {note.schedule_id} has no job {job_id}, or it is deleted: "
-            f"python -m jobs schedule show {note.schedule_id}",
-            code=error.code,
-            status=error.status,
-        ) from error
     metadata = metadata_of(job)
     if META_PLAN not in metadata:
         raise InputError(f"job {job_id} was not made from a workload file")
@@ -119,6 +118,21 @@ def require_own_place(schedule_id: str, stack: Stack, root: Path) -> None:
         )
 
 
+def _read_job(note: Note, job_id: str, service: BatchService) -> Mapping[str, Any]:
+    try:
+        found: Mapping[str, Any] = service.get(
+            f"/jobs/{segment(job_id)}", f"looking for job {job_id}", **{"$select": ADOPTED}
+        )
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"schedule {note.schedule_id} has no job {job_id}, or it is deleted: "
+            f"python -m jobs schedule show {note.schedule_id}",
+            code=error.code,
+            status=error.status,
+        ) from error
+    return found
+
+
 def _located(job: str, root: Path, target: Target | None) -> str:
     """The same job, with a result tree if a schedule made it; anything else as it is."""
     wanted = scheduled_id(job)
@@ -134,7 +148,8 @@ def _located(job: str, root: Path, target: Target | None) -> str:
     service = Session(stack=stack).service
     if wanted is None:
         wanted = _latest(schedule_id, service, root)
-    adopt(note, wanted, service, root)
+    if not tree_of(wanted, root).manifest_file.exists():
+        adopt(note, _read_job(note, wanted, service), root)
     return wanted
 
 

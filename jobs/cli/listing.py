@@ -13,7 +13,7 @@ from rich.text import Text
 from jobs.cli.command import command
 from jobs.client import Client
 from jobs.durations import spoken
-from jobs.listing import FIELDS, JobRow, parse_fields
+from jobs.listing import FIELDS, LATE, JobRow, parse_fields
 from jobs.looks import moment_of
 from jobs.options import (
     ColorOption,
@@ -74,7 +74,9 @@ def list_jobs(
     """
     with command(json_output, quiet, verbose, color) as terminal:
         names = parse_fields(fields)
-        rows = Client(stack=stack, outputs=outputs, out=out).list(filters or (), since=since)
+        rows = Client(stack=stack, outputs=outputs, out=out).list(
+            filters or (), since=since, outcomes=json_output or not LATE.isdisjoint(names)
+        )
         terminal.result({"version": 1, "jobs": [asdict(row) for row in rows]})
         if csv:
             terminal.table(names, ([row.text(name) for name in names] for row in rows))

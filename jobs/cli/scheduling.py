@@ -238,7 +238,7 @@ def delete(
     """
     with command(json_output, quiet, verbose, color) as terminal:
         found = _opened(context, schedule, stack, outputs, out)
-        row, jobs = found.status(), found.jobs()
+        row, jobs = found.status(), found.states()
         for line in deletion_lines(row, jobs):
             terminal.line(line)
         removed = False
@@ -252,7 +252,7 @@ def delete(
                 "version": 1,
                 "schedule_id": found.id,
                 "removed": removed,
-                "jobs": [job.job_id for job in jobs],
+                "jobs": list(jobs),
             }
         )
 

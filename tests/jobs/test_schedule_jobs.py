@@ -259,14 +259,12 @@ def test_a_schedule_of_somebody_else_is_not_guessed_at(account: Any, root: Path)
     assert account.requests == []
 
 
-def test_a_job_that_no_workload_file_made_is_refused(
-    account: Any, root: Path, service: BatchService
-) -> None:
+def test_a_job_that_no_workload_file_made_is_refused(account: Any, root: Path) -> None:
     account.jobs[JOB]["metadata"] = []
     found = read_note("nightly", root)
     assert found is not None
     with pytest.raises(InputError, match="was not made from a workload file"):
-        adopt(found, JOB, service, root)
+        adopt(found, account.jobs[JOB], root)
 
 
 @pytest.mark.parametrize(
