@@ -230,7 +230,7 @@ class Client:
         Raises:
             StackError: The stack cannot be read.
         """
-        policy = RetryPolicy(attempts=3, unreachable_attempts=1, total_s=30)
+        policy = RetryPolicy(attempts=3, first_contact_s=0, total_s=30)
         return examine(Session(stack=self._target().load(), policy=policy), self.out)
 
     def submit_schedule(

@@ -38,7 +38,9 @@ ENV_BATCH_KEY = "AZURE_BATCH_ACCESS_KEY"
 ENV_STORAGE_KEY = "AZURE_STORAGE_KEY"
 MAX_CONNECTIONS = 64
 _CONNECT_TIMEOUT_S = 10
-_READ_TIMEOUT_S = 120
+_READ_TIMEOUT_S = 60
+"""The service works on a request for 30 seconds at most (`service_timeout` of azure-batch); a
+connection of a network that is gone is silent for as long as we wait."""
 _BLOB_RETRIES: RetryConfig = {
     "max_retries": 12,
     "retry_timeout": timedelta(seconds=120),

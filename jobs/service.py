@@ -51,18 +51,21 @@ class RetryPolicy:
     """How long to insist.
 
     Full jitter: a wait is anything up to its bound, so that many clients that were
-    refused together do not come back together.
+    refused together do not come back together. Where no connection is made, not attempts
+    count but time: a refused connection takes none, and a network is back when it is back.
 
     Attributes:
-        attempts: Requests sent at most.
-        unreachable_attempts: The same, while no connection is made at all.
+        attempts: Requests at most that are refused, or whose answer is lost.
+        unreachable_s: How long a service is waited for to which no connection is made.
+        first_contact_s: The same, of one that has never answered: its address may be wrong.
         first_wait_s: Bound of the first wait; it doubles.
         longest_wait_s: Bound of any wait, also of a Retry-After.
         total_s: No wait begins after this long.
     """
 
     attempts: int = 10
-    unreachable_attempts: int = 4
+    unreachable_s: float = 20.0
+    first_contact_s: float = 3.0
     first_wait_s: float = 0.5
     longest_wait_s: float = 60.0
     total_s: float = 600.0
@@ -88,14 +91,18 @@ class BatchService:
         policy: How long to insist.
         pause: Waits; tests put a clock of their own here. Ends early where nobody wants the
             answer any more (`jobs.threads`), and then nothing is sent again.
+        now: Monotonic seconds.
         requests_sent: How many requests went out, retries included.
+        reached: Whether it has ever answered.
         date: When the service answered last, by its own clock, seconds since the epoch.
     """
 
     client: BatchClient
     policy: RetryPolicy = RetryPolicy()
     pause: Callable[[float], None] = pause
+    now: Callable[[], float] = time.monotonic
     requests_sent: int = 0
+    reached: bool = False
     date: float | None = None
     _count_lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -161,50 +168,109 @@ class BatchService:
                 return b""
             raise
 
+    def size(self, path: str, doing: str) -> int:
+        """How many bytes a file of a task or node has now.
+
+        That is `Content-Length` of Get Node File Properties (azure-batch,
+        `get_node_file_properties`).
+
+        Raises:
+            ServiceError: As `content`.
+        """
+        request = partial(_request, "HEAD", path, {}, None, raw=False)
+        return self._exchange(request, _size, doing)
+
     def _exchange(
         self, request: Callable[[], HttpRequest], read: Callable[[HttpResponse], T], doing: str
     ) -> T:
         """Sends a request, made anew each time, until it is answered for good."""
-        began = time.monotonic()
+        insisting = _Insisting(policy=self.policy, began=self.now())
         unclear = False
-        attempt = 0
         while True:
-            attempt += 1
             with self._count_lock:
                 self.requests_sent += 1
             try:
                 response = self.client.send_request(request())
                 response.raise_for_status()
+                self.reached = True
                 self.date = _date(response) or self.date
                 return read(response)
             except AzureError as error:
-                retry_after = self._again(error, attempt, began)
-                if retry_after is None or stopping():
+                self.reached = self.reached or not _not_sent(error)
+                wait = insisting.wait_s(error, self.now(), reached=self.reached)
+                if wait is None or stopping():
                     translated = from_batch(error, doing)
                     translated.unclear = unclear
                     raise translated from error
                 unclear = unclear or _maybe_done(error)
-                wait = self.policy.wait_s(attempt, retry_after or None, random.random())  # noqa: S311 - jitter
                 _LOG.info("%s: %s; again in %.1f s", doing, _brief(error), wait)
                 self.pause(wait)
                 if stopping():
                     raise from_batch(error, doing) from error
 
-    def _again(self, error: AzureError, attempt: int, began: float) -> str | None:
-        """None: give up. Else the Retry-After, perhaps empty."""
+
+@dataclass(slots=True, kw_only=True)
+class _Insisting:
+    """What one request has met so far.
+
+    Attributes:
+        policy: How long to insist.
+        began: When it was sent first.
+        refused: How often it was refused, or its answer lost.
+        unreached: How often in a row no connection was made.
+        away_at: Since when none is made.
+    """
+
+    policy: RetryPolicy
+    began: float
+    refused: int = 0
+    unreached: int = 0
+    away_at: float = 0.0
+
+    def wait_s(self, error: AzureError, now: float, *, reached: bool) -> float | None:
+        """How long to wait before the next attempt; None: there is to be none."""
+        if now - self.began > self.policy.total_s:
+            return None
+        if _not_sent(error):
+            # a credential that was good before is had again with the network, or by signing in
+            if is_untrusted(error) or not (reached or isinstance(error, ServiceRequestError)):
+                return None
+            return self._wait_for_connection(now, reached=reached)
+        self.unreached = 0
+        self.refused += 1
+        retry_after = _retry_after(error)
+        if retry_after is None or self.refused >= self.policy.attempts:
+            return None
+        return self.policy.wait_s(self.refused, retry_after or None, _draw())
+
+    def _wait_for_connection(self, now: float, *, reached: bool) -> float | None:
+        if not self.unreached:
+            self.away_at = now
+        self.unreached += 1
         policy = self.policy
-        enough = attempt >= policy.attempts or time.monotonic() - began > policy.total_s
-        if enough or isinstance(error, ClientAuthenticationError):
-            return None
-        if isinstance(error, ServiceRequestError) and is_untrusted(error):
-            return None
-        if isinstance(error, ServiceRequestError):
-            return "" if attempt < policy.unreachable_attempts else None
-        if isinstance(error, ServiceResponseError | DecodeError):
-            return ""
-        if isinstance(error, HttpResponseError) and error.status_code in _TRANSIENT:
-            return str(getattr(error.response, "headers", {}).get("Retry-After") or "")
-        return None
+        longest = policy.unreachable_s if reached else policy.first_contact_s
+        left = self.away_at + longest - now
+        return min(left, policy.wait_s(self.unreached, None, _draw())) if left > 0 else None
+
+
+def _not_sent(error: AzureError) -> bool:
+    """Whether a request has not reached the service: no connection, or no credential."""
+    return isinstance(error, ServiceRequestError) or (
+        isinstance(error, ClientAuthenticationError) and error.response is None
+    )
+
+
+def _retry_after(error: AzureError) -> str | None:
+    """None: another attempt would end alike. Else the Retry-After, perhaps empty."""
+    if isinstance(error, ServiceResponseError | DecodeError):
+        return ""
+    if isinstance(error, HttpResponseError) and error.status_code in _TRANSIENT:
+        return str(getattr(error.response, "headers", {}).get("Retry-After") or "")
+    return None
+
+
+def _draw() -> float:
+    return random.random()  # noqa: S311 - jitter
 
 
 def segment(text: str) -> str:
@@ -241,6 +307,10 @@ def _maybe_done(error: AzureError) -> bool:
     if isinstance(error, HttpResponseError) and not isinstance(error, DecodeError):
         return error.status_code in {408, 500, 502, 504}
     return isinstance(error, ServiceResponseError | DecodeError)
+
+
+def _size(response: HttpResponse) -> int:
+    return int(response.headers.get("Content-Length", 0))
 
 
 def _bytes(response: HttpResponse) -> bytes:

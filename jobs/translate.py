@@ -63,11 +63,12 @@ _BUSY = frozenset({408, 429, 500, 502, 503, 504})
 
 def from_batch(error: AzureError, doing: str) -> ServiceError:
     """What a Batch client raised, while doing what `doing` says (`reading job x`)."""
+    first = str(error).splitlines()[0] if str(error) else type(error).__name__
+    # of its class is also what the service answers to a credential that it refuses
+    if isinstance(error, ClientAuthenticationError) and error.response is None:
+        return CredentialError(f"{doing}: no credential: {first}. {_SIGN_IN}")
     if isinstance(error, HttpResponseError) and not isinstance(error, DecodeError):
         return _from_answer(error, doing)
-    first = str(error).splitlines()[0] if str(error) else type(error).__name__
-    if isinstance(error, ClientAuthenticationError):
-        return CredentialError(f"{doing}: no credential: {first}. {_SIGN_IN}")
     if is_untrusted(error):
         return _distrust(error, doing)
     if isinstance(error, ServiceRequestError):
