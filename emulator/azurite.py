@@ -23,8 +23,8 @@ _logger = logging.getLogger(__name__)
 
 PACKAGE = PROJECT_ROOT / "bootstrap" / "azurite" / "node_modules" / "azurite"
 HOST = Path(__file__).with_name("azurite_host.js")
-START_TIMEOUT_S = 60.0
-STOP_TIMEOUT_S = 15.0
+START_TIMEOUT_S = 180.0
+STOP_TIMEOUT_S = 45.0
 _LISTENS = re.compile(r"successfully listens on (https?://\S+)")
 _ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
 _KEY = re.compile(r"[A-Za-z0-9+/]+={0,2}")

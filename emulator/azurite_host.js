@@ -18,7 +18,7 @@ process.argv.splice(1, 2, path.join(azurite, "dist", "src", "blob", "main.js"));
 const AccountDataStore = require(path.join(azurite, "dist", "src", "common", "AccountDataStore.js"))
   .default;
 
-const STOP_TIMEOUT_MS = 8000;
+const STOP_TIMEOUT_MS = 40000; // less than emulator/azurite.py waits
 const stores = new Set();
 let accounts = "";
 let serving = false;

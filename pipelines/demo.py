@@ -33,9 +33,9 @@ from emulator.local import ENV_LOCAL_DIR, PROJECT_ROOT, LocalDirectory
 SERVICE_SPEED = 100
 """What the service makes one wait for takes a hundredth: minutes of growing become seconds."""
 
-READY_TIMEOUT_S = 60
-SHRINK_TIMEOUT_S = 60
-STOP_TIMEOUT_S = 20
+READY_TIMEOUT_S = 180
+SHRINK_TIMEOUT_S = 180
+STOP_TIMEOUT_S = 60
 
 STEPS = (
     ("Preview the stack with the real Pulumi engine", "preview"),
