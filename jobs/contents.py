@@ -8,20 +8,17 @@ could stay the same while its contents change (git calls this "racily clean").
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
-import sqlite3
 import time
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from jobs.errors import InputError, shown
-from jobs.memory import open_memory
+from jobs.memory import Memory
+from jobs.threads import StoppedError, in_threads, stopping
 
-_LOG = logging.getLogger(__name__)
 _SETTLED_NS = 2_000_000_000
 _BLOCK = 1 << 20
 _TABLE = (
@@ -49,15 +46,14 @@ class ContentCache:
 
     def __init__(self, path: Path | None) -> None:
         """`path` is the database, made with its directories when needed; None: no memory."""
-        self._database = None if path is None else open_memory(path, _TABLE, "hashes")
+        self._memory = Memory(path, _TABLE, "hashes")
         self.files_read = 0
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._database is not None:
-            self._database.close()
+        self._memory.close()
 
     def look(self, paths: Iterable[Path], *, threads: int = 4) -> dict[Path, Contents]:
         """The contents of files, by path.
@@ -80,12 +76,13 @@ class ContentCache:
                 unread.append(path)
             else:
                 known[path] = Contents(sha256=remembered, size=size, stamp=stamp)
-        with ThreadPoolExecutor(threads) as pool:
-            for path, result in zip(unread, pool.map(_read, unread), strict=True):
-                if isinstance(result, str):
-                    problems.append(f"{shown(path)} cannot be read: {result}")
-                else:
-                    known[path] = result
+        read = dict(in_threads(_read, unread, at_once=threads, name="hash"))
+        for path in unread:
+            result = read[path]
+            if isinstance(result, str):
+                problems.append(f"{shown(path)} cannot be read: {result}")
+            else:
+                known[path] = result
         self.files_read += len(unread)
         if problems:
             raise InputError("\n".join(problems))
@@ -93,29 +90,26 @@ class ContentCache:
         return known
 
     def _remembered(self, path: Path, stamp: str) -> str | None:
-        if self._database is None:
-            return None
-        row = self._database.execute(
-            "SELECT sha256 FROM contents WHERE path = ? AND stamp = ?", (os.fsencode(path), stamp)
-        ).fetchone()
+        row = self._memory.use(
+            lambda database: database.execute(
+                "SELECT sha256 FROM contents WHERE path = ? AND stamp = ?",
+                (os.fsencode(path), stamp),
+            ).fetchone()
+        )
         return None if row is None else str(row[0])
 
     def _remember(self, contents: dict[Path, Contents]) -> None:
-        if self._database is None:
-            return
         settled = time.time_ns() - _SETTLED_NS
-        try:
-            with self._database:
-                self._database.executemany(
-                    "INSERT OR REPLACE INTO contents VALUES (?, ?, ?)",
-                    [
-                        (os.fsencode(path), item.stamp, item.sha256)
-                        for path, item in contents.items()
-                        if int(item.stamp.split("-")[1]) < settled
-                    ],
-                )
-        except sqlite3.Error as error:
-            _LOG.warning("hashes are not remembered: %s", error)
+        rows = [
+            (os.fsencode(path), item.stamp, item.sha256)
+            for path, item in contents.items()
+            if int(item.stamp.split("-")[1]) < settled
+        ]
+        self._memory.use(
+            lambda database: database.executemany(
+                "INSERT OR REPLACE INTO contents VALUES (?, ?, ?)", rows
+            )
+        )
 
 
 def unchanged(path: Path, contents: Contents) -> bool:
@@ -132,8 +126,12 @@ def _stamp(path: Path) -> tuple[str, int]:
     return f"{stat.st_size}-{latest}-{stat.st_mtime_ns}-{stat.st_dev}-{stat.st_ino}", stat.st_size
 
 
-def _read(path: Path) -> Contents | str:
-    """The contents, or why they cannot be had."""
+def _read(path: Path) -> tuple[Path, Contents | str]:
+    """A file's contents, or why they cannot be had.
+
+    Raises:
+        StoppedError: Nobody wants them any more.
+    """
     digest = hashlib.sha256()
     try:
         stamp, _ = _stamp(path)
@@ -142,9 +140,11 @@ def _read(path: Path) -> Contents | str:
             while block := stream.read(_BLOCK):
                 digest.update(block)
                 size += len(block)
+                if stopping():
+                    raise StoppedError
         after, _ = _stamp(path)
     except OSError as error:
-        return error.strerror or str(error)
+        return path, error.strerror or str(error)
     if after != stamp:
-        return "it changes while it is being read"
-    return Contents(sha256=digest.hexdigest(), size=size, stamp=stamp)
+        return path, "it changes while it is being read"
+    return path, Contents(sha256=digest.hexdigest(), size=size, stamp=stamp)

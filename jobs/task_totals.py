@@ -24,7 +24,7 @@ from jobs.job_ids import schedule_of
 from jobs.listing import JobRow
 from jobs.looks import moment_of
 from jobs.managed import look_at_manager, without_manager
-from jobs.memory import open_memory
+from jobs.memory import Memory
 from jobs.service import BatchService, segment
 from jobs.session import Session
 from jobs.stack import local_directory
@@ -88,28 +88,23 @@ class TotalsMemory:
     def __init__(self, path: Path, account: str) -> None:
         """Takes the database's file and the account's resource id."""
         self._account = account.lower()
-        self._database = open_memory(path, _TABLE, "counts of tasks")
+        self._memory = Memory(path, _TABLE, "counts of tasks")
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._database is not None:
-            self._database.close()
+        self._memory.close()
 
     def known(self, rows: Iterable[JobRow]) -> dict[str, Totals]:
         """What is remembered of jobs: of these, not of others that had their ids."""
-        if self._database is None:
-            return {}
-        try:
-            found = self._database.execute(
+        found = self._memory.use(
+            lambda database: database.execute(
                 "SELECT job, created, succeeded, failed FROM totals WHERE account = ?",
                 (self._account,),
             ).fetchall()
-        except sqlite3.Error as error:
-            _LOG.warning("counts of tasks are not remembered: %s", error)
-            return {}
-        remembered = {(job, created): Totals(*totals) for job, created, *totals in found}
+        )
+        remembered = {(job, created): Totals(*totals) for job, created, *totals in found or ()}
         return {
             row.job_id: remembered[row.job_id, row.created]
             for row in rows
@@ -122,19 +117,16 @@ class TotalsMemory:
             (self._account, row.job_id, row.created, totals.succeeded, totals.failed)
             for row, totals in found
         ]
-        if self._database is None or not new:
+        if not new:
             return
-        try:
-            with self._database:
-                self._database.executemany(
-                    "INSERT OR REPLACE INTO totals VALUES (?, ?, ?, ?, ?)", new
-                )
-                self._database.execute(
-                    "DELETE FROM totals WHERE rowid <= (SELECT MAX(rowid) FROM totals) - ?",
-                    (_MOST,),
-                )
-        except sqlite3.Error as error:
-            _LOG.warning("counts of tasks are not remembered: %s", error)
+
+        def kept(database: sqlite3.Connection) -> None:
+            database.executemany("INSERT OR REPLACE INTO totals VALUES (?, ?, ?, ?, ?)", new)
+            database.execute(
+                "DELETE FROM totals WHERE rowid <= (SELECT MAX(rowid) FROM totals) - ?", (_MOST,)
+            )
+
+        self._memory.use(kept)
 
 
 def _is_settled(row: JobRow, now: float) -> bool:

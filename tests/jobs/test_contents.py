@@ -1,8 +1,15 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
+import signal
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,6 +56,110 @@ def test_a_damaged_database_is_made_anew(tmp_path: Path, caplog: pytest.LogCaptu
     assert "is damaged" in caplog.text
     with ContentCache(database) as cache:
         cache.look([path])
+
+
+def pages_overwritten(database: Path) -> None:
+    """The header is sound, and so the database opens."""
+    size = database.stat().st_size
+    with database.open("r+b") as stream:
+        stream.seek(4096)
+        stream.write(os.urandom(size - 4096))
+
+
+def hash_of_another_kind(database: Path) -> None:
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("UPDATE contents SET sha256 = CAST(x'ff' AS TEXT)")
+        connection.commit()
+
+
+def table_of_another_shape(database: Path) -> None:
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("DROP TABLE contents")
+        connection.execute("CREATE TABLE contents (path BLOB)")
+        connection.commit()
+
+
+@pytest.mark.parametrize(
+    "damage", [pages_overwritten, hash_of_another_kind, table_of_another_shape]
+)
+def test_damage_that_is_met_later_costs_reading_the_files_once(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    damage: Callable[[Path], None],
+) -> None:
+    monkeypatch.setattr("jobs.contents._SETTLED_NS", 0)
+    paths = [old_file(tmp_path / f"file {number}", b"%d" % number) for number in range(200)]
+    database = tmp_path / "c.sqlite"
+    with ContentCache(database) as cache:
+        right = cache.look(paths)
+    damage(database)
+    for expected_reads in (len(paths), 0):
+        with ContentCache(database) as cache:
+            assert cache.look(paths) == right
+            assert cache.files_read == expected_reads
+    assert [record.getMessage() for record in caplog.records if "is damaged" in record.msg] == [
+        record.getMessage() for record in caplog.records
+    ]
+    assert len(caplog.records) == 1
+    assert {path.name for path in tmp_path.iterdir()} == {database.name, *(p.name for p in paths)}
+
+
+def test_a_database_that_is_busy_when_it_is_asked_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("jobs.contents._SETTLED_NS", 0)
+    path, database = old_file(tmp_path / "f", b"one"), tmp_path / "c.sqlite"
+
+    def connect(*arguments: Any, **options: Any) -> Any:
+        return real(*arguments, **{**options, "timeout": 0})
+
+    real = sqlite3.connect
+    monkeypatch.setattr("jobs.memory.sqlite3.connect", connect)
+    with ContentCache(database) as cache:
+        cache.look([path])
+    with closing(real(database, isolation_level=None)) as holder, ContentCache(database) as cache:
+        holder.execute("BEGIN IMMEDIATE")
+        old_file(path, b"two")
+        assert cache.look([path])[path].sha256 == hashlib.sha256(b"two").hexdigest()
+        holder.execute("ROLLBACK")
+    assert "hashes are not remembered: database is locked" in caplog.text
+    with closing(real(database)) as connection:
+        assert connection.execute("SELECT sha256 FROM contents").fetchall() == [
+            (hashlib.sha256(b"one").hexdigest(),)
+        ]
+
+
+def test_ctrl_c_ends_the_reading_of_a_large_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heeded = threading.Event()
+    blocks = itertools.count(1)
+    read: list[int] = []
+
+    class Joined(threading.Thread):
+        def join(self, timeout: float | None = None) -> None:
+            heeded.set()
+            super().join(timeout)
+
+    class Digest:
+        def update(self, _block: bytes) -> None:
+            read.append(next(blocks))
+            if read == [1]:
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+                assert heeded.wait(60)
+
+        def hexdigest(self) -> str:
+            return ""
+
+    path = tmp_path / "large"
+    with path.open("wb") as stream:
+        stream.truncate(64 << 20)
+    monkeypatch.setattr(threading, "Thread", Joined)
+    monkeypatch.setattr("jobs.contents.hashlib.sha256", Digest)
+    with ContentCache(None) as cache, pytest.raises(KeyboardInterrupt):
+        cache.look([path])
+    assert read == [1]
 
 
 def test_all_unreadable_files_are_named(tmp_path: Path) -> None:

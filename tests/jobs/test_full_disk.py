@@ -88,7 +88,7 @@ def test_a_cache_that_somebody_else_holds_is_kept(
     holder.execute("PRAGMA locking_mode=EXCLUSIVE")
     holder.execute("BEGIN EXCLUSIVE")
     holder.execute("DELETE FROM contents")
-    monkeypatch.setattr("jobs.contents.sqlite3.connect", connect)
+    monkeypatch.setattr("jobs.memory.sqlite3.connect", connect)
     with ContentCache(path) as cache:
         assert cache.look([file])[file].size == 1
     holder.close()
