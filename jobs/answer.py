@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 from jobs.errors import InputError, StaleError, TaskFailureError
+from jobs.finishing import stderr_descriptor
 from jobs.following import go_on
 from jobs.loading import LoadedWorkload
 from jobs.results import ResultTree
@@ -49,7 +50,7 @@ def answer(
                 cwd=tree.root,
                 env={**os.environ, "COLUMNS": os.environ.get("COLUMNS", "80")},
                 stdin=subprocess.DEVNULL,
-                stdout=sys.stderr.fileno() if results_to_stderr else None,
+                stdout=stderr_descriptor() if results_to_stderr else None,
                 check=False,
             )
         except OSError as error:

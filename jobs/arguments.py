@@ -6,6 +6,7 @@ may be anything.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import isfinite
 
 from jobs.errors import Finding, InputError
@@ -18,6 +19,22 @@ def require(*checks: tuple[bool, str]) -> None:
         InputError: With every check that does not hold.
     """
     if findings := [Finding(message=message) for holds, message in checks if not holds]:
+        raise InputError(findings)
+
+
+def all_of(*checks: Callable[[], object]) -> None:
+    """Makes every check, and raises what they found together.
+
+    Raises:
+        InputError: With every finding.
+    """
+    findings: list[Finding] = []
+    for check in checks:
+        try:
+            check()
+        except InputError as error:
+            findings.extend(error.findings)
+    if findings:
         raise InputError(findings)
 
 

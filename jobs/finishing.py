@@ -27,6 +27,7 @@ from jobs.stack import Pool
 
 SHELL = "/bin/sh"
 ON_FINISH_TIMEOUT_S = 120.0
+_STDERR = 2
 _OVER_CODES = frozenset({"JobCompleted", "JobBeingTerminated", "JobBeingDeleted"})
 
 
@@ -67,8 +68,12 @@ class UnpreparedError(LimitReachedError):
     """The job's preparation failed on every node that its pool has."""
 
 
-def checked_command(text: str | None) -> str | None:
-    """The command of `--on-finish`, if a shell can read it; it is not run.
+def checked_command(text: str | None, option: str = "--on-finish") -> str | None:
+    """The command that is run at the end, if a shell can read it; it is not run here.
+
+    Args:
+        text: The command; None: there is none.
+        option: What it is called where it was given.
 
     Raises:
         InputError: It is empty, or no shell's language.
@@ -76,7 +81,7 @@ def checked_command(text: str | None) -> str | None:
     if text is None:
         return None
     if not text.strip():
-        raise InputError("--on-finish has no command")
+        raise InputError(f"{option} has no command")
     try:
         read = subprocess.run(
             [SHELL, "-n", "-c", text],
@@ -88,10 +93,10 @@ def checked_command(text: str | None) -> str | None:
             check=False,
         )
     except (OSError, ValueError) as error:
-        raise InputError(f"--on-finish {text!r} cannot be read by {SHELL}: {error}") from error
+        raise InputError(f"{option} {text!r} cannot be read by {SHELL}: {error}") from error
     if read.returncode:
         said = " ".join(read.stderr.split())
-        raise InputError(f"--on-finish {text!r} cannot be read: {said}")
+        raise InputError(f"{option} {text!r} cannot be read: {said}")
     return text
 
 
@@ -220,7 +225,7 @@ def _run(command: str, report: Report, tree: ResultTree, *, succeeded: bool) -> 
             [SHELL, "-c", command],
             env={**os.environ, **told(report, tree, succeeded=succeeded)},
             stdin=subprocess.DEVNULL,
-            stdout=sys.stderr.fileno(),
+            stdout=stderr_descriptor(),
             process_group=0,
         ) as process:
             try:
@@ -234,6 +239,14 @@ def _run(command: str, report: Report, tree: ResultTree, *, succeeded: bool) -> 
     except OSError as error:
         return f"--on-finish: the command did not run: {error}"
     return f"--on-finish: the command ended with exit code {code}" if code else None
+
+
+def stderr_descriptor() -> int:
+    """Where a command prints: this process's stderr, also where `sys.stderr` is no file."""
+    try:
+        return sys.stderr.fileno()
+    except (AttributeError, OSError, ValueError):  # a notebook, a service without one
+        return _STDERR
 
 
 def told(report: Report, tree: ResultTree, *, succeeded: bool) -> Mapping[str, str]:

@@ -6,6 +6,7 @@ wrong is a `JobsError`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ from pathlib import Path
 from jobs.advice import Advice
 from jobs.again import Again, taken_along
 from jobs.answer import answer, stale_error
-from jobs.arguments import require, require_limits
+from jobs.arguments import all_of, require, require_limits
 from jobs.blobs import Container
 from jobs.checking import Checked
 from jobs.clean import Leftovers, leftovers, remove
@@ -24,7 +25,14 @@ from jobs.collect import Collected
 from jobs.elsewhere import tree_at
 from jobs.errors import InputError, JobsError
 from jobs.explain import Explanation, explain_job, explain_task
-from jobs.finishing import Finishing, LimitReachedError, end_job, limited, require_price
+from jobs.finishing import (
+    Finishing,
+    LimitReachedError,
+    checked_command,
+    end_job,
+    limited,
+    require_price,
+)
 from jobs.following import out_option
 from jobs.given_tasks import read_given
 from jobs.listing import parse_since
@@ -32,8 +40,9 @@ from jobs.logs import ALL_SOURCES, LogLine, LogReader, read_logs, searched
 from jobs.looks import Look
 from jobs.meter import Meter
 from jobs.named_tasks import resolved
+from jobs.notify import checked_url
 from jobs.reasons import require_same_rows
-from jobs.reporting import Ground, Reported, names_of, report_on
+from jobs.reporting import Ground, Reported, checked_report_file, names_of, report_on
 from jobs.rerun import all_ends, chosen, earlier_jobs, next_job_id
 from jobs.results import DEFAULT_ROOT, Manifest, ResultTree
 from jobs.run_options import RunOptions
@@ -48,10 +57,12 @@ from jobs.submission import require_same, send
 from jobs.task_names import TaskNames
 from jobs.terminal import Terminal
 from jobs.unmatched import output_warnings
+from jobs.verdict import bring_home, verdict
 from jobs.waiting import Waiting, waiting
 from jobs.watch import Watcher, looks, watch
-from jobs.workflow import bring_home, checked_workload, prepare
+from jobs.workflow import checked_workload, prepare
 
+_LOG = logging.getLogger(__name__)
 MOST_EXPLAINED = 20
 _FEW_NEAR = 3
 
@@ -142,6 +153,67 @@ class Job:
         except LimitReachedError as error:
             self.cancel(reason=error.reason)
             raise
+
+    def finish(
+        self,
+        *,
+        timeout_s: float | None = None,
+        max_fails: int | None = None,
+        max_cost: float | None = None,
+        on_finish: str | None = None,
+        notify: str | None = None,
+        report: Path | str | None = None,
+    ) -> Reported:
+        """Waits, collects, merges, checks and reports, as the verb `wait`; then tells who asked.
+
+        Who is told is told of success and of failure, once the report is made. That somebody
+        could not be told changes nothing of the outcome: it is logged as a warning.
+
+        Args:
+            timeout_s: How long to wait; nobody is told of a job that goes on.
+            max_fails: The job is ended once so many tasks have failed.
+            max_cost: The job is ended once it has cost so much, in its pool's currency.
+            on_finish: A command for `/bin/sh -c`, which finds `JOBS_ID`, `JOBS_STATE`,
+                `JOBS_FAILED`, `JOBS_COST` and `JOBS_REPORT` in its environment; ended after 120 s.
+            notify: Address that is sent one POST of JSON, or a card (`teams+URL`), signed where
+                `JOBS_NOTIFY_SECRET` is in this process's environment.
+            report: A file that the report is written to, besides the result tree; its ending
+                says as what.
+
+        Raises:
+            InputError: With all that cannot be meant; nothing was done. Or the workload is gone.
+            UnfinishedError: As `watch`.
+            StaleError: All tasks succeeded, and an answer is of outputs that were replaced since.
+            TaskFailureError: A task, the merge or the check failed, or a limit ended the job.
+        """
+        file = None if report is None else Path(report)
+        all_of(
+            lambda: require_limits(timeout_s=timeout_s, max_fails=max_fails, max_cost=max_cost),
+            lambda: checked_command(on_finish, "on_finish"),
+            lambda: checked_url(notify, "notify"),
+            lambda: checked_report_file(file, "report"),
+        )
+        finishing = Finishing(
+            max_fails=max_fails,
+            max_cost=max_cost,
+            on_finish=on_finish,
+            notify=notify,
+            report=file,
+        )
+        options = options_of(self.manifest, self.tree)
+        found = verdict(
+            self.checked,
+            self.session,
+            self.tree,
+            replace(options, timeout_s=timeout_s, finishing=finishing),
+            Terminal(quiet=True, json_output=True),
+            self._watcher(),
+        )
+        for problem in found.problems:
+            _LOG.warning("%s", problem)
+        if found.failure is not None:
+            raise found.failure
+        return found.reported
 
     def collect(self, progress: Callable[[int, int], None] | None = None) -> Collected:
         """Downloads what it has left so far; only what is new.

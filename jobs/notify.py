@@ -32,8 +32,12 @@ _FEW = 3
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
-def checked_url(url: str | None) -> str | None:
-    """The address of `--notify`, if it can be one.
+def checked_url(url: str | None, option: str = "--notify") -> str | None:
+    """The address that is told at the end, if it can be one.
+
+    Args:
+        url: The address; None: there is none.
+        option: What it is called where it was given.
 
     Raises:
         InputError: It is no http or https URL, or would go over a network in clear.
@@ -46,9 +50,9 @@ def checked_url(url: str | None) -> str | None:
     except ValueError:
         host = None
     if host is None or parts.scheme not in {"http", "https"}:
-        raise InputError("--notify is no URL: write it like https://HOST/PATH")
+        raise InputError(f"{option} is no URL: write it like https://HOST/PATH")
     if parts.scheme == "http" and host not in _LOOPBACK:
-        raise InputError(f"--notify: {host} is not this machine, so it must be https")
+        raise InputError(f"{option}: {host} is not this machine, so it must be https")
     return url
 
 

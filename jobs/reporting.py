@@ -265,15 +265,19 @@ def names_of(tree: ResultTree, checked: Checked | None) -> TaskNames:
     return TaskNames(counts=counts, rows=rows)
 
 
-def checked_report_file(path: Path | None) -> Path | None:
-    """The file of `--report`, whose ending says what it is to hold.
+def checked_report_file(path: Path | None, option: str = "--report") -> Path | None:
+    """The file of a report, whose ending says what it is to hold.
+
+    Args:
+        path: The file; None: there is none.
+        option: What it is called where it was given.
 
     Raises:
         InputError: It is none of the kinds of report.
     """
     if path is not None and path.suffix.lower() not in KINDS:
         raise InputError(
-            f"--report {path}: its ending says what it holds: .html (a page), .csv (a row a "
+            f"{option} {path}: its ending says what it holds: .html (a page), .csv (a row a "
             "task) or .json"
         )
     return path

@@ -51,7 +51,8 @@ from jobs.session import Session, Target
 from jobs.standing import counts_text, ended_text, first_failure, look_json
 from jobs.task_names import written_values
 from jobs.terminal import Terminal, counted
-from jobs.workflow import checked_workload, finish, run_workload
+from jobs.verdict import finish
+from jobs.workflow import checked_workload, run_workload
 
 _FEW = 5
 

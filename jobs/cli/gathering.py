@@ -40,7 +40,7 @@ from jobs.stages import shown_task
 from jobs.stale import stale_of
 from jobs.task_table import write_csv
 from jobs.transfer import counting
-from jobs.workflow import failed_tasks, note_collected, note_unmatched
+from jobs.verdict import failed_tasks, note_collected, note_unmatched
 
 _STDOUT = Path("-")
 

@@ -50,6 +50,10 @@ def test_a_client_takes_texts_for_paths() -> None:
         (lambda job: job.wait(max_fails=0), "max_fails 0 is not 1 or more"),
         (lambda job: job.wait(timeout_s=-1), "timeout_s -1"),
         (lambda job: job.wait(max_cost=math.nan), "max_cost nan"),
+        (lambda job: job.finish(max_fails=0), "max_fails 0 is not 1 or more"),
+        (lambda job: job.finish(on_finish="if"), "on_finish 'if' cannot be read"),
+        (lambda job: job.finish(notify="http://example.com/x"), "notify: example.com is not this"),
+        (lambda job: job.finish(report="r.pdf"), r"report r\.pdf: its ending says"),
         (lambda job: job.watch(timeout_s=-0.5), r"timeout_s -0\.5"),
     ],
 )
@@ -64,3 +68,6 @@ def test_all_that_is_wrong_is_told_at_once(job: Job) -> None:
     with pytest.raises(InputError) as refused:
         job.wait(timeout_s=-1, max_fails=0, max_cost=-2.0)
     assert len(refused.value.findings) == 3
+    with pytest.raises(InputError) as refused:
+        job.finish(timeout_s=-1, max_fails=0, on_finish=" ", notify="me", report="r")
+    assert len(refused.value.findings) == 5

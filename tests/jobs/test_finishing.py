@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hmac
+import io
 import json
 import math
 import os
@@ -125,6 +126,20 @@ def test_a_command_is_a_shells_and_finds_what_became_of_the_job(
     good = Finishing(on_finish='echo "$JOBS_STATE:$JOBS_COST:$JOBS_FAILED" | tr a-z A-Z')
     assert list(tell(good, REPORT, tree, succeeded=True)) == []
     assert capfd.readouterr() == ("", "SUCCEEDED::1\n")
+
+
+def test_a_command_prints_to_stderr_where_that_is_no_file_of_python(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for stream in (io.StringIO(), None):
+        monkeypatch.setattr("sys.stderr", stream)
+        assert (
+            list(
+                tell(Finishing(on_finish="echo hi"), REPORT, ResultTree(tmp_path), succeeded=True)
+            )
+            == []
+        )
+    assert capfd.readouterr() == ("", "hi\nhi\n")
 
 
 def test_a_command_that_fails_or_is_not_there_or_hangs_is_only_told(

@@ -223,7 +223,7 @@ def test_the_examples_of_the_python_page_run_one_after_the_other(directory: Any)
         nightly_DOT_yaml="name: nightly\npool: cpu\nschedule: 1d\ncommand: echo night\n",
     )
     examples = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    assert len(examples) == 6
+    assert len(examples) == 7
     (directory.path / "program.py").write_text("\n".join(examples), encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "program.py"], cwd=directory.path, env=directory.environment,
@@ -234,6 +234,9 @@ def test_the_examples_of_the_python_page_run_one_after_the_other(directory: Any)
     assert "3/3 ended, 0 running" in done.stdout
     assert "3 of 3 succeeded" in done.stdout
     assert re.search(r"^0000001-\w+ task 1 5$", done.stdout, re.MULTILINE)
+    assert "3 tasks succeeded, merged and checked" in done.stdout
+    assert re.fullmatch(r"api-\S+ succeeded\n", (directory.path / "finished.txt").read_text())
+    assert (directory.path / "finished.html").read_text().startswith("<!doctype html>")
     assert "nothing failed" in done.stdout
     assert "0 programs built anew\n0 files sent\n" in done.stdout
     assert re.search(
@@ -243,6 +246,61 @@ def test_the_examples_of_the_python_page_run_one_after_the_other(directory: Any)
     )
     assert re.search(r"^3 files of nightly:job-1$", done.stdout, re.MULTILINE)
     assert "scale is a whole number in the file, 'ten' is not" in done.stdout
+    assert not done.stderr
+
+
+FINISHES = """\
+import logging
+import sys
+from pathlib import Path
+
+from jobs import Client, TaskFailureError
+
+logging.basicConfig(stream=sys.stdout, format="%(name)s: %(message)s", level=logging.WARNING)
+client = Client(stack="local")
+ask = {
+    "on_finish": 'echo "$JOBS_ID $JOBS_STATE $JOBS_FAILED" >> told; test -s "$JOBS_REPORT"',
+    "notify": "http://127.0.0.1:9/secret",
+}
+try:
+    client.submit("job.yaml", variables={"bad": 1}, job_id="tell-bad").finish(timeout_s=300, **ask)
+except TaskFailureError as error:
+    print(error)
+try:
+    client.submit("job.yaml", variables={"lines": 9}, job_id="tell-sum").finish(**ask)
+except TaskFailureError as error:
+    print(error)
+done = client.submit("job.yaml", job_id="tell-good").finish(**ask)
+print(done.report.succeeded, Path("results/tell-good/all.txt").read_text().split())
+"""
+
+
+def test_a_program_finishes_jobs_and_who_asked_is_told_of_each(directory: Any) -> None:
+    directory.write(
+        """\
+        name: tell
+        pool: cpu
+        variables: {bad: 7, lines: 3}
+        script: 'test {index} != {bad}; echo {index} > out'
+        outputs: [out]
+        tasks: 3
+        merge: [sh, -c, "cat outputs/*/out > all.txt"]
+        check: [sh, -c, "test $(wc -l < all.txt) = {lines}"]
+        """
+    )
+    (directory.path / "program.py").write_text(FINISHES, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "program.py"], cwd=directory.path, env=directory.environment,
+        capture_output=True, text=True, check=False, timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told = (directory.path / "told").read_text().splitlines()
+    assert told == ["tell-bad failed 1", "tell-sum failed 0", "tell-good succeeded 0"]
+    assert done.stdout.count("jobs.job: --notify: 127.0.0.1 was not reached") == 3
+    assert "secret" not in done.stdout
+    assert "1 of 3 tasks failed:" in done.stdout
+    assert "check ended with exit code 1" in done.stdout
+    assert done.stdout.splitlines()[-1] == "3 ['0', '1', '2']"
     assert not done.stderr
 
 
