@@ -197,12 +197,37 @@ def said_on_node(service: BatchService, pool_id: str, node_id: str, directory: s
 
 
 def printed_on_node(service: BatchService, pool_id: str, node_id: str, path: str) -> list[str]:
-    """The lines of a file of a node; none if it or the node is gone."""
-    node = f"/pools/{segment(pool_id)}/nodes/{segment(node_id)}"
+    """The lines of a file of a node; none if it or the node is gone.
+
+    Of one that is longer than 64 KiB the last ones, where an error is, after a line that says how
+    much is left out. Whole lines, unless the last one alone is longer.
+    """
+    file = f"/pools/{segment(pool_id)}/nodes/{segment(node_id)}/files/{segment(path)}"
+    doing = f"reading {path}"
     try:
-        data = service.content(
-            f"{node}/files/{segment(path)}", f"reading {path}", start=0, length=_LOG_BYTES
-        )
+        data = service.content(file, doing, start=0, length=_LOG_BYTES)
+        if len(data) < _LOG_BYTES:
+            return _lines(data)
+        start = max(0, service.size(file, doing) - _LOG_BYTES)
+        if start:
+            data = service.content(file, doing, start=start, length=_LOG_BYTES)
     except ServiceError:
         return []
+    return ending(data, start) if start else _lines(data)
+
+
+def ending(data: bytes, start: int) -> list[str]:
+    """The lines of the end of a log, after one that says what is left out.
+
+    Args:
+        data: The end.
+        start: How many bytes are before it.
+    """
+    cut, newline, whole = data.partition(b"\n")
+    if newline and whole:
+        start, data = start + len(cut) + 1, whole
+    return [f"… the first {start:,} bytes are left out", *_lines(data)]
+
+
+def _lines(data: bytes) -> list[str]:
     return data.decode("utf-8", "replace").splitlines()

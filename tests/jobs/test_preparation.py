@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from jobs.checking import check
 from jobs.errors import NotFoundError
@@ -16,7 +19,7 @@ from jobs.loading import LoadedWorkload
 from jobs.logs import LogReader
 from jobs.looks import Look
 from jobs.plan import plan
-from jobs.preparation import keep_logs
+from jobs.preparation import ending, keep_logs, printed_on_node
 from jobs.results import ResultTree
 from jobs.service import BatchService
 from jobs.stack import Stack
@@ -233,13 +236,54 @@ def test_a_task_that_was_put_back_is_not_said_to_wait_for_a_slot(
     assert made.reasons[0] == "it was put back once: its node went away"
 
 
+@given(st.binary(min_size=1), st.integers(1, 1 << 40))
+def test_what_is_left_out_and_what_is_told_are_the_whole_log(data: bytes, start: int) -> None:
+    told, *lines = ending(data, start)
+    left = int(re.sub(r"\D", "", told)) - start
+    assert lines == data[left:].decode("utf-8", "replace").splitlines()
+    assert left == 0 or data[:left].count(b"\n") == 1
+
+
+class Node:
+    """A node with one file, which may be written to while it is read."""
+
+    def __init__(self, data: bytes, *, more: bytes = b"") -> None:
+        self.data, self.more, self.asked = data, more, [0, 0]
+
+    def content(self, _path: str, _doing: str, *, start: int, length: int) -> bytes:
+        self.asked[0] += 1
+        return self.data[start : start + length]
+
+    def size(self, _path: str, _doing: str) -> int:
+        self.asked[1] += 1
+        self.data += self.more
+        return len(self.data)
+
+
+@pytest.mark.parametrize(
+    ("data", "more", "told", "asked"),
+    [
+        (b"", b"", [], [1, 0]),
+        (b"a\nb\n", b"", ["a", "b"], [1, 0]),
+        (b"x" * 65_535 + b"\n", b"", ["x" * 65_535], [1, 1]),
+        (b"x" * 65_535 + b"\n", b"y\n", ["… the first 65,536 bytes are left out", "y"], [2, 1]),
+    ],
+)
+def test_the_end_of_a_long_log_is_asked_for_and_a_short_one_once(
+    data: bytes, more: bytes, told: list[str], asked: list[int]
+) -> None:
+    node = Node(data, more=more)
+    assert printed_on_node(cast("BatchService", node), "p", "n", "startup/stderr.txt") == told
+    assert node.asked == asked
+
+
 @pytest.mark.slow
 def test_a_run_whose_preparation_fails_on_every_node_says_so(directory: Any) -> None:
     directory.write(
         """\
         name: unprepared
         pool: cpu
-        preparation: {script: "echo nope >&2; exit 9"}
+        preparation: {script: "seq 30000 >&2; echo nope >&2; exit 9"}
         command: echo hi
         tasks: 3
         """
@@ -251,7 +295,8 @@ def test_a_run_whose_preparation_fails_on_every_node_says_so(directory: Any) -> 
         if said.count("the preparation failed: exit code 9") == 2:
             break
         assert time.monotonic() < deadline, said
-    assert "preparation: nope" in said
+    assert "preparation: 30000\n    preparation: nope\n" in said
+    assert "preparation: 1\n" not in said
     _, err = directory.jobs("wait", "--timeout", "1s", code=4)
     assert 'the preparation failed on 2 nodes, exit code 9: "nope"' in err
     directory.jobs("cancel", "last")
