@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ Faults = Any
 pytestmark = pytest.mark.slow
 
 HOUR_S = 3_600
+NUMBERS = itertools.count(1)
 FAN = """\
     name: {name}
     pool: cpu
@@ -62,9 +65,9 @@ def an_hour_passes(timed_faults: Faults) -> Callable[[], None]:
 
 
 @pytest.fixture
-def fan(timed_directory: Directory, request: pytest.FixtureRequest) -> Directory:
+def fan(timed_directory: Directory) -> Directory:
     """A directory with the workload, under a name of the test's own."""
-    name = f"fan-{abs(hash(request.node.name)) % 10_000}"
+    name = f"fan-{next(NUMBERS)}"
     timed_directory.environment["NAME"] = name
     gate = timed_directory.path.parent / "gate"
     timed_directory.environment["GATE"] = str(gate)
@@ -396,14 +399,18 @@ def test_a_dry_run_says_when_and_asks_nobody(timed_directory: Directory) -> None
     assert not (timed_directory.path / "results").exists()
 
 
-def test_a_start_that_has_passed_sets_the_turns(timed_directory: Directory) -> None:
+def test_a_start_that_has_passed_sets_the_turns(
+    timed_directory: Directory, timed_faults: Faults
+) -> None:
+    now = datetime.fromisoformat(timed_faults.ask("GET", "clock")["now"])
+    turn = f"{now + timedelta(hours=12):%H:%M}"  # none comes while the test goes on
     timed_directory.write(
-        "name: turns\npool: cpu\nschedule: {every: 1d, start: 2020-01-01T02:34Z}\ncommand: x\n"
+        f"name: turns\npool: cpu\nschedule: {{every: 1d, start: 2020-01-01T{turn}Z}}\ncommand: x\n"
     )
     out, _ = timed_directory.jobs("run", "job.yaml", "--dry-run")
-    assert out.count(" 02:34 UTC") == 4, "when, and the first three jobs"
+    assert out.count(f" {turn} UTC") == 4, "when, and the first three jobs"
     submitted = timed_directory.json("run", "job.yaml")
-    assert submitted["next_run"][11:16] == "02:34"
+    assert submitted["next_run"][11:16] == turn
     assert timed_directory.json("run", "job.yaml")["added"] is False
     updated = timed_directory.json("schedule", "update", "job.yaml")
     assert updated["next_run"] == submitted["next_run"]
