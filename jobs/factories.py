@@ -2,13 +2,15 @@
 
 Rows are generated, never collected: a million tasks cost no more memory than one. The
 number of rows is known beforehand without making them, except for a file or a generator
-of rows, which is walked once to be checked and counted.
+of rows, which is walked once to be checked and counted. Every walk gives the same rows: a
+file is read once, and what follows reads a copy of that (`jobs.snapshots`).
 """
 
 from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,12 +18,14 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from jobs.draws import Drawn
 from jobs.errors import Finding, WorkloadError
 from jobs.generators import generated
 from jobs.inputs import RemoteBlob, glob_files, node_file
 from jobs.loading import LoadedWorkload
+from jobs.snapshots import Snapshot
 from jobs.spec import RESERVED_NAMES
 from jobs.spec_factories import Axis, Factory
 from jobs.spec_values import MAX_TASKS, passed_on, relative
@@ -31,6 +35,7 @@ from jobs.templates import Scalar
 Row = tuple[Scalar, ...]
 ListBlobs = Callable[[str, str], Iterable[tuple[str, str]]]
 """Container and prefix → names and etags of the blobs there."""
+_BLOCK = 1 << 18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +45,7 @@ class Rows:
     Attributes:
         names: The parameters, in the order of a row's values.
         count: How many rows there are.
-        each: Makes the rows anew each time it is called.
+        each: Makes the rows anew each time it is called, and each time the same.
         file_paths: Of a `files` factory, the files; each is an input of its task.
         blobs: Of a `blobs` factory, each blob by its task's `{file}`.
         facts: Digests of what the file does not say and rows depend on: tables, generators.
@@ -219,8 +224,13 @@ def _product(parts: Sequence[Rows]) -> Rows:
 
 def _csv(path: Path) -> Rows:
     """The rows of a CSV file; each value a number where it reads as one."""
+    content, digest = _content(path, "csv")
+
+    def text() -> IO[str]:
+        return io.TextIOWrapper(content.open(), encoding="utf-8-sig", newline="")
+
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
+        with text() as stream:
             reader = csv.reader(stream, strict=True)
             names = tuple(name.strip() for name in next(reader, ()))
             bad = [name for name in names if not name.isidentifier() or names.count(name) > 1]
@@ -235,68 +245,65 @@ def _csv(path: Path) -> Rows:
                     )
                 _check_text(row, f"csv: {path.name}:{reader.line_num}:")
                 count += bool(row)
-    except OSError as error:
-        raise ValueError(f"csv: {path.name} cannot be read: {error.strerror}") from error
     except csv.Error as error:
         raise ValueError(f"csv: {path.name}:{reader.line_num}: {error}") from error
     if count == 0:
         raise ValueError(f"csv: {path.name} has no rows below its header")
 
     def each() -> Iterator[Row]:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
+        with text() as stream:
             for row in islice(csv.reader(stream, strict=True), 1, None):
                 if row:
                     yield tuple(_number(text) for text in row)
 
-    return Rows(names=names, count=count, each=each, facts=(_digest(path),))
+    return Rows(names=names, count=count, each=each, facts=(digest,))
 
 
 def _jsonl(path: Path) -> Rows:
     """The lines of a file, each a JSON object; empty lines are left out."""
+    content, digest = _content(path, "jsonl")
     names: tuple[str, ...] = ()
     count = 0
-    try:
-        for number, row in _objects(path):
-            names = names or tuple(row)
-            if row.keys() != set(names):
-                raise ValueError(
-                    f"jsonl: {path.name}:{number}: has {', '.join(row) or 'nothing'}, and the "
-                    f"first line {', '.join(names)}"
-                )
-            count += 1
-    except OSError as error:
-        raise ValueError(f"jsonl: {path.name} cannot be read: {error.strerror}") from error
+    for number, row in _objects(content, path.name):
+        names = names or tuple(row)
+        if row.keys() != set(names):
+            raise ValueError(
+                f"jsonl: {path.name}:{number}: has {', '.join(row) or 'nothing'}, and the "
+                f"first line {', '.join(names)}"
+            )
+        count += 1
     if count == 0:
         raise ValueError(f"jsonl: {path.name} has no lines")
     return Rows(
         names=names,
         count=count,
-        each=lambda: (tuple(row[name] for name in names) for _, row in _objects(path)),
-        facts=(_digest(path),),
+        each=lambda: (
+            tuple(row[name] for name in names) for _, row in _objects(content, path.name)
+        ),
+        facts=(digest,),
     )
 
 
-def _objects(path: Path) -> Iterator[tuple[int, dict[str, Scalar]]]:
+def _objects(content: Snapshot, file: str) -> Iterator[tuple[int, dict[str, Scalar]]]:
     """Line numbers and what the lines say."""
-    with path.open("rb") as stream:
+    with content.open() as stream:
         for number, line in enumerate(stream, start=1):
             if not line.strip():
                 continue
             try:
                 row = json.loads(line)
             except ValueError as error:
-                raise ValueError(f"jsonl: {path.name}:{number}: is no JSON: {error}") from error
+                raise ValueError(f"jsonl: {file}:{number}: is no JSON: {error}") from error
             if not isinstance(row, dict) or not row:
-                raise ValueError(f"jsonl: {path.name}:{number}: is no object of names and values")
+                raise ValueError(f"jsonl: {file}:{number}: is no object of names and values")
             for name, value in row.items():
                 if not (name.isascii() and name.isidentifier()):
-                    raise ValueError(f"jsonl: {path.name}:{number}: {name!r} is no usable name")
+                    raise ValueError(f"jsonl: {file}:{number}: {name!r} is no usable name")
                 if not isinstance(value, bool | int | float | str):
                     raise ValueError(  # noqa: TRY004 - it is the file that is wrong
-                        f"jsonl: {path.name}:{number}: {name} should be text, a number, true "
-                        "or false"
+                        f"jsonl: {file}:{number}: {name} should be text, a number, true or false"
                     )
-            _check_text(row.values(), f"jsonl: {path.name}:{number}:")
+            _check_text(row.values(), f"jsonl: {file}:{number}:")
             yield number, row
 
 
@@ -309,9 +316,22 @@ def _check_text(values: Iterable[Scalar], where: str) -> None:
                 raise ValueError(f"{where} a value {error}") from error
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _content(path: Path, kind: str) -> tuple[Snapshot, str]:
+    """What is in a file, and the digest of just that."""
+    digest = hashlib.sha256()
+
+    def blocks() -> Iterator[bytes]:
+        with path.open("rb") as stream:
+            while block := stream.read(_BLOCK):
+                digest.update(block)
+                yield block
+
+    try:
+        return Snapshot(blocks()), digest.hexdigest()
+    except OSError as error:
+        raise ValueError(f"{kind}: {path.name} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ValueError(f"{kind}: {path.name}: {error}") from error
 
 
 def _number(text: str) -> Scalar:

@@ -2,8 +2,9 @@
 
 For what no other factory says. The function is called for each walk over the tasks, and
 its values are never kept, so a million of them cost no memory. It must give the same
-each time, because tasks are counted before they are sent and may be sent in two goes:
-walks are compared, and one that differs ends the submission.
+each time, because tasks are counted before they are sent and may be sent in two goes. So
+each row is compared with the one that was counted (eight bytes of it are kept), and the
+first that differs ends the submission before it is sent.
 
 The file is run with this process's rights, as any Python that its owner starts.
 """
@@ -22,10 +23,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from jobs.snapshots import Snapshot
 from jobs.spec_values import MAX_TASKS, passed_on
 from jobs.templates import Scalar
 
 Row = tuple[Scalar, ...]
+_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +47,7 @@ class GeneratedRows:
     _call: Callable[[], Iterable[Any]]
     _where: str
     _file: Path
+    _marks: Snapshot
 
     def each(self) -> Iterator[Row]:
         """The rows, from a new call of the function.
@@ -51,18 +55,19 @@ class GeneratedRows:
         Raises:
             ValueError: The function fails, or gives others than the first time.
         """
-        digest = hashlib.sha256()
-        rows = _rows(self._call, self._where, self._file, self.names)
-        for count, row in enumerate(rows):
-            digest.update(_bytes(row))
-            if count == self.count:
-                break
-            yield row
-        if digest.hexdigest() != self.digest:
-            raise ValueError(
-                f"{self._where} gave other tasks than when they were counted: it must give the "
-                "same each time. Take random values from a seed, and sort what has no order"
-            )
+        with self._marks.open() as marks:
+            for row in _rows(self._call, self._where, self._file, self.names):
+                if marks.read(_BYTES) != _mark(row):
+                    raise self._other()
+                yield row
+            if marks.read(1):
+                raise self._other()
+
+    def _other(self) -> ValueError:
+        return ValueError(
+            f"{self._where} gave other tasks than when they were counted: it must give the "
+            "same each time. Take random values from a seed, and sort what has no order"
+        )
 
 
 def generated(reference: str, directory: Path, variables: Mapping[str, Scalar]) -> GeneratedRows:
@@ -92,18 +97,25 @@ def generated(reference: str, directory: Path, variables: Mapping[str, Scalar]) 
     digest = hashlib.sha256()
     count = 0
     names: tuple[str, ...] = ()
-    for mapping in _mappings(call, where, file):
-        row = _row(mapping, names, where, count)
-        names = names or tuple(mapping)
-        digest.update(_bytes(row))
-        count += 1
-        if count > MAX_TASKS:
-            raise ValueError(f"{where} yields more than {MAX_TASKS:,} tasks")
+
+    def counted() -> Iterator[bytes]:
+        nonlocal count, names
+        for mapping in _mappings(call, where, file):
+            row = _row(mapping, names, where, count)
+            names = names or tuple(mapping)
+            digest.update(_bytes(row))
+            yield _mark(row)
+            count += 1
+            if count > MAX_TASKS:
+                raise ValueError(f"{where} yields more than {MAX_TASKS:,} tasks")
+
+    marks = Snapshot(counted())
     if not count:
         raise ValueError(f"{where} yields nothing")
     return GeneratedRows(
-        names=names, count=count, digest=digest.hexdigest(), _call=call, _where=where, _file=file
-    )
+        names=names, count=count, digest=digest.hexdigest(), _call=call, _where=where, _file=file,
+        _marks=marks,
+    )  # fmt: skip
 
 
 def _loaded(file: Path, where: str) -> ModuleType:
@@ -194,6 +206,10 @@ def _row(mapping: object, names: tuple[str, ...], where: str, number: int) -> Ro
 def _bytes(row: Row) -> bytes:
     """What tells a row from others; numbers may be of any size and of a library's own kind."""
     return repr(row).encode()
+
+
+def _mark(row: Row) -> bytes:
+    return hashlib.blake2b(_bytes(row), digest_size=_BYTES).digest()
 
 
 @contextmanager

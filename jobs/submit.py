@@ -13,6 +13,7 @@ Stages are sent one after the other: a task is added when all that it waits for 
 from __future__ import annotations
 
 import logging
+import shlex
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -49,6 +50,7 @@ _COMPARED = (
 _HEAD, _TAIL = b'{"value":[', b"]}"
 
 Progress = Callable[[int], None]
+Made = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +73,10 @@ def submit(
     service: BatchService,
     *,
     resume: bool = False,
+    existed: bool = False,
     trial: Sequence[int] | None = None,
     progress: Progress | None = None,
+    made: Made = lambda: None,
 ) -> Submitted:
     """Creates the job, adds its tasks, and lets it end when they are done.
 
@@ -80,21 +84,22 @@ def submit(
         plan: What to send.
         service: Where to.
         resume: Whether the job may exist already: then only missing tasks are added.
+        existed: Whether it is known to have existed: if it is gone by now, it is not made again.
         trial: Only so many first tasks of each stage are added; the job stays open, and its
             submission unfinished, until it is resumed.
         progress: Called with the number of tasks that are in, as it grows.
+        made: Called once the job is there, and before any task is added.
 
     Raises:
-        InputError: A job of that id exists and is another one.
+        InputError: A job of that id exists and is another one, or was deleted since.
         ServiceError: Refused. What this call had made is deleted again, unless the
             service cannot be reached.
     """
     path = f"/jobs/{segment(plan.job_id)}"
-    existing = _create_job(plan, service, path, resume=resume)
-    existed = existing is not None
+    existing = _begin(plan, service, path, resume=resume, existed=existed, made=made)
     if existing is not None and metadata_of(existing).get(META_SUBMISSION) == SUBMITTED:
         return Submitted(added=0, present=plan.count)
-    present = _present(service, plan, path) if existed else dict[str, str]()
+    present = _present(service, plan, path) if existing is not None else dict[int, str]()
     counter = _Counter(progress)
     counter.add(len(present))
     stopped = False
@@ -110,11 +115,29 @@ def submit(
         raise
     except (ServiceError, InputError) as error:
         if not _stopped_by_a_task(error, plan, service, path):
-            if not existed:
+            if existing is None:
                 _withdraw(service, path, plan.job_id)
             raise
         stopped = True
     return Submitted(added=counter.total - len(present), present=len(present), stopped=stopped)
+
+
+def _begin(
+    plan: JobPlan, service: BatchService, path: str, *, resume: bool, existed: bool, made: Made
+) -> dict[str, Any] | None:
+    """The job that was there before, or None once it is made; arguments as of `submit`."""
+    existing = (
+        _existing(plan, service, path)
+        if existed
+        else _create_job(plan, service, path, resume=resume)
+    )
+    try:
+        made()
+    except InputError:
+        if existing is None:
+            _withdraw(service, path, plan.job_id)
+        raise
+    return existing
 
 
 def count_there(plan: JobPlan, service: BatchService) -> Counter[int]:
@@ -197,7 +220,20 @@ def _create_job(
             raise TakenError(_taken(plan, service, path)) from error
     else:
         return None
-    job: dict[str, Any] = service.get(path, f"reading job {plan.job_id}")
+    return _existing(plan, service, path)
+
+
+def _existing(plan: JobPlan, service: BatchService, path: str) -> dict[str, Any]:
+    """The job that is there, if its submission can be gone on with."""
+    try:
+        job: dict[str, Any] = service.get(path, f"reading job {plan.job_id}")
+    except NotFoundError as error:
+        workload = shlex.quote(str(plan.checked.workload.path))
+        raise InputError(
+            f"job {plan.job_id} was deleted since it was submitted, as `clean` does, and to make "
+            "it once more would run all its tasks again. If you want that, submit it anew: "
+            f"python -m jobs.run {workload}"
+        ) from error
     theirs = metadata_of(job)
     if theirs.get(META_PLAN) != plan.body_metadata[META_PLAN]:
         raise TakenError(
@@ -229,27 +265,30 @@ def metadata_of(job: Mapping[str, Any]) -> dict[str, str]:
     return {item["name"]: item["value"] for item in job.get("metadata", ())}
 
 
-def _present(service: BatchService, plan: JobPlan, path: str) -> dict[str, str]:
-    """Tasks that are in, and their display names: id or name hold the hash of what they do."""
+def _present(service: BatchService, plan: JobPlan, path: str) -> dict[int, str]:
+    """Tasks that are in, by position: of each its id or display name, whichever has the hash."""
     fields = "id,displayName" if plan.checked.stage_counts else "id"
     listed = service.pages(
         f"{path}/tasks", f"listing tasks of {plan.job_id}", **{"$select": fields}
     )
-    return {task["id"]: task.get("displayName", "") for task in listed}
+    return {position(task["id"]): task.get("displayName") or task["id"] for task in listed}
 
 
-def _missing(tasks: Iterable[PlannedTask], present: Mapping[str, str]) -> Iterator[PlannedTask]:
+def _missing(tasks: Iterable[PlannedTask], present: Mapping[int, str]) -> Iterator[PlannedTask]:
     """Tasks that are not in.
 
+    A task is what it is by its position: where one is that does something else, what the plan
+    is made from has changed since, and to add this one would run that position twice.
+
     Raises:
-        ServiceError: One of the same id is, and does something else.
+        ServiceError: One of the same position is, and does something else.
     """
     for task in tasks:
-        there = present.get(task.id)
+        there = present.get(position(task.id))
         if there is None:
             yield task
-        elif there != task.name:
-            raise _another_task(task.id, "displayName")
+        elif there != (task.name or task.id):
+            raise _another_task(task.id, f"what it does: it is {there} there")
 
 
 def _stopped_by_a_task(
@@ -318,20 +357,21 @@ def _settle(
     for task in sent:
         result = by_id.get(task.id, {})
         status = str(result.get("status", "")).lower()
-        code = str(result.get("error", {}).get("code", ""))
+        error = result.get("error") or {}
+        code = str(error.get("code", ""))
         if status == "success":
             continue
         if code == "TaskExists":
             _same_task(task, service, path)
         elif status == "clienterror":
-            error = result["error"]
+            said = str((error.get("message") or {}).get("value") or "")
             raise from_code(
                 f"task {task.id}",
                 code=code,
-                message=str(error.get("message", {}).get("value", "")).splitlines()[0],
+                message=next(iter(said.splitlines()), "the service does not say why"),
                 details="; ".join(
                     f"{value.get('key')}: {value.get('value')}"
-                    for value in error.get("values", ())
+                    for value in error.get("values") or ()
                 ),
             )
         else:
@@ -358,7 +398,7 @@ def _same_task(task: PlannedTask, service: BatchService, path: str) -> None:
 def _another_task(task_id: str, member: str) -> ServiceError:
     return ServiceError(
         f"task {task_id} exists in the job and differs in {member}: "
-        "somebody else writes to this job",
+        "a file that it needs has changed since, or somebody else writes to this job",
         code="TaskExists",
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from jobs import canary
 from jobs.canary import trial_of, trial_text
 from jobs.checking import Checked, check
+from jobs.errors import ServiceError, WorkloadError
 from jobs.loading import LoadedWorkload
 from jobs.looks import TaskEnd
 from jobs.plan import plan
@@ -134,3 +136,71 @@ def test_a_trial_whose_first_task_fails_waits_for_nothing_that_cannot_run(
     assert not watcher.look().over
     look = watcher.look()
     assert (look.over, look.blocked, look.failed) == (True, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "before", "after"),
+    [
+        ("{csv: t.txt}", "x\n1\n2\n3\n", "x\n9\n2\n3\n4\n"),
+        ("{jsonl: t.txt}", '{"x": 1}\n{"x": 2}\n{"x": 3}\n', '{"x": 9}\n{"x": 2}\n'),
+    ],
+)
+@pytest.mark.parametrize("trial", [True, False])
+def test_a_table_that_is_edited_meanwhile_is_sent_as_it_was_planned(
+    workload: MakeWorkload,
+    stack: Stack,
+    service: BatchService,
+    batch: Any,
+    tasks: str,
+    before: str,
+    after: str,
+    trial: bool,
+) -> None:
+    """No position twice, and the tasks are those of the plan that the job names."""
+    text = f"name: n\npool: cpu\ncommand: a {{x}}\ntasks: {tasks}\n"
+    loaded = workload(text, t_DOT_txt=before)
+    job = plan(check(loaded, stack), {}, job_id="job")
+    wanted = {task.id for task in job.tasks()}
+    if trial:
+        submit(job, service, trial=(2,))
+    (loaded.directory / "t.txt").write_text(after)
+    submit(job, service, resume=trial)
+    assert set(batch.tasks["job"]) == wanted
+
+
+def test_a_generator_is_found_out_before_the_task_that_differs_is_sent(
+    workload: MakeWorkload, stack: Stack, service: BatchService, batch: Any
+) -> None:
+    """A trial walks over the first ones only: the end of the walk is too late."""
+    cases = (
+        "from pathlib import Path\n"
+        "def cases():\n"
+        "    more = (Path(__file__).parent / 'more').exists()\n"
+        "    for x in range(4):\n"
+        "        yield {'x': x + (10 if more and x == 1 else 0)}\n"
+    )
+    text = 'name: n\npool: cpu\ncommand: a {x}\ntasks: {generator: "c:cases"}\n'
+    loaded = workload(text, c_DOT_py=cases)
+    job = plan(check(loaded, stack), {}, job_id="job")
+    submit(job, service, trial=(2,))
+    (loaded.directory / "more").touch()
+    with pytest.raises(WorkloadError, match="gave other tasks than when they were counted"):
+        submit(job, service, resume=True)
+    assert sorted(task_id[:7] for task_id in batch.tasks["job"]) == ["0000000", "0000001"]
+    with pytest.raises(WorkloadError, match="gave other tasks"):
+        submit(replace(job, job_id="two", body=job.body | {"id": "two"}), service, trial=(2,))
+    assert "two" not in batch.jobs
+
+
+def test_a_file_that_appears_for_a_task_of_the_trial_does_not_send_it_twice(
+    workload: MakeWorkload, stack: Stack, service: BatchService, batch: Any
+) -> None:
+    """Whatever makes a task another one: at its position there is one already."""
+    text = "name: n\npool: cpu\ncommand: a {x}\ntasks: {csv: t.csv}\n"
+    job = plan(check(workload(text, t_DOT_csv="x\n1\n2\n3\n"), stack), {}, job_id="job")
+    submit(job, service, trial=(2,))
+    other = plan(check(workload(text, t_DOT_csv="x\n1\n7\n3\n"), stack), {}, job_id="job")
+    other = replace(other, body=job.body, complete_body=job.complete_body)
+    with pytest.raises(ServiceError, match=r"0000001-\w+ exists in the job and differs"):
+        submit(other, service, resume=True)
+    assert sorted(task_id[:7] for task_id in batch.tasks["job"]) == ["0000000", "0000001"]

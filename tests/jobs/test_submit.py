@@ -163,6 +163,8 @@ def test_a_number_that_is_taken_by_another_task_is_found_out(
     batch.tasks["job"]["100000007"]["displayName"] = "part/7 somebody else's"
     with pytest.raises(ServiceError, match="100000007 exists in the job and differs"):
         submit(make_stages(), service, resume=True)
+    assert "job" in batch.jobs, "it was there before: what refuses to go on does not delete it"
+    assert len(batch.tasks["job"]) == 331
 
 
 def test_a_job_that_a_failed_task_has_ended_takes_no_more(
@@ -294,6 +296,16 @@ def test_an_item_that_is_refused_ends_it_and_leaves_nothing_behind(
     batch.item_fault = lambda _: {"status": "ClientError", "error": error}
     with pytest.raises(ServiceError, match=r"InvalidPropertyValue.*PropertyName: commandLine"):
         submit(make_plan(10), service)
+    assert not batch.jobs
+
+
+@pytest.mark.parametrize("message", [{}, {"message": None}, {"message": {"value": ""}}])
+def test_an_item_that_is_refused_without_a_word_is_told_all_the_same(
+    make_plan: MakePlan, service: BatchService, batch: Any, message: dict[str, Any]
+) -> None:
+    batch.item_fault = lambda _: {"status": "ClientError", "error": {"code": "Odd", **message}}
+    with pytest.raises(ServiceError, match=r"task 0000000-\w+: Odd: the service does not say why"):
+        submit(make_plan(1), service)
     assert not batch.jobs
 
 
