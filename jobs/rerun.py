@@ -6,11 +6,14 @@ takes no more. They keep their positions, so that of each task the latest attemp
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from jobs.again import CHOSEN, NEVER_RAN
-from jobs.errors import InputError
+from jobs.errors import InputError, shown
 from jobs.job_ids import again_id
 from jobs.looks import Look, TaskEnd
 from jobs.results import DEFAULT_ROOT, Attempt, Manifest, ResultTree, tree_of
@@ -155,15 +158,58 @@ def next_job_id(manifest: Manifest) -> str:
 
 
 def set_aside(tree: ResultTree, number: int, positions: Collection[int]) -> int:
-    """Moves what tasks have left to attempt `number`; how many directories."""
+    """Moves what tasks have left to attempt `number`; how many directories.
+
+    What is there already is of the same attempt, from a time before (a crash, a rerun that was
+    refused): what was collected since takes its place.
+
+    Raises:
+        InputError: It cannot be moved.
+    """
     moved = 0
-    for directory in (tree.outputs, tree.logs):
-        if not directory.is_dir():
-            continue
-        for path in list(directory.iterdir()):
-            if position(path.name) in positions:
-                target = tree.attempt(number) / directory.name / path.name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                path.rename(target)
-                moved += 1
+    with _moving("set aside"):
+        for directory in (tree.outputs, tree.logs):
+            for path in _inside(directory):
+                if position(path.name) in positions:
+                    _move(path, tree.attempt(number) / directory.name / path.name)
+                    moved += 1
     return moved
+
+
+def bring_back(tree: ResultTree, number: int) -> None:
+    """Undoes `set_aside`, but for what is in its place again.
+
+    Raises:
+        InputError: It cannot be moved.
+    """
+    aside = tree.attempt(number)
+    with _moving("brought back"):
+        for directory in (tree.outputs, tree.logs):
+            for path in _inside(aside / directory.name):
+                if not (directory / path.name).exists():
+                    _move(path, directory / path.name)
+    for place in (*_inside(aside), aside, aside.parent):
+        with suppress(OSError):  # of what is not empty
+            place.rmdir()
+
+
+def _move(path: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_dir() and not target.is_symlink():
+        shutil.rmtree(target)
+    path.rename(target)
+
+
+def _inside(directory: Path) -> list[Path]:
+    return list(directory.iterdir()) if directory.is_dir() else []
+
+
+@contextmanager
+def _moving(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"what tasks left cannot be {what}: {shown(Path(error.filename or '.'))}: "
+            f"{error.strerror}"
+        ) from error

@@ -18,6 +18,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ class Attempt:
         plan: Digest of the plan; empty in trees of before that was noted.
         after: What stages waited for when these were sent (`jobs.waiting.noted`).
         never: Positions of tasks that had never ended by then and are not among these.
+        made: As of a manifest.
     """
 
     job_id: str
@@ -50,6 +52,7 @@ class Attempt:
     plan: str = ""
     after: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     never: str = ""
+    made: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +72,8 @@ class Manifest:
         stages: Tasks of each stage, in order; empty for a workload without stages.
         tags: What it is to be found and counted by.
         account: Id of the Batch account that it is in; empty in trees of before that was noted.
+        made: Whether Batch has taken the job, which is then never made again: false from just
+            before the first request on. Trees of before that was noted count as true.
         version: Of this file.
     """
 
@@ -84,6 +89,7 @@ class Manifest:
     stages: Mapping[str, int] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     account: str = ""
+    made: bool = True
     version: int = MANIFEST_VERSION
 
     @property
@@ -95,6 +101,18 @@ class Manifest:
     def job_ids(self) -> tuple[str, ...]:
         """Every job of the tree, the first one first."""
         return (self.job_id, *(attempt.job_id for attempt in self.attempts))
+
+    @property
+    def current_made(self) -> bool:
+        """Whether Batch has taken the current job."""
+        return self.attempts[-1].made if self.attempts else self.made
+
+    def as_made(self) -> Manifest:
+        """The same, now that Batch has taken the current job."""
+        if not self.attempts:
+            return replace(self, made=True)
+        *before, last = self.attempts
+        return replace(self, attempts=(*before, replace(last, made=True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +173,17 @@ class ResultTree:
     def collected_file(self) -> Path:
         """What was downloaded already."""
         return self.root / ".collected.json"
+
+    def make(self) -> None:
+        """Makes its directory, if there is none.
+
+        Raises:
+            InputError: It cannot be made.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unwritable(self.root, error.strerror or str(error)) from error
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Replaces the manifest.
@@ -272,11 +301,15 @@ def find_trees(jobs: str, root: Path) -> list[ResultTree]:
 
 
 def _known(root: Path) -> list[Path]:
-    """Every result tree, the latest submitted last."""
-    return sorted(
-        (path.parent for path in root.glob("*/job.json")),
-        key=lambda path: (path / "job.json").stat().st_mtime,
-    )
+    """Every result tree, the latest submitted last.
+
+    One that goes in this moment, as by `clean --local`, is none.
+    """
+    found: list[tuple[float, Path]] = []
+    for path in root.glob("*/job.json"):
+        with suppress(FileNotFoundError):
+            found.append((path.stat().st_mtime, path.parent))
+    return [path for _, path in sorted(found)]
 
 
 def require_writable(root: Path) -> None:

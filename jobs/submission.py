@@ -1,7 +1,8 @@
 """Submits a job with a note of it in its result tree: what was sent can be found and resumed.
 
 The note (manifest and parts of the plan) is written before the first request, and taken back
-where the service refused and nothing is left there. What goes over the wire is `jobs.submit`'s.
+where the service refused and is known to have no such job. Of a job that it has taken, nothing
+is ever forgotten or replaced. What goes over the wire is `jobs.submit`'s.
 """
 
 from __future__ import annotations
@@ -9,11 +10,10 @@ from __future__ import annotations
 import fcntl
 import os
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 from jobs.errors import InputError, NotFoundError, ServiceError, TakenError, UnavailableError
 from jobs.following import go_on, interruptible
@@ -21,7 +21,7 @@ from jobs.job_ids import schedule_of
 from jobs.plan import JobPlan, tags_of
 from jobs.portal import portal_url
 from jobs.reasons import differing, keep_parts, parts_file
-from jobs.rerun import set_aside
+from jobs.rerun import bring_back, set_aside
 from jobs.results import Attempt, Manifest, ResultTree
 from jobs.row_digests import keep_rows
 from jobs.run_options import RunOptions
@@ -59,6 +59,21 @@ def require_same(job: JobPlan, tree: ResultTree) -> None:
         )
 
 
+def require_new(tree: ResultTree) -> None:
+    """Refuses to submit a job whose results are to be where another's are.
+
+    Raises:
+        TakenError: There are some.
+    """
+    if tree.manifest_file.exists():
+        name = tree.root.name
+        raise TakenError(
+            f"job {name} was submitted from here already: {go_on('resume', tree)} submits what is "
+            "missing of it. For another job choose another id (--job-id ID), or another place of "
+            "results (--out DIR)"
+        )
+
+
 def send(
     job: JobPlan,
     session: Session,
@@ -68,35 +83,63 @@ def send(
     *,
     trial: Sequence[int] | None = None,
 ) -> Submitted:
-    """Submits, with a manifest written before the first request, so that it can be resumed."""
-    if job.only is None:
-        return _sent(job, session, tree, options, terminal, trial=trial)
+    """Submits, with a note of it written before the first request, so that it can be resumed.
+
+    Raises:
+        TakenError: Another job has this id, or its results are in the tree.
+        InputError: Somebody else submits to the tree, or it cannot be written.
+        ServiceError: Refused. Unless the job is left at Batch, the tree is what it was before.
+    """
     with _alone(tree):
         return _sent(job, session, tree, options, terminal, trial=trial)
 
 
-@contextmanager
-def _alone(tree: ResultTree) -> Iterator[None]:
-    """Lets nobody else note an attempt in a result tree.
+def forget_unmade(tree: ResultTree, session: Session) -> None:
+    """Takes the last attempt out of a tree where Batch never had its job.
+
+    Its submission ended before there was any answer. It can be resumed with the same workload
+    only, and until then no task could run again.
 
     Raises:
-        InputError: Somebody does.
+        InputError: Somebody submits it just now.
     """
+    if tree.read_manifest().current_made:
+        return
+    with _alone(tree):
+        manifest = tree.read_manifest()
+        if manifest.attempts and not manifest.current_made and _missing(manifest.current, session):
+            before = replace(manifest, attempts=manifest.attempts[:-1])
+            bring_back(tree, len(before.job_ids))
+            tree.write_manifest(before)
+
+
+@contextmanager
+def _alone(tree: ResultTree) -> Iterator[None]:
+    """Lets nobody else submit to a result tree; leaves no directory that was made for nothing.
+
+    Raises:
+        InputError: Somebody does, or the directory cannot be made.
+    """
+    tree.make()
     handle = os.open(tree.root, os.O_RDONLY)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise _another(tree) from None
+        except OSError:
+            pass  # a file system that cannot lock a directory, such as most network ones
         yield
     finally:
+        with suppress(OSError):  # of a tree that is not empty
+            tree.root.rmdir()
         os.close(handle)
 
 
 def _another(tree: ResultTree) -> InputError:
     return InputError(
-        f"another rerun of job {tree.root.name} has just begun: wait for it "
-        f"({go_on('wait', tree)}), and run again what failed then"
+        f"job {tree.root.name} is being submitted by another command, or has just been: wait for "
+        f"it ({go_on('wait', tree)}), and see then what is left to do"
     )
 
 
@@ -109,20 +152,26 @@ def _sent(
     *,
     trial: Sequence[int] | None = None,
 ) -> Submitted:
-    notes = {path: _content(path) for path in (tree.manifest_file, parts_file(tree))}
-    before = _note_submission(job, tree, options)
+    note = _Note(tree=tree, before=_before(job, tree, options))
     again = f"finish the submission: {go_on('resume', tree)}"
     try:
+        if not options.resume:
+            note.begin(job, options)
         with interruptible(f"job {job.job_id} is partly submitted; {again}"):
-            submitted = submit(job, session.service, resume=options.resume, trial=trial)
+            submitted = submit(
+                job,
+                session.service,
+                resume=options.resume,
+                existed=options.resume and note.existed,
+                trial=trial,
+                made=note.made,
+            )
     except UnavailableError as error:
         error.args = (f"{error}\njob {job.job_id} may be partly submitted; {again}",)
         raise
     except (ServiceError, InputError) as error:
-        if before is not None:
-            tree.write_manifest(before)
-        elif not options.resume and (isinstance(error, TakenError) or _missing(job, session)):
-            _undo(notes)
+        if isinstance(error, TakenError) or _missing(job.job_id, session):
+            note.take_back()
         raise
     if trial is None:
         keep_given(tree, job, terminal)
@@ -133,38 +182,100 @@ def _sent(
     return submitted
 
 
-def _missing(job: JobPlan, session: Session) -> bool:
-    """Whether a refused submission made no job, or withdrew it."""
+def _missing(job_id: str, session: Session) -> bool:
+    """Whether Batch is known not to have a job: it was never made, or withdrawn."""
     try:
-        found = session.service.get(
-            f"/jobs/{segment(job.job_id)}", f"looking for job {job.job_id}"
-        )
+        found = session.service.get(f"/jobs/{segment(job_id)}", f"looking for job {job_id}")
     except ServiceError as error:
         return isinstance(error, NotFoundError)
     return bool(found["state"] == "deleting")
 
 
-def _content(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
+def _before(job: JobPlan, tree: ResultTree, options: RunOptions) -> Manifest | None:
+    """What a tree says before a submission; None of a job that is to begin it.
+
+    Raises:
+        InputError: It has what this submission would replace.
+    """
+    if job.only is None and not options.resume:
+        require_new(tree)
         return None
+    before = tree.read_manifest()
+    if before.current == job.job_id and not options.resume:
+        raise _another(tree)
+    return before
 
 
-def _undo(notes: Mapping[Path, bytes | None]) -> None:
-    """Brings files back to what they were, and removes directories that were made for them."""
-    for path, content in notes.items():
-        if content is None:
-            path.unlink(missing_ok=True)
-        else:
-            path.write_bytes(content)
-    for directory in {path.parent for path in notes}:
-        if directory.is_dir() and not any(directory.iterdir()):
-            directory.rmdir()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Note:
+    """What a result tree says of a job while it is submitted.
+
+    Attributes:
+        tree: The tree.
+        before: Its manifest before; None where there was none.
+    """
+
+    tree: ResultTree
+    before: Manifest | None
+
+    @property
+    def existed(self) -> bool:
+        """Whether Batch had taken the job before; of one that is resumed."""
+        return self.before is not None and self.before.current_made
+
+    def begin(self, job: JobPlan, options: RunOptions) -> None:
+        """Notes a job that Batch has not taken yet."""
+        if self.before is None or job.only is None:
+            begin_tree(self.tree, job, options, made=False)
+            return
+        attempt = Attempt(
+            job_id=job.job_id,
+            tasks=job.only,
+            created=_now(),
+            plan=job.digest,
+            after=job.checked.after,
+            never=options.never,
+            made=False,
+        )
+        attempts = (*self.before.attempts, attempt)
+        self.tree.write_manifest(replace(self.before, attempts=attempts))
+
+    def made(self) -> None:
+        """Notes that Batch has taken it, and makes room for what it will leave.
+
+        In this order: whoever resumes it after a crash in between finds nothing yet of what
+        would have to stay.
+        """
+        manifest = self.tree.read_manifest()
+        if manifest.attempts and not manifest.current_made:
+            *before, _ = manifest.job_ids
+            set_aside(self.tree, len(before), positions_of(manifest.attempts[-1].tasks))
+        self.tree.write_manifest(manifest.as_made())
+
+    def take_back(self) -> None:
+        """Brings the tree back to what it was before a submission that left no job."""
+        if self.before is None:
+            for path in (self.tree.manifest_file, parts_file(self.tree)):
+                path.unlink(missing_ok=True)
+            return
+        now = self.tree.read_manifest()
+        if now == self.before:
+            return
+        if now.attempts:
+            *before, _ = now.job_ids
+            bring_back(self.tree, len(before))
+        self.tree.write_manifest(self.before)
 
 
-def begin_tree(tree: ResultTree, job: JobPlan, options: RunOptions) -> None:
+def begin_tree(tree: ResultTree, job: JobPlan, options: RunOptions, *, made: bool = True) -> None:
     """Notes what is about to be submitted: what it is made from, then the manifest.
+
+    Args:
+        tree: Where.
+        job: What.
+        options: How.
+        made: False of a job that Batch has yet to take; a schedule's jobs are noted once they
+            are there.
 
     Raises:
         InputError: It cannot be written.
@@ -183,6 +294,7 @@ def begin_tree(tree: ResultTree, job: JobPlan, options: RunOptions) -> None:
             stages=dict(job.checked.stage_counts),
             tags=tags_of(job.body_metadata),
             account=job.checked.stack.batch_account_id,
+            made=made,
         )
     )
 
@@ -201,26 +313,3 @@ def keep_given(tree: ResultTree, job: JobPlan, terminal: Terminal) -> None:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _note_submission(job: JobPlan, tree: ResultTree, options: RunOptions) -> Manifest | None:
-    """Writes what is about to be submitted; the manifest before, of tasks that run again."""
-    if job.only is None:
-        begin_tree(tree, job, options)
-        return None
-    before = tree.read_manifest()
-    if before.current == job.job_id:
-        if not options.resume:
-            raise _another(tree)
-        return None
-    set_aside(tree, len(before.job_ids), positions_of(job.only))
-    attempt = Attempt(
-        job_id=job.job_id,
-        tasks=job.only,
-        created=_now(),
-        plan=job.digest,
-        after=job.checked.after,
-        never=options.never,
-    )
-    tree.write_manifest(replace(before, attempts=(*before.attempts, attempt)))
-    return before

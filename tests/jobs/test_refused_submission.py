@@ -110,7 +110,9 @@ def test_of_two_reruns_one_is_told_of_the_other(
             Terminal(quiet=True),
         )  # fmt: skip
         noted = tree.manifest_file.read_bytes()
-    with pytest.raises(InputError, match="another rerun of job job has just begun: wait for it"):
+    with pytest.raises(
+        InputError, match="job job is being submitted by another command, or has just"
+    ):
         send(again, session, tree, options, Terminal(quiet=True))
     assert tree.manifest_file.read_bytes() == noted
     if when == "at once":

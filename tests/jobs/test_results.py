@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -83,6 +84,25 @@ def test_a_place_where_results_cannot_be_written_is_told(tmp_path: Path, place: 
         require_writable(root)
         tree_of("mc-1", root).write_manifest(manifest("mc-1"))
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_tree_that_goes_while_trees_are_listed_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with `clean --local` of another job beside it."""
+    for job_id in ("one", "two", "three"):
+        ResultTree(tmp_path / job_id).write_manifest(manifest(job_id))
+    found = Path.glob
+
+    def going(path: Path, pattern: str) -> Iterator[Path]:
+        for one in found(path, pattern):
+            if one.parent.name == "two":
+                one.unlink()
+            yield one
+
+    monkeypatch.setattr(Path, "glob", going)
+    trees = find_trees("all", tmp_path)
+    assert {tree.root.name for tree in trees} == {"one", "three"}
 
 
 def test_asking_whether_results_can_be_written_makes_nothing(tmp_path: Path) -> None:
