@@ -71,8 +71,10 @@ def describe(options: RunOptions, terminal: Terminal, *, again: Again | None = N
     runs = [] if scheduled is None else first_runs(scheduled.timing, now)
     there = None
     if options.resume:
-        require_same(job, options.again or tree_of(job.job_id, options.out))
-        there = count_there(job, Session(stack=checked.stack).service)
+        tree = options.again or tree_of(job.job_id, options.out)
+        require_same(job, tree)
+        existed = tree.read_manifest().current_made
+        there = count_there(job, Session(stack=checked.stack).service, existed=existed)
     before = _before(job, options)
     plans = stage_plans(job, again=again, there=there, before=before)
     whole = whole_job_reasons(job, before)
@@ -169,7 +171,7 @@ def _scheduled(job: JobPlan, options: RunOptions) -> SchedulePlan | None:
     """The schedule, if the job is not sent at once."""
     if not _is_scheduled(job, options):
         return None
-    require_time(job.checked, datetime.now(UTC))
+    require_time(job.checked.workload, datetime.now(UTC))
     require_own_place(job.job_id, job.checked.stack, options.out)
     with TemporaryDirectory(prefix="jobs-tasks-") as directory:
         return plan_schedule(job, write_task_files(job, Path(directory)))

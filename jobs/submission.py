@@ -26,7 +26,7 @@ from jobs.results import Attempt, Manifest, ResultTree
 from jobs.row_digests import keep_rows
 from jobs.run_options import RunOptions
 from jobs.selection import positions_of
-from jobs.service import segment
+from jobs.service import BatchService, segment
 from jobs.session import Session
 from jobs.submit import Submitted, submit
 from jobs.terminal import Terminal, counted
@@ -94,7 +94,7 @@ def send(
         return _sent(job, session, tree, options, terminal, trial=trial)
 
 
-def forget_unmade(tree: ResultTree, session: Session) -> None:
+def forget_unmade(tree: ResultTree, service: BatchService) -> None:
     """Takes the last attempt out of a tree where Batch never had its job.
 
     Its submission ended before there was any answer. It can be resumed with the same workload
@@ -107,7 +107,7 @@ def forget_unmade(tree: ResultTree, session: Session) -> None:
         return
     with _alone(tree):
         manifest = tree.read_manifest()
-        if manifest.attempts and not manifest.current_made and _missing(manifest.current, session):
+        if manifest.attempts and not manifest.current_made and _missing(manifest.current, service):
             before = replace(manifest, attempts=manifest.attempts[:-1])
             bring_back(tree, len(before.job_ids))
             tree.write_manifest(before)
@@ -170,7 +170,7 @@ def _sent(
         error.args = (f"{error}\njob {job.job_id} may be partly submitted; {again}",)
         raise
     except (ServiceError, InputError) as error:
-        if isinstance(error, TakenError) or _missing(job.job_id, session):
+        if isinstance(error, TakenError) or _missing(job.job_id, session.service):
             note.take_back()
         raise
     if trial is None:
@@ -182,10 +182,10 @@ def _sent(
     return submitted
 
 
-def _missing(job_id: str, session: Session) -> bool:
+def _missing(job_id: str, service: BatchService) -> bool:
     """Whether Batch is known not to have a job: it was never made, or withdrawn."""
     try:
-        found = session.service.get(f"/jobs/{segment(job_id)}", f"looking for job {job_id}")
+        found = service.get(f"/jobs/{segment(job_id)}", f"looking for job {job_id}")
     except ServiceError as error:
         return isinstance(error, NotFoundError)
     return bool(found["state"] == "deleting")

@@ -140,17 +140,25 @@ def _begin(
     return existing
 
 
-def count_there(plan: JobPlan, service: BatchService) -> Counter[int]:
+def count_there(plan: JobPlan, service: BatchService, *, existed: bool = False) -> Counter[int]:
     """How many tasks of each stage are in a job already, by the stage's number.
 
+    Args:
+        plan: Of the job.
+        service: Where.
+        existed: As of `submit`.
+
     Raises:
+        InputError: The job was deleted since.
         ServiceError: The service refuses.
     """
     path = f"/jobs/{segment(plan.job_id)}/tasks"
     try:
         listed = service.pages(path, f"listing tasks of {plan.job_id}", **{"$select": "id"})
         return Counter(stage_number(position(task["id"])) for task in listed)
-    except NotFoundError:
+    except NotFoundError as error:
+        if existed:
+            raise _deleted(plan) from error
         return Counter()
 
 
@@ -228,12 +236,7 @@ def _existing(plan: JobPlan, service: BatchService, path: str) -> dict[str, Any]
     try:
         job: dict[str, Any] = service.get(path, f"reading job {plan.job_id}")
     except NotFoundError as error:
-        workload = shlex.quote(str(plan.checked.workload.path))
-        raise InputError(
-            f"job {plan.job_id} was deleted since it was submitted, as `clean` does, and to make "
-            "it once more would run all its tasks again. If you want that, submit it anew: "
-            f"python -m jobs.run {workload}"
-        ) from error
+        raise _deleted(plan) from error
     theirs = metadata_of(job)
     if theirs.get(META_PLAN) != plan.body_metadata[META_PLAN]:
         raise TakenError(
@@ -245,6 +248,14 @@ def _existing(plan: JobPlan, service: BatchService, path: str) -> dict[str, Any]
     ):
         raise InputError(f"job {plan.job_id} has ended before all its tasks were in")
     return job
+
+
+def _deleted(plan: JobPlan) -> InputError:
+    return InputError(
+        f"job {plan.job_id} was deleted since it was submitted, as `clean` does, and to make it "
+        "once more would run all its tasks again. If you want that, submit it anew: "
+        f"python -m jobs.run {shlex.quote(str(plan.checked.workload.path))}"
+    )
 
 
 def _close(plan: JobPlan, service: BatchService, path: str) -> None:

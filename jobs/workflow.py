@@ -34,14 +34,22 @@ from jobs.run_options import RunOptions
 from jobs.session import Session, content_cache
 from jobs.stage import Staged, contents_of, stage
 from jobs.stale import stale_of
-from jobs.submission import require_same, send
+from jobs.submission import require_new, require_same, send
 from jobs.terminal import Terminal, counted, size_text
 from jobs.transfer import counting
 from jobs.verdict import finish
 
 
-def run_workload(options: RunOptions, terminal: Terminal) -> int:
+def run_workload(
+    options: RunOptions, terminal: Terminal, *, checked: Checked | None = None
+) -> int:
     """Does it all; the exit code.
+
+    Args:
+        options: What was asked for.
+        terminal: Where it is told.
+        checked: The workload, where it was read already and something was decided by what it
+            said: its file may say something else by now.
 
     Raises:
         JobsError: Each with its exit code.
@@ -49,7 +57,7 @@ def run_workload(options: RunOptions, terminal: Terminal) -> int:
     if options.detach and options.first is None:
         _require_unwatched(options)
     with interruptible("nothing was submitted"):
-        session, job = prepared(options, terminal)
+        session, job = prepared(options, terminal, checked)
     checked = job.checked
     tree = options.again or tree_of(job.job_id, options.out)
     if options.resume:
@@ -107,13 +115,19 @@ def _require_unwatched(options: RunOptions) -> None:
         raise InputError(found)
 
 
-def prepared(options: RunOptions, terminal: Terminal) -> tuple[Session, JobPlan]:
-    """All that comes before the first request that submits anything.
+def prepared(
+    options: RunOptions, terminal: Terminal, checked: Checked | None = None
+) -> tuple[Session, JobPlan]:
+    """All that comes before the first request that submits anything; as `run_workload`.
 
     Raises:
         JobsError: The input is wrong, nobody agrees, or a service refuses.
     """
-    checked = checked_workload(options)
+    if checked is None:
+        checked = checked_workload(options)
+    first = options.again is None and not options.resume
+    if first and options.job_id is not None and checked.workload.spec.schedule is None:
+        require_new(tree_of(options.job_id, options.out))
     require_writable(options.out)
     agree(checked, options.consent, terminal)
     require_price(options.finishing, checked.pool)

@@ -26,7 +26,7 @@ from jobs.service import RetryPolicy
 from jobs.session import Session, Target
 from jobs.stack import Stack, parse_stack
 from jobs.submission import forget_unmade, send
-from jobs.submit import Submitted
+from jobs.submit import Submitted, count_there
 from jobs.terminal import Terminal
 
 QUOTA = "ActiveJobAndScheduleQuotaReached"
@@ -202,13 +202,13 @@ def test_an_attempt_that_never_reached_batch_is_in_no_ones_way(
     """Its workload may be another one by now, so that it cannot be resumed either."""
     sender.send()
     before = sender.tree.manifest_file.read_bytes()
-    forget_unmade(sender.tree, sender.session)
+    forget_unmade(sender.tree, sender.session.service)
     batch.fault = lambda method, _path, _number: fault() if method == "POST" else None
     with pytest.raises(UnavailableError):
         sender.send("1")
     assert sender.tree.read_manifest().current == "job-r2"
     batch.fault = lambda *_: None
-    forget_unmade(sender.tree, sender.session)
+    forget_unmade(sender.tree, sender.session.service)
     assert sender.tree.manifest_file.read_bytes() == before
     assert sender.send("0").added == 1
 
@@ -227,11 +227,11 @@ def test_an_attempt_that_reached_batch_is_never_forgotten(
     else:
         sender.send("1")
     batch.fault = lambda *_: None
-    forget_unmade(sender.tree, sender.session)
+    forget_unmade(sender.tree, sender.session.service)
     assert sender.tree.read_manifest().current == "job-r2"
     if not lost:
         del batch.jobs["job-r2"]  # as `clean` does
-        forget_unmade(sender.tree, sender.session)
+        forget_unmade(sender.tree, sender.session.service)
         assert sender.tree.read_manifest().current == "job-r2"
 
 
@@ -287,6 +287,8 @@ def test_a_job_that_was_deleted_is_not_run_again_by_resuming_it(
     with pytest.raises(InputError, match=r"was deleted since.*python -m jobs\.run") as refused:
         sender.send(resume=True)
     assert "all its tasks again" in str(refused.value)
+    with pytest.raises(InputError, match="was deleted since"):
+        count_there(sender.job(), sender.session.service, existed=True)
     assert not batch.jobs
     assert sender.tree.manifest_file.read_bytes() == before
 
