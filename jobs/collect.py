@@ -96,7 +96,7 @@ def collect(
             total += _collect(container, prefix, directory, kind, known, skip, progress, keep)
     except OSError as error:
         raise InputError(
-            f"{error.filename or tree.root} cannot be written: {error.strerror}"
+            f"{error.filename or tree.root} cannot be written: {error.strerror or error}"
         ) from error
     finally:
         if known or tree.collected_file.exists():

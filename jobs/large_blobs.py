@@ -3,7 +3,9 @@
 Up, Azure keeps the blocks of an upload that was never committed for a week. A block's id
 tells its place and its checksum, so those of an earlier attempt are known again, and those
 of a file that has changed since are not. Down, ranges go into a file beside the target, with
-a record of those that are there; the target appears when it is whole.
+a record of those that are there; the target appears when it is whole. The record and the target
+tell of nothing that is not on the disk: room is taken in advance, so that after a power loss
+what was not yet there would be zeros, in a file of the right size.
 """
 
 from __future__ import annotations
@@ -12,9 +14,10 @@ import base64
 import fcntl
 import hashlib
 import os
+import threading
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -22,6 +25,7 @@ from typing import IO, TYPE_CHECKING
 import obstore
 from azure.core.exceptions import ResourceNotFoundError
 
+from jobs.errors import UnavailableError
 from jobs.threads import in_threads
 from jobs.whole_files import PARTIAL, replacing_bytes
 
@@ -35,6 +39,8 @@ BLOCK_BYTES = 8 << 20
 MOST_BLOCKS = 50_000
 """Of a blob: https://learn.microsoft.com/rest/api/storageservices/put-block-list"""
 _AT_ONCE = 8
+_TOGETHER = 8
+"""Blocks that are waited for until the disk has them; while one thread does, others fetch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +113,7 @@ def get_in_ranges(store: AzureStore, name: str, path: Path, *, size: int, etag: 
 
     Raises:
         obstore.exceptions.BaseError: Storage refused, or the blob changed.
+        UnavailableError: A range came with fewer bytes than it has.
         OSError: The file cannot be written.
     """
     with _partial(path, name, f"{etag} {size}") as partial:
@@ -120,10 +127,14 @@ def get_in_ranges(store: AzureStore, name: str, path: Path, *, size: int, etag: 
             for chunk in got.stream(min_chunk_size=1 << 20):
                 at += os.pwrite(partial.stream.fileno(), chunk, at)
             if at != end:
-                raise OSError(f"{name} ended at byte {at} of {size}")
+                raise UnavailableError(
+                    f"{name} came with bytes {block.start} to {at}, and those to {end} were asked "
+                    "for: the connection was cut short; collect again"
+                )
             partial.mark(block)
 
         _each(fetch, [block for block in blocks_of(size) if block.index not in partial.done])
+        partial.settle()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -133,12 +144,49 @@ class _Partial:
     stream: IO[bytes]
     record: IO[str] | None = None
     done: set[int] = field(default_factory=set)
+    _written: list[int] = field(default_factory=list)
+    _settling: threading.Lock = field(default_factory=threading.Lock)
+    _failed: bool = False
 
     def mark(self, block: Block) -> None:
-        self.done.add(block.index)
-        if self.record is not None:
-            self.record.write(f"{block.index}\n")
-            self.record.flush()
+        """Notes that a block is written, and now and then that those before are on the disk."""
+        self._written.append(block.index)
+        if len(self._written) >= _TOGETHER:
+            self.settle()
+
+    def settle(self) -> None:
+        """Records what is written, once the disk has it; not while somebody else does.
+
+        Raises:
+            OSError: The disk does not take it. What it took before is not to be trusted either:
+                the system says so once, and then takes what it could not write for written.
+        """
+        if not self._settling.acquire(blocking=False):
+            return
+        try:
+            count = len(self._written)
+            if self._failed or not count:
+                return
+            try:
+                _to_disk(self.stream.fileno())
+            except OSError:
+                self._failed = True
+                self.done.clear()
+                raise
+            settled, self._written[:count] = self._written[:count], []
+            self.done.update(settled)
+            if self.record is not None:
+                self.record.writelines(f"{index}\n" for index in settled)
+                self.record.flush()
+        finally:
+            self._settling.release()
+
+
+def _to_disk(handle: int) -> None:
+    if hasattr(fcntl, "F_FULLFSYNC"):  # macOS, whose fsync leaves it in the drive's memory
+        fcntl.fcntl(handle, fcntl.F_FULLFSYNC)
+    else:
+        os.fdatasync(handle)
 
 
 @contextmanager
@@ -157,12 +205,20 @@ def _partial(path: Path, name: str, version: str) -> Iterator[_Partial]:
                 yield _Partial(stream=stream)
             return
         done = _recorded(record, version) if kept.exists() else set()
-        if not done:
-            record.truncate(0)
-            record.write(f"{version}\n")
         try:
+            if not done:
+                record.truncate(0)
+                record.write(f"{version}\n")
+                record.flush()
+                _to_disk(record.fileno())  # or an earlier one could tell of blocks of this file
             with kept.open("r+b" if done else "w+b", buffering=0) as stream:
-                yield _Partial(stream=stream, record=record, done=done)
+                partial = _Partial(stream=stream, record=record, done=done)
+                try:
+                    yield partial
+                except BaseException:
+                    with suppress(OSError):
+                        partial.settle()
+                    raise
             kept.replace(path)
         finally:
             if not done or not kept.exists():

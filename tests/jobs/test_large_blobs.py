@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
+import threading
+import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -252,6 +255,141 @@ def test_a_record_that_went_away_while_its_lock_was_waited_for_is_nobody_s(
     assert (len(took), made) == (1, ["big"])
     assert target.read_bytes() == file.read_bytes()
     assert [path.name for path in target.parent.iterdir()] == ["big"]
+
+
+class Disk:
+    """Knows what was written to a file and may not be on the disk: a power loss makes zeros of it.
+
+    Its size is on the disk before its contents, as of a file whose room was taken in advance.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._lock = threading.Lock()
+        self._floating: dict[tuple[int, int], int] = {}
+        self.flushes = 0
+        self.broken = False
+        pwrite, fdatasync = os.pwrite, os.fdatasync
+
+        def writing(handle: int, data: bytes, at: int) -> int:
+            with self._lock:
+                self._floating[os.fstat(handle).st_ino, at] = len(data)
+            return pwrite(handle, data, at)
+
+        def flushing(handle: int) -> None:
+            inode = os.fstat(handle).st_ino
+            with self._lock:
+                self.flushes += 1
+                before = [key for key in self._floating if key[0] == inode]
+                if self.broken and before:
+                    raise OSError(errno.EIO, "Input/output error")
+            fdatasync(handle)
+            with self._lock:
+                for key in before:
+                    del self._floating[key]
+
+        monkeypatch.setattr(os, "pwrite", writing)
+        monkeypatch.setattr(os, "fdatasync", flushing)
+
+    def after_power_loss(self, directory: Path, copy: Path) -> None:
+        """Copies a directory as it would be found."""
+        with self._lock:
+            copy.mkdir()
+            for path in directory.iterdir():
+                (copy / path.name).write_bytes(path.read_bytes())
+                with (copy / path.name).open("r+b") as stream:
+                    for (inode, at), length in self._floating.items():
+                        if inode == path.stat().st_ino:
+                            stream.seek(at)
+                            stream.write(bytes(length))
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    monkeypatch.setattr(jobs.large_blobs, "_TOGETHER", 3)
+    return Disk(monkeypatch)
+
+
+def test_power_that_is_lost_costs_fetching_some_blocks_again(
+    container: ContainerClient,
+    store: AzureStore,
+    file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    disk: Disk,
+) -> None:
+    target, found = tmp_path / "out" / "big", tmp_path / "found"
+    target.parent.mkdir()
+    tag = etag(container)
+    never = threading.Event()
+
+    def recorded(directory: Path) -> int:
+        return sum(path.read_text().count("\n") - 1 for path in directory.glob("*.blocks"))
+
+    def get(*arguments: Any, **options: Any) -> Any:
+        """The power goes at the last block, when the record has some."""
+        if options["options"]["range"][1] == SIZE:
+            until = time.monotonic() + 60
+            while recorded(target.parent) < 3:
+                never.wait(0.01)
+                assert time.monotonic() < until
+            disk.after_power_loss(target.parent, found)
+            raise KeyboardInterrupt
+        return obstore.get(*arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(jobs.large_blobs, "obstore", type("obstore", (), {"get": get}))
+        with pytest.raises(KeyboardInterrupt):
+            get_in_ranges(store, "down", target, size=SIZE, etag=tag)
+    left = len(blocks_of(SIZE)) - recorded(found)
+    again = Counting(monkeypatch)
+    get_in_ranges(store, "down", found / "big", size=SIZE, etag=tag)
+    assert (found / "big").read_bytes() == file.read_bytes()
+    assert again.asked == left
+
+
+def test_a_file_that_is_there_is_on_the_disk(
+    container: ContainerClient, store: AzureStore, file: Path, tmp_path: Path, disk: Disk
+) -> None:
+    target = tmp_path / "out" / "big"
+    target.parent.mkdir()
+    get_in_ranges(store, "down", target, size=SIZE, etag=etag(container))
+    disk.after_power_loss(target.parent, tmp_path / "found")
+    assert (tmp_path / "found" / "big").read_bytes() == file.read_bytes()
+    assert 1 <= disk.flushes <= 2 + len(blocks_of(SIZE)) // 3
+
+
+def test_what_a_disk_failed_to_take_is_not_gone_on_with(
+    container: ContainerClient, store: AzureStore, file: Path, tmp_path: Path, disk: Disk
+) -> None:
+    """After such a failure the system takes the pages for written (https://lwn.net/Articles/752063)."""
+    target = tmp_path / "out" / "big"
+    target.parent.mkdir()
+    tag = etag(container)
+    disk.broken = True
+    with pytest.raises(OSError, match="Input/output error"):
+        get_in_ranges(store, "down", target, size=SIZE, etag=tag)
+    assert list(target.parent.iterdir()) == []
+    disk.broken = False
+    get_in_ranges(store, "down", target, size=SIZE, etag=tag)
+    assert target.read_bytes() == file.read_bytes()
+
+
+def test_a_range_that_comes_short_is_the_services_fault(
+    store: AzureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Short:
+        def stream(self, **_: object) -> Iterator[bytes]:
+            yield b"short"
+
+    def get(*_arguments: Any, **_options: Any) -> Short:
+        return Short()
+
+    monkeypatch.setattr(jobs.large_blobs, "obstore", type("obstore", (), {"get": get}))
+    target = tmp_path / "out" / "big"
+    target.parent.mkdir()
+    with pytest.raises(UnavailableError, match=r"down came with .* collect again"):
+        get_in_ranges(store, "down", target, size=SIZE, etag="1")
+    assert list(target.parent.iterdir()) == []
 
 
 def test_a_full_disk_leaves_nothing_behind(
