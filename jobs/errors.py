@@ -25,6 +25,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 EXIT_OK = 0
@@ -105,10 +106,13 @@ class ServiceError(JobsError):
         status: HTTP status, or None when there was no answer.
         unclear: Whether an earlier attempt at the same request ended without an answer,
             so that what is refused now may have been carried out then.
+        details: What a program is told besides, of a job that was watched: members of a JSON
+            object.
     """
 
     exit_code = EXIT_SERVICE
     unclear = False
+    details: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self, message: str, *, code: str = "", status: int | None = None) -> None:
         """Takes the text for a person and what a program decides on."""

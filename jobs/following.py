@@ -6,10 +6,16 @@ import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from jobs.checking import Checked
-from jobs.errors import InterruptError, LeftError, UnfinishedError, shown
+from jobs.errors import (
+    InterruptError,
+    LeftError,
+    ServiceError,
+    UnfinishedError,
+    shown,
+)
 from jobs.finishing import (
     NOTHING_ASKED,
     Finishing,
@@ -60,7 +66,8 @@ def follow(
     ) as progress:
 
         def show(look: Look) -> None:
-            history.add(look)
+            if look.outage is None:
+                history.add(look)
             progress.show(look)
 
         try:
@@ -182,6 +189,7 @@ def leaving(watcher: Watcher, tree: ResultTree, *, trial: bool = False) -> Itera
     Raises:
         UnfinishedError: In place of one that says only that it is not over.
         InterruptError: In place of Ctrl-C, or of what `ended_on_interrupt` made of it.
+        ServiceError: The same one, which says so besides, unless there is no such job.
     """
     try:
         yield
@@ -192,21 +200,41 @@ def leaving(watcher: Watcher, tree: ResultTree, *, trial: bool = False) -> Itera
         # it is being ended: the text says how to come by what it left
         raise _left(InterruptError, str(error), watcher, {}) from error
     except KeyboardInterrupt as error:
-        over = watcher.last is not None and watcher.last.over
-        text = f"interrupted: job {watcher.job_id} {'is over' if over else 'goes on'}"
         ways = ways_on(tree, watcher.last, trial=trial)
-        raise _left(InterruptError, text, watcher, ways) from error
+        raise _left(InterruptError, f"interrupted: {_goes_on(watcher)}", watcher, ways) from error
+    except ServiceError as error:
+        if error.code == "JobNotFound":
+            raise
+        ways = ways_on(tree, watcher.last, trial=trial)
+        known = [] if watcher.last is None else [_goes_on(watcher)]
+        error.args = ("\n  ".join((str(error), *known, *_stands(watcher, ways))),)
+        error.details = _details(watcher, ways)
+        raise
+
+
+def _goes_on(watcher: Watcher) -> str:
+    over = watcher.last is not None and watcher.last.over
+    return f"job {watcher.job_id} {'is over' if over else 'goes on'}"
 
 
 def _left(kind: type[_Left], text: str, watcher: Watcher, ways: Mapping[str, str]) -> _Left:
+    text = "\n  ".join((text, *_stands(watcher, ways)))
+    return kind(text, details=_details(watcher, ways))
+
+
+def _stands(watcher: Watcher, ways: Mapping[str, str]) -> Iterator[str]:
+    """Where the job stood at the last look, and the ways on, as lines."""
+    if (look := watcher.last) is not None:
+        pool = None if watcher.meter is None else watcher.meter.pool
+        yield from standing(look, "USD" if pool is None else pool.price_currency)
+    yield from ways_text(ways)
+
+
+def _details(watcher: Watcher, ways: Mapping[str, str]) -> dict[str, Any]:
+    """The same for a program."""
     look = watcher.last
-    pool = None if watcher.meter is None else watcher.meter.pool
-    stands = [] if look is None else standing(look, "USD" if pool is None else pool.price_currency)
     job = None if look is None else {"job_id": watcher.job_id, **look_json(look)}
-    return kind(
-        "\n  ".join((text, *stands, *ways_text(ways))),
-        details={"job": job, "commands": dict(ways)},
-    )
+    return {"job": job, "commands": dict(ways)}
 
 
 @contextmanager

@@ -186,6 +186,19 @@ class StageLook:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Outage:
+    """The service cannot be reached.
+
+    Attributes:
+        since: From when on, by this machine's clock, seconds since the epoch.
+        why: In a few words.
+    """
+
+    since: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
     """A job at a moment.
 
@@ -210,6 +223,7 @@ class Look:
             `CanceledByUser`; empty while it goes on.
         resumable: Whether its submission was not finished and may be gone on with.
         stale: Tasks whose answer is of outputs that were replaced since, whatever job they ran in.
+        outage: Why this is how it last stood, and not how it stands; None: it is seen.
     """
 
     total: int
@@ -230,6 +244,7 @@ class Look:
     end_reason: str = ""
     resumable: bool = False
     stale: Stale = NOTHING_STALE
+    outage: Outage | None = None
 
     @property
     def ended(self) -> int:

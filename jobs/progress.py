@@ -3,7 +3,8 @@
 On a terminal at most five redraws a second and nothing left behind; elsewhere a line
 when something changed, at most one in 30 seconds unless the job ends, a first task fails
 or the reason for which nothing moves is another one; or, for programs, a JSON object a
-change. A time left is only told after 30 tasks, and as a range: fewer say nothing.
+change. A time left is only told after 30 tasks, and as a range: fewer say nothing. When the
+service goes out of reach and when it is back, a line says so in either place, and stays.
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ from rich.text import Text
 
 from jobs.durations import spoken
 from jobs.looks import Look, PoolView, StageLook, TaskEnd
+from jobs.outages import OUTAGE_S
 from jobs.pace import Pace, range_text
 from jobs.prices import money
 from jobs.stages import shown_task
-from jobs.standing import look_json
+from jobs.standing import look_json, outage_text
 
 LINE_EVERY_S = 30.0
 REDRAW_EVERY_S = 0.2
@@ -141,7 +143,10 @@ class Progress:
             if self._last is None or look_json(look) != look_json(self._last):
                 line = json.dumps({"version": 1, "job_id": self._job_id, **look_json(look)})
                 self._print(line)
-        elif self._live is not None:
+            self._last = look
+            return
+        self._tell_of_outage(look)
+        if self._live is not None:
             if self._now() - self._drawn_at >= REDRAW_EVERY_S or look.over:
                 self._drawn_at = self._now()
                 self._live.update(Group(*self._block(look)), refresh=True)
@@ -150,6 +155,21 @@ class Progress:
             self.said = line
             self._print(line)
         self._last = look
+
+    def _tell_of_outage(self, look: Look) -> None:
+        """Says that nothing is known of the job any more, or is again."""
+        outage = None if self._last is None else self._last.outage
+        if look.outage == outage:
+            return
+        if look.outage is None:
+            passed = "" if outage is None else spoken(max(0.0, time.time() - outage.since))
+            said = f"in reach again, after {passed}"
+        else:
+            said = (
+                f"{outage_text(look.outage)}; the job goes on, and this command waits for "
+                f"{spoken(OUTAGE_S)} at most"
+            )
+        self._print(f"{self._job_id} @{self._where}: {said}")
 
     def _print(self, line: str) -> None:
         self._console.print(line, soft_wrap=True, highlight=False, markup=False)
@@ -194,6 +214,8 @@ class Progress:
         if gap is not None and look.pool is not None:
             text = f"! {gap} node{'' if gap == 1 else 's'} missing: {look.pool.missing}"
             lines.append(Text(text, "yellow"))
+        if look.outage is not None:
+            lines.append(Text(f"! {outage_text(look.outage)}", "yellow"))
         lines.extend(Text(f"! {reason}", "yellow") for reason in look.reasons)
         if look.first_failure is not None:
             lines.append(self._failure(look.first_failure, look))

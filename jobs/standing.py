@@ -7,9 +7,10 @@ stops watching. Every task of the job is in exactly one count.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
-from jobs.looks import Look
+from jobs.looks import Look, Outage
 from jobs.prices import money
 from jobs.stages import shown_task
 
@@ -54,6 +55,8 @@ def counts_text(look: Look) -> str:
 def standing(look: Look, currency: str) -> Iterator[str]:
     """Where it stands, in lines; why no more of it runs among them."""
     yield f"tasks: {counts_text(look)}"
+    if look.outage is not None:
+        yield outage_text(look.outage)
     if look.cost:
         yield f"cost: {money(look.cost, currency)} so far"
     yield from (f"why: {reason}" for reason in look.obstacles)
@@ -62,6 +65,12 @@ def standing(look: Look, currency: str) -> Iterator[str]:
     if first := look.first_failure:
         how = f"exit {first.exit_code}" if first.exit_code is not None else first.failure
         yield f"first failure: {first_failure(look)} {how}"
+
+
+def outage_text(outage: Outage) -> str:
+    """Since when, by the clock on the wall, the service cannot be reached, and why."""
+    since = datetime.fromtimestamp(outage.since, UTC).astimezone()
+    return f"out of reach since {since:%H:%M:%S} ({outage.why})"
 
 
 def first_failure(look: Look) -> str:
@@ -95,6 +104,7 @@ def look_json(look: Look) -> dict[str, Any]:
         "reasons": list(look.reasons),
         "obstacles": list(look.obstacles),
         "stale": look.stale.as_json(),
+        "outage": None if look.outage is None else _outage_json(look.outage),
         "nodes": dict(look.pool.nodes) if look.pool is not None else {},
         "target_nodes": None if look.pool is None else look.pool.target,
         "cost": look.cost,
@@ -111,3 +121,8 @@ def look_json(look: Look) -> dict[str, Any]:
             for stage in look.stages
         },
     }
+
+
+def _outage_json(outage: Outage) -> dict[str, str]:
+    since = datetime.fromtimestamp(outage.since, UTC)
+    return {"since": f"{since:%Y-%m-%dT%H:%M:%SZ}", "why": outage.why}

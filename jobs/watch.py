@@ -29,6 +29,7 @@ from jobs.looks import (
 )
 from jobs.managed import MANAGER_ID, ManagerLook, has_manager, look_at_manager, without_manager
 from jobs.meter import Meter
+from jobs.outages import Sight
 from jobs.plan import META_STAGES, META_TASKS
 from jobs.service import BatchService, segment
 from jobs.stages import read_stages, stage_of
@@ -114,22 +115,24 @@ class Watcher:
         )
         if not looks_at_pool or self._ran_at is None:  # a look at the pool has requests enough
             self._learn_running(path, doing, moved)
+        read_whole = False
         if counts["completed"] > len(self.ends):
+            # of a job that was over before, the first reading is the last
+            read_whole = self._since is None and self._job["state"] == "completed"
             self._learn_ends(path, doing)
         known = sum(counts[state] for state in ("active", "running", "completed"))
         total = self.total or int(metadata_of(self._job).get(META_TASKS, 0)) or known
         moving = counts["running"] > 0 or counts["completed"] >= total
         if looks_at_pool:
-            self._pool_at, self._pool_moved = self.now(), moved
             self._pool = self._look_at_pool(doing)
             self._job = self.service.get(path, doing)
-        ending = counts["completed"] >= total or self._job["state"] in JOB_OVER
-        if ending and len(self.ends) < total:
+            self._pool_at, self._pool_moved = self.now(), moved
+        # tasks that waited when a job was terminated stay active for ever
+        closed = self._job["state"] == "completed" and not counts["running"]
+        last_ends = closed or counts["completed"] >= total
+        if last_ends and len(self.ends) < total and not read_whole:
             self._learn_ends(path, doing, everything=True)
-        over = len(self.ends) >= total or (
-            # tasks that waited when a job was terminated stay active for ever
-            self._job["state"] == "completed" and not counts["running"]
-        )
+        over = closed or len(self.ends) >= total
         succeeded = (
             sum(end.succeeded for end in self.ends.values()) if over else counts["succeeded"]
         )
@@ -222,13 +225,13 @@ class Watcher:
         told = several or len(self.stage_totals) > 1
         if not told or not moved[0] or moved == self._ran_at:
             return
-        self._ran_at = moved
         query = {
             "$filter": "state eq 'running'",
             "$select": "id,multiInstanceSettings",
             "maxresults": "1000",
         }
         page = self.service.get(f"{path}/tasks", doing, **query)
+        self._ran_at = moved
         tasks = page.get("value", ())
         settings = (task.get("multiInstanceSettings") for task in tasks)
         self._nodes_beside = sum(one.get("numberOfInstances", 1) - 1 for one in settings if one)
@@ -260,7 +263,12 @@ class Watcher:
             )
 
     def _learn_ends(self, path: str, doing: str, *, everything: bool = False) -> None:
-        """Reads the tasks that ended since the last look, or all that ended."""
+        """Reads the tasks that ended since the last look, or all that ended.
+
+        They come in no order of time: only when all pages are read is it known since when to
+        ask the next time.
+        """
+        latest = self._since
         condition = "state eq 'completed'"
         if self._since is not None and not everything:
             since = (self._since - _OVERLAP).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -270,7 +278,7 @@ class Watcher:
             query |= {"$select": f"{_ENDED_FIELDS},stats", "$expand": "stats"}
         for task in self.service.pages(f"{path}/tasks", doing, **query):
             moment = moment_of(task["stateTransitionTime"])
-            self._since = moment if self._since is None else max(self._since, moment)
+            latest = moment if latest is None else max(latest, moment)
             if task["id"] in self.ends or task["id"] == MANAGER_ID:
                 continue
             end = task_end(task)
@@ -279,6 +287,7 @@ class Watcher:
             first = self._first_failure
             if not end.succeeded and (first is None or end.ended < first.ended):
                 self._first_failure = end
+        self._since = latest
 
     def _look_at_pool(self, doing: str) -> PoolView | None:
         pool_id = self._job.get("poolInfo", {}).get("poolId")
@@ -289,6 +298,8 @@ class Watcher:
             quoted = pool_id.replace("'", "''")
             counts = self.service.get("/nodecounts", doing, **{"$filter": f"poolId eq '{quoted}'"})
         except ServiceError as error:
+            if error.status is None:
+                raise  # nothing was reached, and so neither will be the job
             # the pool explains, the job decides: watching goes on without an explanation
             return PoolView(nodes={}, target=0, allocation="", reasons=(str(error),))
         return pool_view(pool, counts.get("value", ()))
@@ -325,7 +336,7 @@ def watch(
 
     Raises:
         UnfinishedError: As `looks`.
-        ServiceError: As `Watcher.look`.
+        ServiceError: As `looks`.
     """
     for look in looks(watcher, timeout_s=timeout_s, pause=pause):
         show(look)
@@ -340,19 +351,22 @@ def looks(
 ) -> Iterator[Look]:
     """Looks until the job is over; the last look is the only one that says so.
 
-    Waits little while things change and longer while they do not.
+    Waits little while things change and longer while they do not. While the service cannot be
+    reached there is one look, with an `outage`, that says how the job last stood.
 
     Raises:
         UnfinishedError: `timeout_s` passed before; or its submission was not finished, and of
             the tasks that are in none is left to run.
-        ServiceError: As `Watcher.look`.
+        ServiceError: As `Watcher.look`; what may pass, only after `jobs.outages.OUTAGE_S`.
     """
     began = watcher.now()
     interval = SHORTEST_S
     before: Look | None = None
+    sight = Sight(ask=watcher.look, now=watcher.now, last=watcher.last)
     while True:
-        look = watcher.look()
-        yield look
+        look = watcher.last = sight.look()
+        if look.outage is None or before is None or before.outage is None:
+            yield look
         if look.over:
             return
         if look.standstill is not None:

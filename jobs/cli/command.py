@@ -22,6 +22,7 @@ from jobs.errors import (
     InputError,
     JobsError,
     LeftError,
+    ServiceError,
 )
 from jobs.finishing import NOTHING_ASKED, Finishing, checked_command
 from jobs.job_ids import LAST
@@ -127,7 +128,7 @@ def error_json(error: JobsError) -> dict[str, Any]:
         "exit_code": error.exit_code,
         "message": str(error),
     }
-    if isinstance(error, LeftError):
+    if isinstance(error, LeftError | ServiceError):
         value |= error.details
     if isinstance(error, InputError):
         value["findings"] = [

@@ -102,6 +102,63 @@ def test_a_look_at_a_large_job_costs_what_changed(
     assert len(batch.requests) <= 5, "the counts, what ended lately, the job, the pool"
 
 
+def test_a_job_that_is_ending_costs_what_changed_and_is_read_whole_once(
+    submitted: Callable[[int], list[str]], service: BatchService, batch: Any
+) -> None:
+    """Tasks that never ran stay active for ever, so that the ends are never as many as tasks."""
+    tasks = submitted(60)
+    batch.page = 10
+    clock = Clock()
+    watcher = Watcher(service=service, job_id="job", now=clock.now)
+    for number, task in enumerate(tasks[:30]):
+        batch.complete("job", task)
+        ended = f"2026-01-01T00:{number:02d}:00Z"
+        batch.tasks["job"][task]["stateTransitionTime"] = ended
+    batch.tasks["job"][tasks[30]]["state"] = "running"
+    watcher.look()
+    batch.jobs["job"]["state"] = "terminating"
+
+    def read() -> int:
+        batch.requests.clear()
+        clock.time += 60
+        watcher.look()
+        return sum("/tasks?" in request for request in batch.requests)
+
+    assert [read() for _ in range(4)] == [0, 0, 0, 0]
+    batch.complete("job", tasks[30])
+    assert read() == 1
+    # one that ended before others that were read already
+    batch.complete("job", tasks[31])
+    batch.tasks["job"][tasks[31]]["stateTransitionTime"] = "2026-01-01T00:00:30Z"
+    batch.jobs["job"]["state"] = "completed"
+    assert read() >= 4
+    assert watcher.last is not None
+    assert (watcher.last.over, watcher.last.ended, watcher.last.never_ran) == (True, 32, 28)
+    batch.requests.clear()
+    assert Watcher(service=service, job_id="job").look().ended == 32
+    assert sum("/tasks?" in request for request in batch.requests) == 4, "once, in four pages"
+
+
+@pytest.mark.parametrize("known", [0, 3])
+def test_no_end_is_lost_of_a_job_that_completes_during_a_look(
+    submitted: Callable[[int], list[str]], service: BatchService, batch: Any, known: int
+) -> None:
+    """The counts were of before; what ran since is of the last look all the same."""
+    tasks = submitted(10)
+    for task in tasks[:known]:
+        batch.complete("job", task)
+
+    def finish(_method: str, path: str, _number: int) -> None:
+        if path.startswith("/pools/") and batch.jobs["job"]["state"] == "active":
+            for task in tasks[known:8]:
+                batch.complete("job", task)
+            batch.jobs["job"]["state"] = "completed"
+
+    batch.fault = finish
+    look = Watcher(service=service, job_id="job").look()
+    assert (look.over, look.succeeded, look.never_ran) == (True, 8, 2)
+
+
 def test_a_look_counts_what_runs_of_each_stage(
     workload: MakeWorkload, stack: Stack, service: BatchService, batch: Any
 ) -> None:
