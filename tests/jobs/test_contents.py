@@ -39,7 +39,10 @@ def test_a_file_is_read_once_until_it_changes(
         assert cache.files_read == 1
 
 
-def test_a_file_of_this_moment_is_not_remembered(tmp_path: Path) -> None:
+def test_a_file_of_this_moment_is_not_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.contents._SETTLED_NS", 3_600 * 10**9)
     path = old_file(tmp_path / "f", b"one")
     for _ in range(2):
         with ContentCache(tmp_path / "c.sqlite") as cache:
