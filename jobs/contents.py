@@ -120,6 +120,13 @@ def unchanged(path: Path, contents: Contents) -> bool:
         return False
 
 
+def changed(path: Path) -> InputError:
+    """What is wrong with a file that is not, or not yet, what it was when files were looked at."""
+    return InputError(
+        f"{shown(path)} changed while it was being staged: run again when it is complete"
+    )
+
+
 def _stamp(path: Path) -> tuple[str, int]:
     stat = path.stat()
     latest = max(stat.st_mtime_ns, stat.st_ctime_ns)

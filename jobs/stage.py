@@ -15,7 +15,7 @@ from pathlib import Path
 from jobs.at_once import SMALL_BYTES, by_size
 from jobs.blobs import PART_BYTES, Container
 from jobs.checking import Checked
-from jobs.contents import ContentCache, Contents, unchanged
+from jobs.contents import ContentCache, Contents, changed, unchanged
 from jobs.errors import InputError, shown
 from jobs.inputs import NodeFile
 from jobs.task_bodies import BLOB_PREFIX, blob_name
@@ -76,7 +76,11 @@ def stage(
         InputError: A file changed since it was looked at.
         ServiceError: Storage refused.
     """
-    wanted = {contents[file.local].sha256: file.local for file in files}
+    wanted: dict[str, Path] = {}
+    for file in files:
+        if file.local not in contents:
+            raise changed(file.local)
+        wanted[contents[file.local].sha256] = file.local
     if not wanted:
         return Staged(files=0, sent=0, bytes_sent=0)
     there = {blob.name: blob.size for blob in container.list(BLOB_PREFIX)}
@@ -101,7 +105,7 @@ def _sent(missing: list[tuple[Path, Contents]], container: Container) -> Iterato
 
         def check() -> None:
             if not unchanged(path, expected):
-                raise _changed(path)
+                raise changed(path)
 
         check()
         container.put(blob_name(expected.sha256), path, check)
@@ -134,11 +138,5 @@ def _read(item: tuple[Path, Contents]) -> tuple[bytes, Contents]:
             f"{shown(path)} cannot be read any more: {error.strerror}: run again when it can"
         ) from error
     if hashlib.sha256(data).hexdigest() != expected.sha256:
-        raise _changed(path)
+        raise changed(path)
     return data, expected
-
-
-def _changed(path: Path) -> InputError:
-    return InputError(
-        f"{shown(path)} changed while it was being staged: run again when it is complete"
-    )

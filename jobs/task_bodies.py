@@ -26,7 +26,7 @@ from jobs.command_lines import (
     mpi_arguments,
     script_arguments,
 )
-from jobs.contents import Contents
+from jobs.contents import Contents, changed
 from jobs.dependencies import Span, depends_on, within
 from jobs.durations import iso_duration
 from jobs.errors import InputError, WorkloadError
@@ -83,7 +83,11 @@ def blob_name(sha256: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """Where files are, as nodes find them."""
+    """Where files are, as nodes find them.
+
+    What a build is still to make has a placeholder for its contents; any other file without
+    contents has come since they were read, and is refused with an `InputError`.
+    """
 
     checked: Checked
     contents: Mapping[Path, Contents]
@@ -98,6 +102,8 @@ class Places:
 
     def _staged(self, file: NodeFile, container: str) -> dict[str, Any]:
         contents = self.contents.get(file.local)
+        if contents is None and not self._is_to_be_built(file):
+            raise changed(file.local)
         name = blob_name(_UNBUILT if contents is None else contents.sha256)
         return {
             "httpUrl": f"{self.checked.stack.blob_endpoint}/{container}/{name}",
@@ -105,6 +111,16 @@ class Places:
             "fileMode": "0755" if file.executable else "0644",
             "identityReference": self.checked.pool.identity_reference,
         }
+
+    def _is_to_be_built(self, file: NodeFile) -> bool:
+        programs = (stage.view.spec.program for stage in self.checked.stages)
+        directory = self.checked.workload.directory
+        return any(
+            program is not None
+            and program.build is not None
+            and file.local == directory / program.build.output
+            for program in programs
+        )
 
     def blob(self, container: str, name: str, path: str) -> dict[str, Any]:
         """A blob of the data account."""

@@ -266,6 +266,45 @@ def test_a_task_gets_only_the_files_that_its_values_name(
     assert paths == [["common", "here/1.txt", "here/2.txt"], ["common", "here/1.txt"]]
 
 
+def test_a_file_that_appears_after_the_others_were_read_is_no_blob_without_contents(
+    workload: MakeWorkload, stack: Stack
+) -> None:
+    loaded = workload(
+        HEAD + "command: cat\ninputs: ['{x}.*']\ntasks: {sweep: {x: [a, b]}}\n",
+        a_DOT_dat="1",
+        b_DOT_dat="2",
+    )
+    job = planned(loaded, stack)
+    new = loaded.directory / "b.log"
+    new.write_text("")
+    walk = job.tasks()
+    next(walk)
+    with pytest.raises(InputError, match=r"b\.log changed while it was being staged"):
+        next(walk)
+
+
+def test_only_what_a_build_makes_may_be_missing_in_a_plan(
+    workload: MakeWorkload, stack: Stack
+) -> None:
+    loaded = workload(
+        HEAD
+        + "program: {files: [lib.py], build: {command: [cc], sources: [a.c], output: solve}}\n"
+        + "command: ./solve\n",
+        lib_DOT_py="",
+        a_DOT_c="",
+    )
+    checked = check(loaded, stack)
+    with ContentCache(None) as cache:
+        contents = contents_of(checked, cache)
+        job = plan(checked, contents, job_id="job-1")
+        assert job.unbuilt
+        names = [file["filePath"] for file in bodies(job)[0]["resourceFiles"]]
+        assert names == ["lib.py", "solve"]
+        (loaded.directory / "lib.py").unlink()
+        with pytest.raises(InputError, match=r"lib\.py changed while it was being staged"):
+            plan(checked, contents_of(checked, cache), job_id="job-1")
+
+
 def test_a_file_of_a_files_factory_is_an_input_of_its_task(
     workload: MakeWorkload, stack: Stack
 ) -> None:

@@ -83,6 +83,12 @@ class Nothing:
         return []
 
 
+def test_a_program_that_is_taken_away_before_it_is_read_is_told(tmp_path: Path) -> None:
+    (file,) = files_in(tmp_path, program=b"1")
+    with pytest.raises(InputError, match="program changed while it was being staged"):
+        stage([file], {}, Nothing())  # type: ignore[arg-type]  # no more is asked for
+
+
 @pytest.mark.parametrize("size", [SMALL_BYTES + 1, PART_BYTES + 1])
 def test_a_file_that_changes_while_it_is_sent_is_no_blob(
     tmp_path: Path, session: Session, monkeypatch: pytest.MonkeyPatch, size: int
