@@ -154,6 +154,7 @@ def _sent(
 ) -> Submitted:
     note = _Note(tree=tree, before=_before(job, tree, options))
     again = f"finish the submission: {go_on('resume', tree)}"
+    left = f"job {job.job_id} may be partly submitted"
     try:
         if not options.resume:
             note.begin(job, options)
@@ -167,11 +168,13 @@ def _sent(
                 made=note.made,
             )
     except UnavailableError as error:
-        error.args = (f"{error}\njob {job.job_id} may be partly submitted; {again}",)
+        error.args = (f"{error}\n{left}; {again}",)
         raise
     except (ServiceError, InputError) as error:
         if isinstance(error, TakenError) or _missing(job.job_id, session.service):
             note.take_back()
+        elif not (options.resume and note.existed):
+            error.args = (f"{error}\n{left}; {again}, or end it: {go_on('cancel', tree)}",)
         raise
     if trial is None:
         keep_given(tree, job, terminal)

@@ -97,8 +97,10 @@ def test_an_attempt_that_could_not_be_withdrawn_is_not_forgotten(
     sender.send()
     batch.item_fault = lambda task_id: REFUSED if task_id.startswith("0000001") else None
     batch.fault = lambda method, _path, _number: fault() if method == "DELETE" else None
-    with pytest.raises(ServiceError, match="InvalidPropertyValue"):
+    with pytest.raises(ServiceError, match="InvalidPropertyValue") as refused:
         sender.send("0-1")
+    assert "job job-r2 may be partly submitted; finish" in str(refused.value)
+    assert "python -m jobs cancel job" in str(refused.value)
     assert "job-r2" in batch.jobs
     assert sender.tree.read_manifest().current == "job-r2"
     batch.fault = lambda *_: None
