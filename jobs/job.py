@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 
 from jobs.advice import Advice
-from jobs.again import Again, taken_along
+from jobs.again import Again
 from jobs.answer import answer, stale_error
 from jobs.arguments import all_of, require, require_limits
 from jobs.blobs import Container
@@ -24,7 +24,7 @@ from jobs.clean import Leftovers, leftovers, remove
 from jobs.collect import Collected
 from jobs.elsewhere import tree_at
 from jobs.errors import InputError, JobsError
-from jobs.explain import Explanation, explain_job, explain_task
+from jobs.explain import Explanation
 from jobs.finishing import (
     Finishing,
     LimitReachedError,
@@ -34,37 +34,29 @@ from jobs.finishing import (
     require_price,
 )
 from jobs.following import out_option
-from jobs.given_tasks import read_given
+from jobs.going_on import options_again, options_of, send_more, to_run_again
+from jobs.job_tasks import JobTasks
 from jobs.listing import parse_since
-from jobs.logs import ALL_SOURCES, LogLine, LogReader, read_logs, searched
+from jobs.logs import ALL_SOURCES, LogLine, searched
 from jobs.looks import Look
 from jobs.meter import Meter
-from jobs.named_tasks import resolved
 from jobs.notify import checked_url
-from jobs.reasons import require_same_rows
 from jobs.reporting import Ground, Reported, checked_report_file, names_of, report_on
-from jobs.rerun import all_ends, chosen, earlier_jobs, next_job_id
 from jobs.results import DEFAULT_ROOT, Manifest, ResultTree
-from jobs.run_options import RunOptions
 from jobs.schedule_jobs import find_tree
-from jobs.selection import ALL, FAILED, Selection, parse_selection, position, written_positions
+from jobs.selection import ALL, FAILED, Selection
 from jobs.session import Session, Target
 from jobs.stack import Pool
-from jobs.stages import task_numbers
 from jobs.stale import stale_of
-from jobs.standstill import unsent_text
-from jobs.submission import require_same, send
 from jobs.task_names import TaskNames
 from jobs.terminal import Terminal
 from jobs.unmatched import output_warnings
 from jobs.verdict import bring_home, verdict
-from jobs.waiting import Waiting, waiting
 from jobs.watch import Watcher, looks, watch
-from jobs.workflow import checked_workload, prepare
+from jobs.workflow import checked_workload
 
 _LOG = logging.getLogger(__name__)
 MOST_EXPLAINED = 20
-_FEW_NEAR = 3
 
 
 @dataclass(slots=True, kw_only=True)
@@ -290,29 +282,16 @@ class Job:
             InputError: The job is not over, it does not have these tasks, or its workload has
                 others in their place by now.
         """
-        watcher = self._watcher()
-        look = watcher.look()
-        manifest = self.manifest
-        ends = all_ends(manifest, list(watcher.ends.values()), self.session.service)
-        selection = self.selection(tasks)
-        own = chosen(manifest, look, ends, selection, exit_codes, canceled=canceled)
-        stale = stale_of(manifest)
-        ran = {position(end.id) for end in ends.latest}
-        again = taken_along(
-            own,
-            self._waiting() if manifest.stages and (own or stale) else (),
-            stale,
-            ran,
+        return to_run_again(
+            self.tree,
+            self.session.service,
+            lambda: self.checked,
+            self.selection(tasks),
+            exit_codes=exit_codes,
+            canceled=canceled,
+            allow_changed=allow_changed,
             dependents=dependents,
-            mend=selection.failed and not exit_codes and not canceled,
         )
-        if manifest.stages:
-            every = task_numbers(manifest.stages, manifest.tasks)
-            again = replace(again, never=frozenset(every) - ran - again.numbers)
-        if again.numbers and not allow_changed:
-            mended = require_same_rows(self.tree, self.checked, again.numbers)
-            again = replace(again, mended=mended)
-        return again
 
     def rerun(
         self,
@@ -346,7 +325,8 @@ class Job:
         )
         if not again.numbers:
             return None
-        self._send(options_again(options_of(self.manifest, self.tree), self.tree, again))
+        options = options_again(options_of(self.manifest, self.tree), self.tree, again)
+        send_more(self.checked, self.session, self.tree, options)
         return self
 
     def stale(self) -> dict[str, str]:
@@ -362,7 +342,8 @@ class Job:
         Raises:
             InputError: The workload is another one now.
         """
-        self._send(replace(options_of(self.manifest, self.tree), resume=True))
+        options = replace(options_of(self.manifest, self.tree), resume=True)
+        send_more(self.checked, self.session, self.tree, options)
         return self
 
     def explain(self, tasks: str | None = None) -> list[Explanation]:
@@ -372,20 +353,12 @@ class Job:
             InputError: The job does not have these tasks.
         """
         if tasks is None:
-            told = [explain_job(self._watcher(), self._reader(), self._names())]
+            told = [self._tasks.explained_job()]
         else:
-            told = list(islice(self._explained(self._there(tasks)), MOST_EXPLAINED))
+            found = self._tasks.explained(self._tasks.there(tasks))
+            told = list(islice(found, MOST_EXPLAINED))
         out = out_option(self.tree)
         return [replace(one, commands=tuple(f"{c}{out}" for c in one.commands)) for one in told]
-
-    def _explained(self, selection: Selection) -> Iterator[Explanation]:
-        """Each task by its latest attempt, in the job that this was in."""
-        names = self._names()
-        for reader in self._readers():
-            watcher = self._watcher(job_id=reader.job_id)
-            for task in reader.tasks(selection):
-                look = watcher.last or watcher.look()
-                yield explain_task(task.id, watcher, look, reader, names)
 
     def logs(
         self,
@@ -403,7 +376,8 @@ class Job:
             tasks: Positions, ids, `failed` or `all`, as for the verb.
             sources: Any of `stdout`, `stderr` and `coordination`: of a task on several nodes,
                 what its coordination command printed on each.
-            follow: Whether to go on until the tasks have ended; after those that had before.
+            follow: Whether to go on until the tasks of the current job have ended; those of its
+                earlier ones are told before, where `tasks` names them.
             tail: Only so many last lines of each.
             search: Only lines in which this regular expression is found.
             since: Only tasks that started or ended from then on: how long ago, or a date.
@@ -420,25 +394,14 @@ class Job:
             (tail is None or tail >= 0, f"tail {tail!r} is no number of lines"),
         )
         earliest = None if since is None else parse_since(since, datetime.now(UTC))
-        selection, current = self._there(tasks), self.manifest.current
-        lines = (
-            line
-            for reader in self._readers()
-            for line in read_logs(
-                reader,
-                selection,
-                wanted,
-                follow=follow and reader.job_id == current,
-                tail=tail,
-                since=earliest,
-            )
+        lines = self._tasks.printed(
+            self._tasks.there(tasks), wanted, follow=follow, tail=tail, since=earliest
         )
         return lines if search is None else searched(lines, search)
 
     def has_task(self, tasks: str) -> bool:
         """Whether there is any task that a selection means."""
-        selection = self.selection(tasks)
-        return any(True for reader in self._readers() for _ in reader.tasks(selection))
+        return self._tasks.has(self.selection(tasks))
 
     def selection(self, tasks: str) -> Selection:
         """The tasks that a person means, by their numbers.
@@ -446,39 +409,11 @@ class Job:
         Raises:
             InputError: It cannot be read, or names what the job does not have.
         """
-        manifest, asked = self.manifest, parse_selection(tasks)
+        return self._tasks.selection(tasks)
 
-        def there(part: Selection) -> Selection:
-            return resolved(part, manifest.stages, manifest.tasks)
-
-        found = there(replace(asked, given=()))
-        if not asked.given:
-            return found
-        also = read_given(asked.given, self._names(), there)
-        return replace(
-            found,
-            ranges=(*(found.ranges or ()), *(also.ranges or ())),
-            prefixes=(*found.prefixes, *also.prefixes),
-        )
-
-    def _there(self, tasks: str) -> Selection:
-        """A selection of which at least one task is there, if it names any."""
-        selection = self.selection(tasks)
-        if selection.ranges is None or self.has_task(tasks):
-            return selection
-        manifest = self.manifest
-        look = self._watcher().look()
-        left = unsent_text(manifest.current, look.total - look.unsubmitted, look.total)
-        near = f"{self._near(selection)}{f'; {left}' if look.resumable else ''}"
-        raise InputError(f"there is no task {tasks} in job {manifest.job_id}{near}")
-
-    def _near(self, selection: Selection) -> str:
-        """The tasks at the positions of ids that are not there, as words; empty if none are."""
-        spans = tuple(range(n, n + 1) for n in map(position, selection.prefixes) if n >= 0)
-        near = Selection(ranges=spans)
-        there = (task for reader in self._readers() if spans for task in reader.tasks(near))
-        found = [f"{position(task.id)} is {task.id}" for task in islice(there, _FEW_NEAR)]
-        return f": {', '.join(found)}" if found else ""
+    @property
+    def _tasks(self) -> JobTasks:
+        return JobTasks(tree=self.tree, session=self.session, names=self._names)
 
     def _names(self) -> TaskNames:
         """What people call its tasks; without parameters where the workload no longer fits."""
@@ -491,20 +426,9 @@ class Job:
         except JobsError:
             return None
 
-    def _waiting(self) -> tuple[Waiting, ...]:
-        """What tasks wait for, in the file as it is now."""
-        return waiting(self.checked.after, self.checked.stage_counts)
-
     def _ground(self) -> Ground:
         """Where it runs, and what."""
         return Ground.of(self.manifest.current, self.session, self._fitting())
-
-    def _send(self, options: RunOptions) -> None:
-        checked = self.checked
-        plan = prepare(checked, self.session, options, Terminal(quiet=True))
-        if options.resume:
-            require_same(plan, self.tree)
-        send(plan, self.session, self.tree, options, Terminal(quiet=True))
 
     def _containers(self) -> dict[str, Container]:
         """Where it leaves something."""
@@ -515,34 +439,16 @@ class Job:
     def _watcher(
         self,
         *,
-        job_id: str | None = None,
         meter: Meter | None = None,
         statistics: bool = False,
     ) -> Watcher:
-        """Of the current job, or of one of its earlier ones."""
         manifest = self.manifest
         return Watcher(
             service=self.session.service,
-            job_id=manifest.current if job_id is None else job_id,
+            job_id=manifest.current,
             meter=meter,
             statistics=statistics,
             stale=stale_of(manifest),
-        )
-
-    def _readers(self) -> Iterator[LogReader]:
-        """Of each of its jobs, the first one first; every task is in that of its last attempt."""
-        for job_id, again in earlier_jobs(self.manifest):
-            yield replace(self._reader(), job_id=job_id, skip=again)
-        yield self._reader()
-
-    def _reader(self) -> LogReader:
-        manifest = self.manifest
-        return LogReader(
-            service=self.session.service,
-            job_id=manifest.current,
-            tree=self.tree,
-            container=self.session.container(self.session.stack.logs_container),
-            stages=manifest.stages,
         )
 
 
@@ -560,32 +466,3 @@ def open_job(job: str, out: Path = DEFAULT_ROOT, target: Target | None = None) -
     tree = tree_at(find_tree(job, out, target), target)
     own = Target.of(tree.read_manifest())
     return Job(tree=tree, session=Session(stack=own.load()))
-
-
-def options_of(manifest: Manifest, tree: ResultTree) -> RunOptions:
-    """How a job was submitted, so that it can be gone on with."""
-    return RunOptions(
-        workload=Path(manifest.workload),
-        target=Target.of(manifest),
-        overrides=manifest.overrides,
-        out=tree.root.parent,
-        job_id=manifest.current,
-        again=tree if manifest.attempts else None,
-        only=manifest.attempts[-1].tasks if manifest.attempts else None,
-    )
-
-
-def options_again(options: RunOptions, tree: ResultTree, again: Again) -> RunOptions:
-    """How tasks of a result tree are submitted that run again.
-
-    Raises:
-        InputError: The id of their job would be too long.
-    """
-    return replace(
-        options,
-        job_id=next_job_id(tree.read_manifest()),
-        again=tree,
-        only=written_positions(again.numbers),
-        never=written_positions(again.never),
-        resume=False,
-    )

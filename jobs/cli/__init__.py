@@ -17,11 +17,12 @@ import typer
 from jobs.cli.command import command
 from jobs.cli.counting import costs
 from jobs.cli.everywhere import with_all_flags
-from jobs.cli.following import cancel, explain, rerun, resume, status, wait
+from jobs.cli.following import cancel, explain, resume, status, wait
 from jobs.cli.gathering import collect, logs, report
 from jobs.cli.keeping import clean, doctor
 from jobs.cli.listing import list_jobs
 from jobs.cli.publishing import publish
+from jobs.cli.rerunning import rerun
 from jobs.cli.scheduling import schedule_app
 from jobs.cli.sending import build, run, stage, submit, validate
 from jobs.cli.usage import OnlyVerb, Verbs

@@ -1,36 +1,31 @@
-"""Verbs that follow a job: wait, resume, rerun, status, explain, cancel."""
+"""Verbs that follow a job: wait, resume, status, explain, cancel."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from jobs.answer import stale_error
 from jobs.cli.command import command, finishing_of, known, tasks_of
-from jobs.consent import Consent
 from jobs.describe import describe
 from jobs.errors import Finding, InputError
 from jobs.explain import Explanation
 from jobs.finishing import state_of
 from jobs.following import go_on
-from jobs.job import MOST_EXPLAINED, open_job, options_again
+from jobs.job import MOST_EXPLAINED, open_job
 from jobs.job_ids import LAST
 from jobs.looks import Look
 from jobs.options import (
     CancelOption,
     ColorOption,
-    ConfirmAboveOption,
     JobArgument,
     JobOption,
     JobsArgument,
     JsonOption,
     MaxCostOption,
     MaxFailsOption,
-    NoInputOption,
     NotifyOption,
     OfOutputsOption,
     OfStackOption,
@@ -41,7 +36,6 @@ from jobs.options import (
     ReportOption,
     TimeoutOption,
     VerboseOption,
-    YesOption,
 )
 from jobs.prices import money
 from jobs.results import DEFAULT_ROOT
@@ -50,11 +44,9 @@ from jobs.selection import FAILED
 from jobs.session import Session, Target
 from jobs.standing import counts_text, ended_text, first_failure, look_json
 from jobs.task_names import written_values
-from jobs.terminal import Terminal, counted
+from jobs.terminal import Terminal
 from jobs.verdict import finish
 from jobs.workflow import checked_workload, run_workload
-
-_FEW = 5
 
 
 def wait(
@@ -157,133 +149,6 @@ def resume(
             resume=True,
         )
         code = describe(options, terminal) if dry_run else run_workload(options, terminal)
-    raise typer.Exit(code)
-
-
-def rerun(
-    job: JobArgument = LAST,
-    failed: Annotated[
-        bool, typer.Option("--failed", help="Tasks that failed or never ended (the default).")
-    ] = False,
-    canceled: Annotated[
-        bool,
-        typer.Option("--canceled", help="Tasks that were ended with the job, or never ran."),
-    ] = False,
-    exit_codes: Annotated[
-        list[int] | None,
-        typer.Option(
-            "--exit-code", help="Failed tasks of this exit code; may be repeated.", metavar="N"
-        ),
-    ] = None,
-    tasks: Annotated[
-        str | None,
-        typer.Option("--tasks", help="These tasks, whatever became of them.", metavar="TASKS"),
-    ] = None,
-    only: Annotated[
-        bool,
-        typer.Option(
-            "--only", help="Leave the tasks behind these as they are; their answers are stale."
-        ),
-    ] = False,
-    allow_changed: Annotated[
-        bool,
-        typer.Option(
-            "--allow-changed", help="Run what the file has there now, if other tasks ran there."
-        ),
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", "-n", help="Show the tasks; send nothing.")
-    ] = False,
-    detach: Annotated[
-        bool, typer.Option("--detach", "-d", help="Leave once everything is submitted.")
-    ] = False,
-    timeout: TimeoutOption = None,
-    max_fails: MaxFailsOption = None,
-    max_cost: MaxCostOption = None,
-    cancel_on_interrupt: CancelOption = False,
-    on_finish: OnFinishOption = None,
-    notify: NotifyOption = None,
-    report: ReportOption = None,
-    progress: ProgressOption = "auto",
-    confirm_above: ConfirmAboveOption = None,
-    yes: YesOption = False,
-    no_input: NoInputOption = False,
-    stack: OfStackOption = None,
-    outputs: OfOutputsOption = None,
-    out: OutOption = DEFAULT_ROOT,
-    json_output: JsonOption = False,
-    quiet: QuietOption = False,
-    verbose: VerboseOption = False,
-    color: ColorOption = True,
-) -> None:
-    """Run failed tasks again.
-
-    In the same result tree, with the program and inputs as they are now. What the tasks
-    had left is set aside under attempts/; then as `run`. Tasks that have run and wait for
-    one that runs again go with it. Refused where the file makes other tasks by now.
-
-    For example:
-
-      python -m jobs rerun
-
-      python -m jobs rerun mc-7f3a --exit-code 137
-
-      python -m jobs rerun --tasks 0-9 --dry-run
-    """
-    with command(json_output, quiet, verbose, color, progress) as terminal:
-        if tasks is not None and (failed or canceled or exit_codes):
-            raise InputError("--tasks says which tasks: leave the other choices out")
-        manifest, tree, options = known(
-            job,
-            out,
-            target=Target(stack=stack, outputs=outputs),
-            timeout_s=timeout,
-            detach=detach,
-            finishing=finishing_of(
-                max_fails, cancel_on_interrupt, on_finish, notify, max_cost, report
-            ),
-        )
-        again = open_job(job, out, options.target).again(
-            tasks=FAILED if tasks is None else tasks,
-            exit_codes=exit_codes or (),
-            canceled=canceled and not failed,
-            allow_changed=allow_changed,
-            dependents=not only,
-        )
-        numbers, stale = again.numbers, again.stale
-        if numbers:
-            terminal.note(f"again: {counted(len(numbers), 'task')} of {manifest.tasks}")
-        if stale:
-            terminal.note(
-                f"stale after this: {stale.stages_text}, made from what ran before; to bring it "
-                f"up to date: {go_on('rerun', tree)}"
-            )
-        if mended := again.mended_names():
-            more = f" and {len(mended) - _FEW:,} more" if len(mended) > _FEW else ""
-            terminal.note(f"given something else than before: {', '.join(mended[:_FEW])}{more}")
-        if not numbers:
-            terminal.note("no task is to be run again")
-            terminal.result(
-                {
-                    "version": 1,
-                    "job_id": manifest.job_id,
-                    "tasks": 0,
-                    "stale": stale.as_json(),
-                }
-            )
-            if stale and not dry_run:
-                raise stale_error(stale, tree)
-            return
-        options = replace(
-            options_again(options, tree, again),
-            consent=Consent(above=confirm_above, yes=yes, no_input=no_input),
-        )
-        if dry_run:
-            code = describe(options, terminal, again=again)
-        else:
-            for group in again.groups():
-                terminal.note(f"  {group}")
-            code = run_workload(options, terminal)
     raise typer.Exit(code)
 
 

@@ -11,7 +11,8 @@ from jobs.answer import stale_error
 from jobs.cli.command import command, tasks_of
 from jobs.collect import Collected, incomplete
 from jobs.errors import EXIT_OK, EXIT_TASK_FAILED, InputError, shown
-from jobs.job import open_job, options_of
+from jobs.going_on import options_of
+from jobs.job import open_job
 from jobs.job_ids import LAST
 from jobs.logs import ALL_SOURCES, LogLine
 from jobs.options import (
