@@ -255,7 +255,7 @@ def test_several_jobs_are_cleaned_with_one_question_but_for_those_that_run(
     directory.write("name: c\npool: cpu\nscript: echo 1 > o\noutputs: [o]\n")
     for job in ("one", "two"):
         directory.jobs("run", "job.yaml", "--job-id", job)
-    directory.write("name: slow\npool: cpu\ncommand: sleep 60\n")
+    directory.write("name: slow\npool: cpu\ncommand: sleep 1000\n")
     directory.jobs("submit", "job.yaml", "--job-id", "runs")
     gone = directory.path / "results" / "gone"
     shutil.copytree(directory.path / "results" / "one", gone)
@@ -279,7 +279,7 @@ def test_several_jobs_are_cleaned_with_one_question_but_for_those_that_run(
 
 
 def test_a_job_that_runs_is_not_cleaned(directory: Directory) -> None:
-    directory.write("name: slow\npool: cpu\ncommand: sleep 30\n")
+    directory.write("name: slow\npool: cpu\ncommand: sleep 1000\n")
     job = directory.json("submit", "job.yaml")["job_id"]
     assert f"python -m jobs cancel {job}" in directory.jobs("clean", "--yes", code=2)[1]
     directory.jobs("cancel")
@@ -326,7 +326,7 @@ def test_cancel_tells_of_each_job_whether_it_ended_it(directory: Directory) -> N
     directory.jobs("run", "job.yaml", "--job-id", f"over-{os.getpid()}")
     out, _ = directory.jobs("cancel")
     assert "was over before (completed)" in out
-    directory.write("name: slow\npool: cpu\ncommand: sleep 60\n")
+    directory.write("name: slow\npool: cpu\ncommand: sleep 1000\n")
     directory.jobs("submit", "job.yaml", "--job-id", f"slow-{os.getpid()}")
     value = directory.json("cancel", "1-2")
     slow, over = value["jobs"]
@@ -364,7 +364,7 @@ def test_an_output_that_no_file_here_can_be_is_told_at_the_end(directory: Direct
 
 
 def test_a_time_limit_ends_the_waiting_and_not_the_job(directory: Directory) -> None:
-    directory.write("name: slow\npool: cpu\ncommand: sleep 30\n")
+    directory.write("name: slow\npool: cpu\ncommand: sleep 1000\n")
     _, err = directory.jobs("run", "job.yaml", "--timeout", "1s", code=4)
     assert "1 of 1 tasks to go after 1 s; it goes on" in err
     assert directory.json("status")["over"] is False
@@ -373,7 +373,7 @@ def test_a_time_limit_ends_the_waiting_and_not_the_job(directory: Directory) -> 
 
 
 def test_ctrl_c_leaves_the_job_and_says_how_to_come_back(directory: Directory) -> None:
-    directory.write("name: slow\npool: cpu\ncommand: sleep 30\n")
+    directory.write("name: slow\npool: cpu\ncommand: sleep 1000\n")
     with directory.start("run", "job.yaml") as process:
         assert process.stderr is not None
         said = ""
@@ -399,7 +399,7 @@ def test_too_many_failures_end_the_job_and_its_end_is_told(
         """\
         name: fails
         pool: cpu
-        script: 'if test {index} -lt 2; then exit 3; else sleep 30; fi'
+        script: 'if test {index} -lt 2; then exit 3; else sleep 1000; fi'
         tasks: 6
         """
     )
@@ -418,7 +418,7 @@ def test_too_many_failures_end_the_job_and_its_end_is_told(
 
 
 def test_ctrl_c_ends_the_job_where_that_is_asked_for(directory: Directory) -> None:
-    directory.write("name: slow\npool: cpu\ncommand: sleep 30\n")
+    directory.write("name: slow\npool: cpu\ncommand: sleep 1000\n")
     with directory.start("run", "job.yaml", "--cancel-on-interrupt") as process:
         assert process.stderr is not None
         said = ""

@@ -118,7 +118,7 @@ def test_a_rate_limit_slows_a_run_and_does_not_end_it(
 def test_a_verb_whose_answer_is_lost_has_done_its_work_once(
     directory: Directory, faults: Faults
 ) -> None:
-    directory.write("name: slow\npool: cpu\ncommand: sleep 60\n")
+    directory.write("name: slow\npool: cpu\ncommand: sleep 1000\n")
     directory.jobs("submit", "job.yaml", "--job-id", f"lost-{os.getpid()}")
     faults.add(operation="terminate_job", drop="after", count=2)
     directory.jobs("cancel")
@@ -162,7 +162,7 @@ def test_a_task_whose_node_is_taken_away_runs_again(
     directory: Directory, faults: Faults, spot: str
 ) -> None:
     first = directory.path / "first"
-    script = 'if [ -e "$0" ]; then echo again > out; else echo "$AZ_BATCH_NODE_ID" > "$0"; exec sleep 60; fi'  # noqa: E501 - one line of shell
+    script = 'if [ -e "$0" ]; then echo again > out; else echo "$AZ_BATCH_NODE_ID" > "$0"; exec sleep 1000; fi'  # noqa: E501 - one line of shell
     directory.write(
         f"""\
         name: preempted
