@@ -69,6 +69,12 @@ class Dependency:
         size = self.way.groups or 1
         return ((position * size, min((position + 1) * size, self.count) - 1),)
 
+    def waited_by(self, position: int) -> int:
+        """The position that waits for one of these, if each is waited for by one at most."""
+        if isinstance(self.way, AfterTasks) and self.way.groups is not None:
+            return position // self.way.groups
+        return position
+
     def numbers(self, position: int) -> tuple[Span, ...]:
         """The same, as numbers of tasks."""
         start = self.number * STAGE_SPAN

@@ -67,6 +67,7 @@ def notification(report: Report, *, succeeded: bool) -> bytes:
         "succeeded": report.succeeded,
         "failed": report.failed,
         "unfinished": report.unfinished,
+        "stale": report.stale,
         "elapsed_s": report.elapsed_s,
         "cost": report.cost,
         "currency": report.currency,
@@ -85,6 +86,8 @@ def teams_card(report: Report, *, succeeded: bool) -> bytes:
         {"title": "Tasks", "value": f"{report.succeeded:,} of {report.tasks:,} succeeded"},
         {"title": "Time", "value": spoken(report.elapsed_s)},
     ]
+    if report.stale:
+        facts.append({"title": "Stale", "value": f"{report.stale:,} of outputs replaced since"})
     if report.cost is not None:
         facts.append({"title": "Cost", "value": money(report.cost, report.currency)})
     body: list[dict[str, Any]] = [

@@ -90,29 +90,51 @@ def behind(stages: Sequence[Waiting], numbers: Collection[int]) -> dict[int, int
         Their numbers, each with the first task that it waits for and that is among them.
     """
     found: dict[int, int] = {}
-    if not numbers:
-        return found
     ordered = sorted(numbers)
     reached: list[int] = []  # ascending, because stages are numbered in their order
     for stage in stages:
         first = stage.number * STAGE_SPAN
-        whole = [one.numbers(0) for one in stage.dependencies if one.same_for_all]
-        single = [one for one in stage.dependencies if not one.same_for_all]
-        for_all = next((n for spans in whole if (n := _first(reached, spans)) is not None), None)
-        if for_all is None and not single:
-            end = bisect_left(ordered, first + stage.count)
-            reached += ordered[bisect_left(ordered, first) : end]
-            continue
-        for number in range(first, first + stage.count):
-            source = for_all
-            for one in single if source is None else ():
-                source = _first(reached, one.numbers(number - first)) if source is None else source
-            if number in numbers:
-                reached.append(number)
-            elif source is not None:
-                found[number] = source
-                reached.append(number)
+        mine = _between(ordered, first, first + stage.count)
+        sources = _sources(stage, reached, mine)
+        found |= {n: source for n, source in sources.items() if n not in numbers}
+        reached += sorted({*mine, *sources})
     return found
+
+
+def _sources(stage: Waiting, reached: Sequence[int], mine: Sequence[int]) -> dict[int, int]:
+    """Tasks of a stage that wait for any of those, each with one that it waits for.
+
+    It takes as long as there are such tasks, however many do not.
+
+    Args:
+        stage: Which.
+        reached: Tasks of stages before it, ascending.
+        mine: Its own tasks that are among those whose followers are looked for, ascending.
+    """
+    found: dict[int, int] = {}
+    first, end = stage.number * STAGE_SPAN, stage.number * STAGE_SPAN + stage.count
+    for one in stage.dependencies:
+        if one.way == "previous":
+            continue
+        if one.same_for_all:
+            if (source := _first(reached, one.numbers(0))) is not None:
+                for number in range(first, end):
+                    found.setdefault(number, source)
+            continue
+        start = one.number * STAGE_SPAN
+        for source in _between(reached, start, start + one.count):
+            number = first + one.waited_by(source - start)
+            if number < end:
+                found.setdefault(number, source)
+    if (mine or found) and any(one.way == "previous" for one in stage.dependencies):
+        for number in range(min((*mine[:1], *found)) + 1, end):
+            found.setdefault(number, number - 1)
+    return found
+
+
+def _between(numbers: Sequence[int], first: int, end: int) -> Sequence[int]:
+    """Those of numbers in order from one on and before another."""
+    return numbers[bisect_left(numbers, first) : bisect_left(numbers, end)]
 
 
 def _first(numbers: Sequence[int], spans: Iterable[Span]) -> int | None:

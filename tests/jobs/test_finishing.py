@@ -230,6 +230,21 @@ def test_a_teams_channel_is_told_by_a_card_with_words_that_are_only_words(
         checked_url("teams+http://example.com/x")
 
 
+def test_who_is_told_of_a_failure_without_failed_tasks_learns_that_an_answer_is_stale(
+    listener: tuple[str, list[tuple[bytes, str | None]]], tmp_path: Path
+) -> None:
+    url, told = listener
+    report = replace(REPORT, failed=0, succeeded=3, stale=2)
+    for address in (url, f"teams+{url}"):
+        asked = Finishing(notify=address)
+        assert list(tell(asked, report, ResultTree(tmp_path), succeeded=False)) == []
+    (plain, _), (card, _) = told
+    value = json.loads(plain)
+    assert (value["state"], value["failed"], value["stale"]) == ("failed", 0, 2)
+    _, facts = json.loads(card)["attachments"][0]["content"]["body"]
+    assert {"title": "Stale", "value": "2 of outputs replaced since"} in facts["facts"]
+
+
 def test_an_address_that_refuses_or_is_gone_is_told_without_its_path(
     listener: tuple[str, list[tuple[bytes, str | None]]], tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from jobs.checking import Checked, check
 from jobs.errors import InputError
 from jobs.loading import LoadedWorkload
+from jobs.selection import written_positions
 from jobs.stack import Stack
 from jobs.waiting import Waiting, behind, waiting
 
@@ -100,3 +101,39 @@ def test_just_what_can_be_reached_is_found(
 def test_what_nobody_noted_is_refused(after: object) -> None:
     with pytest.raises(InputError, match="damaged"):
         waiting(after, {"sim": 2, "sum": 1})  # type: ignore[arg-type] # from a damaged file
+
+
+@given(st.data(), st.integers(1, 3), st.integers(1, 7))
+def test_any_stages_are_followed_as_their_tasks_wait(
+    data: st.DataObject, size: int, count: int
+) -> None:
+    """Held against what each task waits for, followed one step at a time."""
+    counts = {"a": count, "b": -(-count // size), "c": count, "d": 2}
+    named = data.draw(st.sets(st.integers(0, count - 1), min_size=1))
+    ways: dict[str, dict[str, object]] = {
+        "b": {"a": {"groups": size}},
+        "c": {"a": "each", "c": "previous"},
+        "d": {"b": "all", "c": {"tasks": written_positions(named)}},
+    }
+    after = {
+        name: {other: way for other, way in of.items() if data.draw(st.booleans())}
+        for name, of in ways.items()
+    }
+    stages = waiting(after, counts)
+    every = {
+        stage.number * 10_000_000 + position: {
+            number
+            for one in stage.dependencies
+            for first, last in one.numbers(position)
+            for number in range(first, last + 1)
+        }
+        for stage in stages
+        for position in range(stage.count)
+    }
+    numbers = data.draw(st.sets(st.sampled_from(sorted(every))))
+    reached = set(numbers)
+    while more := {n for n, sources in every.items() if sources & reached} - reached:
+        reached |= more
+    found = behind(stages, numbers)
+    assert found.keys() == reached - numbers
+    assert all(source in every[number] & reached for number, source in found.items())
