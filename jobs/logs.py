@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from jobs.blobs import Container
 from jobs.command_lines import COORDINATION
@@ -26,6 +27,8 @@ from jobs.coordination import (
 )
 from jobs.errors import InputError, NotFoundError, ServiceError
 from jobs.job_ids import folder_of
+from jobs.log_lines import Lines
+from jobs.log_lines import LogLine as LogLine  # noqa: PLC0414 - of this module, for its users
 from jobs.looks import moment_of, task_end
 from jobs.managed import MANAGER_ID
 from jobs.report import REASON_BYTES, REASON_FILE, one_line
@@ -52,34 +55,18 @@ class TaskState:
         id: The task.
         state: `active`, `preparing`, `running` or `completed`.
         failed: Whether it ended, and not well.
+        attempt: Which of its runs this is, in any words; each begins a log of its own.
     """
 
     id: str
     state: str
     failed: bool
+    attempt: str = ""
 
     @property
     def ended(self) -> bool:
         """Whether it prints no more."""
         return self.state == "completed"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogLine:
-    """A line that a task printed, without its end.
-
-    Attributes:
-        task: The task.
-        source: `stdout` or `stderr`.
-        text: The line.
-        instance: Of a line of the coordination command, on which of the task's nodes it was
-            printed: 0 is the primary; None for the task's own command.
-    """
-
-    task: str
-    source: str
-    text: str
-    instance: int | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -110,7 +97,7 @@ class LogReader:
             selection: Which.
             since: Only those that started, ended or changed otherwise from then on.
         """
-        query = {"$select": "id,state,stateTransitionTime,executionInfo"}
+        query = {"$select": "id,state,stateTransitionTime,executionInfo,nodeInfo"}
         if condition := _condition(selection):
             query["$filter"] = condition
         path = f"/jobs/{segment(self.job_id)}/tasks"
@@ -122,7 +109,9 @@ class LogReader:
             if since is not None and moment_of(task["stateTransitionTime"]) < since:
                 continue
             if selection.has(task["id"]) and (failed or not selection.failed):
-                yield TaskState(id=task["id"], state=task["state"], failed=failed)
+                yield TaskState(
+                    id=task["id"], state=task["state"], failed=failed, attempt=_attempt(task)
+                )
 
     def lines(self, task: TaskState, source: str, *, tail: int | None = None) -> Iterator[LogLine]:
         """What a task printed so far; nothing if it never ran or nobody has its log.
@@ -141,7 +130,7 @@ class LogReader:
         self, task: TaskState, name: str, instance: Instance | None
     ) -> Iterator[LogLine]:
         """The lines of one log."""
-        splitter = _Lines(task.id, name, None if instance is None else instance.number)
+        splitter = Lines(task.id, name, None if instance is None else instance.number)
         for piece in self._pieces(task, name, instance=instance):
             yield from splitter.add(piece)
         yield from splitter.end()
@@ -172,10 +161,12 @@ class LogReader:
     ) -> Iterator[LogLine]:
         """Lines as they are printed, until the selected tasks have ended.
 
+        Of a task that runs again, those of each run, one after the other.
+
         Raises:
             InputError: More tasks are selected than can be followed at once.
         """
-        followed: dict[tuple[str, str, int | None], _Lines] = {}
+        followed: dict[tuple[str, str, int | None], Lines] = {}
         chosen = tuple(sources)
         while True:
             tasks = list(self.tasks(selection))
@@ -187,16 +178,19 @@ class LogReader:
             for task in tasks:
                 for source, instance in self._logs(task, chosen):
                     key = (task.id, source, None if instance is None else instance.number)
-                    first = key not in followed
-                    lines = followed.setdefault(key, _Lines(*key))
-                    new = self._news(task, source, lines, instance)
-                    yield from _last(new, tail if first else None)
+                    before = followed.get(key)
+                    if before is None or before.attempt != task.attempt:
+                        if before is not None:
+                            yield from before.end()
+                        followed[key] = Lines(*key, attempt=task.attempt)
+                    new = self._news(task, source, followed[key], instance)
+                    yield from _last(new, tail if before is None else None)
             if all(task.ended for task in tasks):
                 return
             pause(POLL_S)
 
     def _news(
-        self, task: TaskState, source: str, lines: _Lines, instance: Instance | None
+        self, task: TaskState, source: str, lines: Lines, instance: Instance | None
     ) -> Iterator[LogLine]:
         """What came since the last look at a log."""
         if lines.over:
@@ -350,31 +344,12 @@ def last_words(service: BatchService, job_id: str, task_id: str) -> str:
     return ""
 
 
-@dataclass(slots=True)
-class _Lines:
-    """Cuts the bytes of one log into lines as they come."""
-
-    task: str
-    source: str
-    instance: int | None = None
-    size: int = 0
-    over: bool = False
-    _rest: bytes = field(default=b"")
-
-    def add(self, piece: bytes) -> Iterator[LogLine]:
-        self.size += len(piece)
-        *whole, self._rest = (self._rest + piece).split(b"\n")
-        for line in whole:
-            yield self._line(line)
-
-    def end(self) -> Iterator[LogLine]:
-        self.over = True
-        if self._rest:
-            yield self._line(self._rest)
-
-    def _line(self, line: bytes) -> LogLine:
-        text = line.removesuffix(b"\r").decode("utf-8", "replace")
-        return LogLine(task=self.task, source=self.source, text=text, instance=self.instance)
+def _attempt(task: Mapping[str, Any]) -> str:
+    """What differs between two runs of a task: on another node, put back, or tried again."""
+    info = task.get("executionInfo") or {}
+    node = (task.get("nodeInfo") or {}).get("nodeId")
+    counts = (info.get("requeueCount"), info.get("retryCount"))
+    return repr((node, *counts, info.get("startTime")))
 
 
 def _file_pieces(path: Path, start: int) -> Iterator[bytes]:
