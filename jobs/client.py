@@ -101,6 +101,7 @@ class Client:
         *,
         variables: Variables | None = None,
         job_id: str | None = None,
+        once: bool = False,
         first: int | None = None,
         timeout_s: float | None = None,
     ) -> Job:
@@ -110,6 +111,7 @@ class Client:
             workload: Its file.
             variables: In place of those of the file.
             job_id: By default the workload's name, the time and chance.
+            once: Whether a file with a `schedule` is run as one job, now.
             first: Submits so many tasks first (of each stage as far as they can run) and waits
                 for them; the others follow once all of these have succeeded.
             timeout_s: How long to wait for these.
@@ -123,10 +125,12 @@ class Client:
         """
         require((first is None or first >= 1, f"first {first!r} is not 1 or more"))
         require_limits(timeout_s=timeout_s)
-        options = self._options(workload, variables, job_id)
+        options = replace(self._options(workload, variables, job_id), once=once)
         loaded = load_for(options.workload, options.overrides, options.target.load)
-        if loaded.spec.schedule is not None:
-            raise InputError(f"{loaded.path} has a schedule: use submit_schedule")
+        if loaded.spec.schedule is not None and not once:
+            raise InputError(
+                f"{loaded.path} has a schedule: use submit_schedule, or once=True for one job now"
+            )
         session, plan = prepared(options, Terminal(quiet=True))
         for warning in plan.warnings:
             _LOG.warning("%s", warning)

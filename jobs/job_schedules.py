@@ -228,8 +228,9 @@ def over_text(schedule_id: str, state: str) -> str:
         )
     return (
         f"schedule {schedule_id} is {state}: it makes no more jobs and cannot be changed. Remove "
-        f"it (python -m jobs schedule delete {schedule_id}), and python -m jobs run WORKLOAD adds "
-        "it again; or take another id (run --job-id ID)"
+        f"it (python -m jobs schedule delete {schedule_id}) and what its jobs left (python -m "
+        "jobs clean), and python -m jobs run WORKLOAD adds it again; or take another id "
+        "(run --job-id ID)"
     )
 
 

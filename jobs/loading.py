@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,10 @@ class LoadedWorkload:
     def finding(self, message: str, *location: str | int) -> Finding:
         """A finding at a member of the file."""
         return self.document.finding(location, message)
+
+    def without_schedule(self) -> LoadedWorkload:
+        """The same as one job, now."""
+        return replace(self, spec=self.spec.model_copy(update={"schedule": None}))
 
 
 def load_workload(path: Path, overrides: Iterable[str] = ()) -> LoadedWorkload:

@@ -139,6 +139,10 @@ FirstOption = Annotated[
         "--yes goes on if all succeeded.",
     ),
 ]
+OnceOption = Annotated[
+    bool,
+    typer.Option("--once", help="Run a file with a `schedule` as one job, now."),
+]
 IgnoreOption = Annotated[
     list[str] | None,
     typer.Option(

@@ -23,6 +23,7 @@ class RunOptions:
         out: Where result trees are.
         job_id: The job's id; made up if None.
         detach: Whether to leave once everything is submitted.
+        once: Whether a file with a schedule is run as a job of its own, now.
         first: So many tasks of a stage are tried before the others are submitted; None: no trial.
         timeout_s: How long to wait for the tasks.
         resume: Whether the job may exist already.
@@ -40,6 +41,7 @@ class RunOptions:
     out: Path
     job_id: str | None = None
     detach: bool = False
+    once: bool = False
     first: int | None = None
     timeout_s: float | None = None
     resume: bool = False

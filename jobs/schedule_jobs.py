@@ -159,7 +159,10 @@ def _latest(schedule_id: str, service: BatchService, root: Path) -> str:
     info = schedule.get("executionInfo") or {}
     if "recentJob" not in info:
         when = f": its first comes at {info['nextRunTime']}" if info.get("nextRunTime") else ""
-        raise InputError(f"schedule {schedule_id} has made no job yet{when}")
+        raise InputError(
+            f"schedule {schedule_id} has made no job yet{when} "
+            f"(python -m jobs schedule show {schedule_id})"
+        )
     found = str(info["recentJob"]["id"])
     _require_own(found, schedule, root)
     return found

@@ -24,15 +24,24 @@ from typing import Any
 
 import orjson
 
-from jobs.checking import Checked
 from jobs.contents import ContentCache, Contents
 from jobs.durations import parse_seconds, spoken
-from jobs.errors import InputError, NotFoundError, ServiceError, TakenError, WorkloadError
+from jobs.errors import (
+    InputError,
+    NotFoundError,
+    ServiceError,
+    TakenError,
+    WorkloadError,
+    shown,
+)
 from jobs.inputs import NodeFile
 from jobs.job_schedules import OVER, over_text
+from jobs.loading import LoadedWorkload
 from jobs.looks import moment_of
 from jobs.managed import MANAGER_ID
-from jobs.plan import META_WORKLOAD, JobPlan
+from jobs.plan import META_PLAN, META_WORKLOAD, JobPlan
+from jobs.reasons import differing
+from jobs.schedule_notes import read_note
 from jobs.service import BatchService, segment
 from jobs.session import Session
 from jobs.spec_schedule import Schedule
@@ -177,8 +186,13 @@ def stage_schedule(plan: SchedulePlan, session: Session) -> Staged:
     return stage([script], plan.contents, programs) + stage(tasks, plan.contents, inputs)
 
 
-def add_schedule(plan: SchedulePlan, service: BatchService) -> bool:
+def add_schedule(plan: SchedulePlan, service: BatchService, root: Path | None = None) -> bool:
     """Adds a schedule; false if it is there already and does the same.
+
+    Args:
+        plan: The schedule.
+        service: Where.
+        root: Where result trees are, and so what is noted of the one that is there.
 
     Raises:
         TakenError: One of its id is there and does something else, or is over.
@@ -200,12 +214,23 @@ def add_schedule(plan: SchedulePlan, service: BatchService) -> bool:
             raise TakenError(over_text(plan.id, there["state"])) from error
         if metadata_of(there).get(META_SCHEDULE) != plan.digest:
             raise TakenError(
-                f"schedule {plan.id} exists and does something else. Let its next jobs be "
-                "those of this workload: python -m jobs schedule update WORKLOAD; or remove it "
+                f"schedule {plan.id} exists and does something else{_other(plan, there, root)}. "
+                "Let its next jobs be those of this workload: python -m jobs schedule update "
+                f"{shlex.quote(shown(plan.job.checked.workload.path))}; or remove it "
                 f"(python -m jobs schedule delete {plan.id}), or take another id (--job-id)"
             ) from error
         return False
     return True
+
+
+def _other(plan: SchedulePlan, there: Mapping[str, Any], root: Path | None) -> str:
+    """What of it is not what a plan says, as far as that is known here."""
+    made = metadata_of(there.get("jobSpecification") or {}).get(META_PLAN, "")
+    if made == plan.job.digest:
+        return " (the same tasks, at other times or with other tags)"
+    note = None if root is None else read_note(plan.id, root, made)
+    changes = None if note is None else differing(note.tree, plan.job.parts)
+    return f" ({', '.join(changes)})" if changes else ""
 
 
 def update_schedule(plan: SchedulePlan, service: BatchService) -> None:
@@ -259,13 +284,13 @@ def _keeps_turns(there: Mapping[str, Any], new: Mapping[str, Any], now: datetime
     return every == same and begun <= now and (first - begun).total_seconds() % every == 0
 
 
-def require_time(checked: Checked, now: datetime) -> None:
+def require_time(workload: LoadedWorkload, now: datetime) -> None:
     """Refuses a schedule that would never make a job.
 
     Raises:
         WorkloadError: Its end has passed, or comes before its next turn.
     """
-    timing = checked.workload.spec.schedule
+    timing = workload.spec.schedule
     if timing is None:
         return
     if timing.until is not None and timing.until <= now:
@@ -275,7 +300,7 @@ def require_time(checked: Checked, now: datetime) -> None:
     else:
         return
     key = "every" if timing.until is None else "until"
-    finding = checked.workload.finding(f"{why}: there would be no job", "schedule", key)
+    finding = workload.finding(f"{why}: there would be no job", "schedule", key)
     raise WorkloadError([finding])
 
 

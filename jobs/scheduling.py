@@ -19,6 +19,7 @@ from jobs.job_schedules import JobSchedule, as_json
 from jobs.looks import moment_of
 from jobs.results import DEFAULT_ROOT
 from jobs.run_options import RunOptions
+from jobs.schedule_checks import require_there, require_unused
 from jobs.schedule_jobs import require_own_place
 from jobs.schedule_notes import forget_notes, known_schedules, name_last, note_of
 from jobs.schedules import (
@@ -54,13 +55,13 @@ class Scheduled:
 
 
 def run_or_schedule(options: RunOptions, terminal: Terminal) -> int:
-    """Runs a workload, or submits its schedule if it has one; the exit code.
+    """Runs a workload, or submits its schedule if it has one to heed; the exit code.
 
     Raises:
         JobsError: Each with its exit code.
     """
     loaded = load_for(options.workload, options.overrides, options.target.load)
-    if loaded.spec.schedule is None:
+    if loaded.spec.schedule is None or options.once:
         return run_workload(options, terminal)
     _require_unwatched(options)
     return schedule_workload(options, terminal)
@@ -114,7 +115,11 @@ def submit_schedule(options: RunOptions, terminal: Terminal, *, update: bool = F
     require_own_place(schedule_id, options.target.load(), options.out)
     with interruptible("nothing was submitted"):
         session, job = prepared(options, terminal)
-        require_time(job.checked, datetime.now(UTC))
+        require_time(job.checked.workload, datetime.now(UTC))
+        if update:
+            require_there(schedule_id, session.service)
+        else:
+            require_unused(schedule_id, session, options.out)
         with TemporaryDirectory(prefix="jobs-tasks-") as directory:
             plan = plan_schedule(job, write_task_files(job, Path(directory)))
             staged = stage_schedule(plan, session)
@@ -143,7 +148,7 @@ def _send(plan: SchedulePlan, service: BatchService, root: Path, *, update: bool
         if update:
             update_schedule(plan, service)
             return False
-        return add_schedule(plan, service)
+        return add_schedule(plan, service, root)
     except (InputError, ServiceError) as error:
         known = isinstance(error, InputError) or not (
             error.unclear or isinstance(error, UnavailableError)
@@ -160,12 +165,10 @@ def _require_unwatched(options: RunOptions) -> None:
         InputError: With each option that does.
     """
     unwatched = "is for a job that is watched from here, and Batch makes the jobs of a schedule "
-    found = [
-        Finding(where=name, message=f"{unwatched}when nobody is: give it to `wait SCHEDULE`")
-        for name in options.watched
-    ]
+    instead = "when nobody is: give it to `wait SCHEDULE`, or run one job now (--once)"
+    found = [Finding(where=name, message=f"{unwatched}{instead}") for name in options.watched]
     if options.first is not None:
-        message = f"{unwatched}whole: try the tasks with a file that has no `schedule`"
+        message = f"{unwatched}whole: try the tasks in a job of their own, with --once"
         found.insert(0, Finding(where="--first", message=message))
     if found:
         raise InputError(found)

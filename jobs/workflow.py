@@ -145,6 +145,11 @@ def checked_workload(options: RunOptions) -> Checked:
         InputError: With every finding.
     """
     workload = load_for(options.workload, options.overrides, options.target.load)
+    if options.once and workload.spec.schedule is None:
+        message = f"{shown(workload.path)} has no `schedule`, so that it is run once anyway"
+        raise InputError([Finding(where="--once", message=message)])
+    if options.once or options.resume or options.again is not None:
+        workload = workload.without_schedule()
     stack = options.target.load()
     return check(workload, stack, list_blobs=Session(stack=stack).list_blobs)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -29,6 +30,7 @@ from jobs.options import (
     MaxFailsOption,
     NoInputOption,
     NotifyOption,
+    OnceOption,
     OnFinishOption,
     OutOption,
     OutputsOption,
@@ -45,6 +47,7 @@ from jobs.options import (
 from jobs.plan import plan
 from jobs.results import DEFAULT_ROOT
 from jobs.run_options import RunOptions
+from jobs.schedules import require_time
 from jobs.scheduling import run_or_schedule
 from jobs.session import Session, Target, content_cache
 from jobs.strictness import strictness
@@ -64,6 +67,7 @@ def run(
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="Leave once everything is submitted.")
     ] = False,
+    once: OnceOption = False,
     first: FirstOption = None,
     timeout: TimeoutOption = None,
     max_fails: MaxFailsOption = None,
@@ -88,7 +92,8 @@ def run(
     """Run a workload and bring its answer.
 
     Builds, stages, submits, watches, collects, merges, checks and reports. A file with a
-    `schedule` is submitted as one, once, and Batch makes the jobs: see schedule.
+    `schedule` is submitted as one, and Batch makes the jobs (see schedule); with --once it is
+    one job, now.
 
     Exit code: 0 all tasks succeeded, 1 a task or the check failed, 2 the input is wrong,
     3 the service refused, 4 unfinished at the time limit, 130 interrupted.
@@ -111,6 +116,7 @@ def run(
             strictness=strictness(ignore, fail_on),
             job_id=_checked_job_id(job_id),
             detach=detach,
+            once=once,
             first=first,
             timeout_s=timeout,
             finishing=finishing_of(
@@ -129,6 +135,7 @@ def submit(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", "-n", help="Show the job; send nothing, ask nobody.")
     ] = False,
+    once: OnceOption = False,
     ignore: IgnoreOption = None,
     fail_on: FailOnOption = "error",
     confirm_above: ConfirmAboveOption = None,
@@ -161,6 +168,7 @@ def submit(
             strictness=strictness(ignore, fail_on),
             job_id=_checked_job_id(job_id),
             detach=True,
+            once=once,
         )
         if dry_run:
             describe(options, terminal)
@@ -196,6 +204,7 @@ def validate(
             if target.is_given
             else load_workload(workload, variables or ())
         )
+        require_time(loaded, datetime.now(UTC))
         tasks = None
         warnings: list[Advice] = []
         if target.is_given:

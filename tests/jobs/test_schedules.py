@@ -273,7 +273,7 @@ def test_another_one_of_the_same_id_is_refused_and_can_be_updated(
 ) -> None:
     add_schedule(schedule(), service)
     other = schedule(FAN.replace(before, after))
-    with pytest.raises(TakenError, match="schedule update WORKLOAD"):
+    with pytest.raises(TakenError, match=r"schedule update .*job\.yaml; or"):
         add_schedule(other, service)
     assert metadata_of(batch.schedules["nightly"])[META_SCHEDULE] != other.digest
     update_schedule(other, service)

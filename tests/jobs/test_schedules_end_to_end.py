@@ -156,7 +156,9 @@ def test_a_schedule_is_paused_resumed_updated_and_deleted(
     text = (fan.path / "job.yaml").read_text()
     fan.write(text.replace("[1, 2, 3]", "[1, 2]").replace("= 14", "= 5"))
     _, err = fan.jobs("run", "job.yaml", code=2)
-    assert "python -m jobs schedule update" in err
+    said = " ".join(err.split())
+    assert "exists and does something else (square.tasks changed)" in said
+    assert "python -m jobs schedule update job.yaml" in said
     assert fan.json("schedule", "update", "job.yaml", "--dry-run")["tasks"] == 3
     updated = fan.json("schedule", "update", "job.yaml")
     assert (updated["updated"], updated["tasks"]) == (True, 3)
@@ -198,6 +200,16 @@ def test_a_schedule_that_is_over_is_submitted_again_as_it_is_told(
         assert told in " ".join(err.split())
         assert "python -m jobs schedule delete single" in " ".join(err.split())
     timed_directory.jobs("schedule", "delete", "single", "--yes")
+
+    def refused() -> str:
+        _, err = timed_directory.jobs("run", "job.yaml", code=2)
+        return "" if "is being deleted" in err else " ".join(err.split())
+
+    mixed = until(refused)
+    for place in ("results/single.job-1", "single.job-1 in container logs"):
+        assert place in mixed
+    assert "python -m jobs clean single:job-1 --local" in mixed
+    timed_directory.jobs("clean", "single:job-1", "--local", "--yes")
 
     def added() -> bool:
         with timed_directory.start("run", "job.yaml") as process:
@@ -418,6 +430,40 @@ def test_a_start_that_has_passed_sets_the_turns(
     timed_directory.jobs("schedule", "delete", "turns", "--yes")
 
 
+def test_a_file_with_a_schedule_is_run_as_one_job_now(fan: Directory) -> None:
+    name = fan.environment["NAME"]
+    report = fan.json("run", "job.yaml", "--once", "--job-id", "tried", "--first", "1", "--yes")
+    assert (report["job_id"], report["report"]["succeeded"]) == ("tried", 4)
+    dry = fan.json("run", "job.yaml", "--once", "-n")
+    assert (dry["schedule"], dry["first_runs"]) == (None, [])
+    assert dry["plan"] == fan.json("run", "job.yaml", "-n")["plan"]
+    assert name not in [s["schedule_id"] for s in fan.json("schedule", "list")["schedules"]]
+    out, _ = fan.jobs("submit", "job.yaml", "--once", "--job-id", "again")
+    assert out.split() == ["again"]
+    fan.jobs("resume", "again")
+    fan.jobs("clean", "tried,again", "--yes", "--local")
+    text = (fan.path / "job.yaml").read_text()
+    fan.write(text.replace("schedule: {every: 1h}\n", ""))
+    for more in ((), ("-n",)):
+        _, err = fan.jobs("run", "job.yaml", "--once", *more, code=2)
+        assert "--once: job.yaml has no `schedule`" in " ".join(err.split())
+
+
+def test_a_schedule_that_is_not_there_is_not_changed_and_one_that_is_over_not_valid(
+    timed_directory: Directory,
+) -> None:
+    text = "name: never\npool: cpu\nschedule: {every: 1d, until: 2020-01-01}\ncommand: x\n"
+    timed_directory.write(text)
+    _, err = timed_directory.jobs("validate", "job.yaml", code=2)
+    assert "schedule.until: has passed" in err
+    timed_directory.write(text.replace("2020", "2999"))
+    timed_directory.jobs("validate", "job.yaml")
+    _, err = timed_directory.jobs("schedule", "update", "job.yaml", code=3)
+    assert "there is no schedule never: add it with python -m jobs run" in err
+    assert "the tasks in" not in err, "which were not staged"
+    assert not (timed_directory.path / "results").exists()
+
+
 def test_what_needs_somebody_who_watches_is_refused_together(timed_directory: Directory) -> None:
     timed_directory.write("name: w\npool: cpu\nschedule: 1d\ncommand: x\n")
     _, err = timed_directory.jobs(
@@ -430,7 +476,7 @@ def test_what_needs_somebody_who_watches_is_refused_together(timed_directory: Di
     assert said.count("give it to `wait SCHEDULE`") == 2, "which has no --first"
     assert (
         "--first: is for a job that is watched from here, and Batch makes the jobs of a "
-        "schedule whole: try the tasks with a file that has no `schedule`" in said
+        "schedule whole: try the tasks in a job of their own, with --once" in said
     )
 
 

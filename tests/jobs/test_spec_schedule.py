@@ -137,8 +137,8 @@ def test_nodes_that_may_add_no_tasks_are_found_before_they_try(
 def test_an_end_that_has_passed_is_refused(workload: MakeWorkload, stack: Stack) -> None:
     checked = check(workload(HEAD + "schedule: {every: 1d, until: 2026-11-21T11:00Z}\n"), stack)
     with pytest.raises(WorkloadError, match=r"schedule\.until: has passed"):
-        require_time(checked, NOW)
-    require_time(checked, NOW - timedelta(hours=2))
+        require_time(checked.workload, NOW)
+    require_time(checked.workload, NOW - timedelta(hours=2))
 
 
 def test_when_it_runs_is_told_in_words(workload: MakeWorkload) -> None:
@@ -195,13 +195,13 @@ def test_one_job_whose_start_has_passed_is_due_at_once(workload: MakeWorkload) -
     assert once.wire(NOW) == {"doNotRunUntil": "2026-11-20T00:00:00Z"}
 
 
-def test_an_end_before_the_next_turn_is_refused(workload: MakeWorkload, stack: Stack) -> None:
+def test_an_end_before_the_next_turn_is_refused(workload: MakeWorkload) -> None:
     text = "{every: 1d, start: 2026-11-20T02:00Z, until: 2026-11-21T18:00Z}"
     with pytest.raises(WorkloadError, match=r"schedule\.until: comes before the next turn"):
-        require_time(check(workload(f"{HEAD}schedule: {text}\n"), stack), NOW)
+        require_time(workload(f"{HEAD}schedule: {text}\n"), NOW)
     far = "{every: 3000000d, start: 2026-11-20}"
     with pytest.raises(WorkloadError, match=r"schedule\.every: .*there would be no job"):
-        require_time(check(workload(f"{HEAD}schedule: {far}\n"), stack), NOW)
+        require_time(workload(f"{HEAD}schedule: {far}\n"), NOW)
 
 
 @given(moment=moments, offset=st.integers(-14 * 60, 14 * 60))
