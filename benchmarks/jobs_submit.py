@@ -176,7 +176,7 @@ def side(name: str, port: int, tasks: int, pipe: Connection) -> None:
 
 def bound(tasks: int, delay_s: float) -> float:
     """Tasks a second that latency and the requests in flight allow, were all else free."""
-    from jobs.submit import IN_FLIGHT, MAX_COLLECTION_TASKS  # noqa: PLC0415 - as above
+    from jobs.task_collections import IN_FLIGHT, MAX_COLLECTION_TASKS  # noqa: PLC0415 - as above
 
     collections = math.ceil(tasks / MAX_COLLECTION_TASKS)
     # one request makes the job, one closes it, each alone

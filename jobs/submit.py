@@ -1,11 +1,9 @@
 """Sends a job and its tasks, each exactly once.
 
-Tasks go in collections of at most 100 and under the service's limit of 1 MB, several
-in flight. Whatever happened to a request, a task is counted as in only when the service
-said so: `Success`, or `TaskExists` for a task that is compared and is the same one. The
-job is born with `jobs.submission: unfinished` in its metadata and says `complete` only
-in the request that also lets it end with its last task, so that whoever finds it later
-knows whether somebody must go on (`resume`).
+How its tasks are added is `jobs.task_collections`'. The job is born with
+`jobs.submission: unfinished` in its metadata and says `complete` only in the request that also
+lets it end with its last task, so that whoever finds it later knows whether somebody must go on
+(`resume`).
 
 Stages are sent one after the other: a task is added when all that it waits for are in.
 """
@@ -14,15 +12,11 @@ from __future__ import annotations
 
 import logging
 import shlex
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from typing import Any
-
-import orjson
 
 from jobs.errors import InputError, NotFoundError, ServiceError, TakenError, UnavailableError
 from jobs.exits import acts_on_job
@@ -30,26 +24,10 @@ from jobs.plan import META_PLAN, META_SUBMISSION, SUBMITTED, JobPlan
 from jobs.selection import position
 from jobs.service import BatchService, segment
 from jobs.stages import stage_number
-from jobs.task_bodies import MAX_BYTES, PlannedTask, too_large
-from jobs.threads import in_threads
-from jobs.translate import from_code
+from jobs.task_bodies import PlannedTask
+from jobs.task_collections import CountedTasks, Progress, add_all, another_task
 
 _LOG = logging.getLogger(__name__)
-MAX_COLLECTION_TASKS = 100
-IN_FLIGHT = 8
-_ITEM_ATTEMPTS = 8
-_COMPARED = (
-    "displayName",
-    "commandLine",
-    "resourceFiles",
-    "environmentSettings",
-    "requiredSlots",
-    "dependsOn",
-    "multiInstanceSettings",
-)
-_HEAD, _TAIL = b'{"value":[', b"]}"
-
-Progress = Callable[[int], None]
 Made = Callable[[], None]
 
 
@@ -100,16 +78,16 @@ def submit(
     if existing is not None and metadata_of(existing).get(META_SUBMISSION) == SUBMITTED:
         return Submitted(added=0, present=plan.count)
     present = _present(service, plan, path) if existing is not None else dict[int, str]()
-    counter = _Counter(progress)
+    counter = CountedTasks(progress)
     counter.add(len(present))
     stopped = False
     try:
         if trial is not None:
             for stage, number in zip(plan.stages(), trial, strict=True):
-                _add_all(_missing(islice(stage, number), present), service, path, counter)
+                add_all(_missing(islice(stage, number), present), service, path, counter)
             return Submitted(added=counter.total - len(present), present=len(present))
         for stage in plan.stages():
-            _add_all(_missing(stage, present), service, path, counter)
+            add_all(_missing(stage, present), service, path, counter)
         _close(plan, service, path)
     except UnavailableError:
         raise
@@ -160,47 +138,6 @@ def count_there(plan: JobPlan, service: BatchService, *, existed: bool = False) 
         if existed:
             raise _deleted(plan) from error
         return Counter()
-
-
-def collections(
-    tasks: Iterable[PlannedTask],
-    *,
-    max_tasks: int = MAX_COLLECTION_TASKS,
-    max_bytes: int = MAX_BYTES,
-) -> Iterator[list[PlannedTask]]:
-    """Cuts tasks, in order, into collections within both limits.
-
-    Raises:
-        InputError: One task alone is over the limit.
-    """
-    batch: list[PlannedTask] = []
-    size = len(_HEAD) + len(_TAIL)
-    for task in tasks:
-        needed = len(task.body) + 1
-        if len(_HEAD) + len(_TAIL) + needed > max_bytes:
-            raise too_large(task, max_bytes)
-        if batch and (len(batch) >= max_tasks or size + needed > max_bytes):
-            yield batch
-            batch, size = [], len(_HEAD) + len(_TAIL)
-        batch.append(task)
-        size += needed
-    if batch:
-        yield batch
-
-
-class _Counter:
-    """Counts over threads, and tells."""
-
-    def __init__(self, progress: Progress | None) -> None:
-        self.total = 0
-        self._progress = progress
-        self._lock = threading.Lock()
-
-    def add(self, number: int) -> None:
-        with self._lock:
-            self.total += number
-            if self._progress is not None and number:
-                self._progress(self.total)
 
 
 def _taken(plan: JobPlan, service: BatchService, path: str) -> str:
@@ -299,7 +236,7 @@ def _missing(tasks: Iterable[PlannedTask], present: Mapping[int, str]) -> Iterat
         if there is None:
             yield task
         elif there != (task.name or task.id):
-            raise _another_task(task.id, f"what it does: it is {there} there")
+            raise another_task(task.id, f"what it does: it is {there} there")
 
 
 def _stopped_by_a_task(
@@ -315,114 +252,6 @@ def _stopped_by_a_task(
         return False
     reason = str(job.get("executionInfo", {}).get("terminateReason", ""))
     return job.get("state") in {"terminating", "completed"} and reason.lower() == "taskfailed"
-
-
-def _add_all(
-    tasks: Iterable[PlannedTask], service: BatchService, path: str, counter: _Counter
-) -> None:
-    """Sends collections with a bounded number in flight; the first error ends it."""
-    add = partial(_add, service=service, path=path, counter=counter)
-    for _ in in_threads(add, collections(tasks), at_once=IN_FLIGHT, name="submit"):
-        pass
-
-
-def _add(batch: list[PlannedTask], service: BatchService, path: str, counter: _Counter) -> None:
-    """Adds one collection, until each of its tasks is known to be in."""
-    doing = f"adding tasks to {path.rpartition('/')[2]}"
-    pending = batch
-    attempt = 0
-    while pending:
-        attempt += 1
-        body = _HEAD + b",".join(task.body for task in pending) + _TAIL
-        try:
-            answer = service.call("POST", f"{path}/addtaskcollection", doing, body=body)
-        except ServiceError as error:
-            if error.code == "RequestBodyTooLarge" and len(pending) > 1:
-                middle = len(pending) // 2
-                _add(pending[:middle], service, path, counter)
-                _add(pending[middle:], service, path, counter)
-                return
-            raise
-        again = _settle(pending, answer["value"], service, path)
-        counter.add(len(pending) - len(again))
-        if again and attempt >= _ITEM_ATTEMPTS:
-            raise UnavailableError(
-                f"{doing}: the service failed {len(again)} tasks {attempt} times, "
-                f"{again[0].id} among them"
-            )
-        if again:
-            service.pause(service.policy.wait_s(attempt, None, 0.5))
-        pending = again
-
-
-def _settle(
-    sent: list[PlannedTask], results: list[dict[str, Any]], service: BatchService, path: str
-) -> list[PlannedTask]:
-    """Tasks that must be sent again, after the results of the others are accepted.
-
-    Raises:
-        ServiceError: A task is refused, or exists and is another one.
-    """
-    by_id = {result["taskId"]: result for result in results}
-    again: list[PlannedTask] = []
-    for task in sent:
-        result = by_id.get(task.id, {})
-        status = str(result.get("status", "")).lower()
-        error = result.get("error") or {}
-        code = str(error.get("code", ""))
-        if status == "success":
-            continue
-        if code == "TaskExists":
-            _same_task(task, service, path)
-        elif status == "clienterror":
-            said = str((error.get("message") or {}).get("value") or "")
-            raise from_code(
-                f"task {task.id}",
-                code=code,
-                message=next(iter(said.splitlines()), "the service does not say why"),
-                details="; ".join(
-                    f"{value.get('key')}: {value.get('value')}"
-                    for value in error.get("values") or ()
-                ),
-            )
-        else:
-            again.append(task)
-    return again
-
-
-def _same_task(task: PlannedTask, service: BatchService, path: str) -> None:
-    """Accepts a task that exists if it does the same.
-
-    The service fills defaults in and normalises, so what it gives back is compared
-    member by member, as far as we set it.
-
-    Raises:
-        ServiceError: It is another one.
-    """
-    wanted = orjson.loads(task.body)
-    there = service.get(f"{path}/tasks/{segment(task.id)}", f"reading task {task.id}")
-    for member in _COMPARED:
-        if member in wanted and not _contains(there.get(member), wanted[member]):
-            raise _another_task(task.id, member)
-
-
-def _another_task(task_id: str, member: str) -> ServiceError:
-    return ServiceError(
-        f"task {task_id} exists in the job and differs in {member}: "
-        "a file that it needs has changed since, or somebody else writes to this job",
-        code="TaskExists",
-    )
-
-
-def _contains(have: Any, want: Any) -> bool:
-    """Whether `have` is `want`, perhaps with more members."""
-    if isinstance(want, dict):
-        return isinstance(have, dict) and all(_contains(have.get(k), v) for k, v in want.items())
-    if isinstance(want, list):
-        return (
-            isinstance(have, list) and len(have) == len(want) and all(map(_contains, have, want))
-        )
-    return bool(have == want)
 
 
 def _withdraw(service: BatchService, path: str, job_id: str) -> None:

@@ -15,8 +15,9 @@ from jobs.loading import LoadedWorkload
 from jobs.plan import META_SUBMISSION, JobPlan, plan
 from jobs.service import BatchService
 from jobs.stack import Stack
-from jobs.submit import collections, count_there, metadata_of, submit
+from jobs.submit import count_there, metadata_of, submit
 from jobs.task_bodies import PlannedTask
+from jobs.task_collections import collections
 
 MakePlan = Callable[..., JobPlan]
 
