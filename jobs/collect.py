@@ -1,15 +1,16 @@
 """Brings outputs and logs home: in parallel, only what is new, each file whole or not at all.
 
 What a task leaves has names that nobody here chose. A blob whose name would put it
-outside the result tree, or that no file system takes, is reported and not written. A
-backslash is not seen here: blob storage makes a `/` of it when a node uploads the file.
+outside the result tree, that no file system takes, or that is another's to the one here
+(`jobs.folded_names`), is reported and not written. A backslash is not seen here: blob
+storage makes a `/` of it when a node uploads the file.
 """
 
 from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ import orjson
 from jobs.at_once import SMALL_BYTES, by_size
 from jobs.blobs import Blob, Container, check_size
 from jobs.errors import InputError, ServiceError, TaskFailureError
+from jobs.folded_names import Fold, folding
 from jobs.job_ids import folder_of
 from jobs.large_blobs import LARGE_BYTES
 from jobs.results import ResultTree, write_json
@@ -88,12 +90,15 @@ def collect(
     keep = _keeper(lambda: write_json(tree.collected_file, known))
     total = Collected(files=0, fetched=0, bytes_fetched=0, refused=())
     try:
+        fold = folding(tree.root)
         for container, directory, kind in (
             (logs, tree.logs, "logs"),
             (outputs, tree.outputs, "outputs"),
         ):
             prefix = f"{folder_of(job_id)}/"
-            total += _collect(container, prefix, directory, kind, known, skip, progress, keep)
+            total += _collect(
+                container, prefix, directory, kind, known, skip, progress, keep, fold
+            )
     except OSError as error:
         raise InputError(
             f"{error.filename or tree.root} cannot be written: {error.strerror or error}"
@@ -160,12 +165,20 @@ def _collect(
     skip: Collection[int],
     progress: Progress | None,
     keep: Callable[[], None],
+    fold: Fold | None,
 ) -> Collected:
     refused: list[str] = []
     wanted: list[tuple[Blob, Path]] = []
     inside: set[str] = set()
+    taken: dict[str, str] = {}
     files = 0
-    for blob in container.list(prefix):
+    listed: Iterable[Blob] = container.list(prefix)
+    if fold is not None:
+        # the one that is here keeps its name, whatever comes before it in a listing
+        listed = sorted(
+            listed, key=lambda blob: f"{kind}/{blob.name.removeprefix(prefix)}" not in known
+        )
+    for blob in listed:
         name = blob.name.removeprefix(prefix)
         if skip and position(name.partition("/")[0]) in skip:
             continue
@@ -174,6 +187,9 @@ def _collect(
             path = local_path(name, directory, inside)
         except ValueError as error:
             refused.append(f"{kind}/{name!r}: {error}")
+            continue
+        if fold is not None and (first := taken.setdefault(fold(name), name)) != name:
+            refused.append(f"{kind}/{name!r}: it would be the same file here as {first!r}")
             continue
         if known.get(f"{kind}/{name}") != [blob.etag, blob.size] or not _has(path, blob.size):
             wanted.append((blob, path))
