@@ -282,6 +282,7 @@ class Job:
             InputError: The job is not over, it does not have these tasks, or its workload has
                 others in their place by now.
         """
+        self._checked = None  # the file may have been mended since it was asked for
         return to_run_again(
             self.tree,
             self.session.service,
@@ -342,6 +343,7 @@ class Job:
         Raises:
             InputError: The workload is another one now.
         """
+        self._checked = None
         options = replace(options_of(self.manifest, self.tree), resume=True)
         send_more(self.checked, self.session, self.tree, options)
         return self

@@ -133,7 +133,8 @@ def rerun(
                 max_fails, cancel_on_interrupt, on_finish, notify, max_cost, report
             ),
         )
-        again = open_job(job, out, options.target).again(
+        opened = open_job(job, out, options.target)
+        again = opened.again(
             tasks=FAILED if tasks is None else tasks,
             exit_codes=exit_codes or (),
             canceled=canceled and not failed,
@@ -173,5 +174,5 @@ def rerun(
         else:
             for group in again.groups():
                 terminal.note(f"  {group}")
-            code = run_workload(options, terminal)
+            code = run_workload(options, terminal, checked=opened.checked)
     raise typer.Exit(code)
