@@ -8,10 +8,12 @@ once whenever a job with failures has stood still.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from jobs.dependencies import Span
 from jobs.service import BatchService, segment
+from jobs.waiting import first_within
 
 _PAGE = "1000"
 
@@ -41,11 +43,13 @@ def blocked_tasks(service: BatchService, job_id: str) -> int:
             "maxresults": _PAGE,
         },
     )
-    dead = {_number(task["id"]) for task in ended if not satisfies(task)}
+    failed = sorted(_number(task["id"]) for task in ended if not satisfies(task))
+    behind: list[int] = []  # ascending, as the dependents are
     for task in dependents:
-        if not any(number in dead for number in _waits_for(task["dependsOn"], dead)):
+        spans = tuple(_spans(task["dependsOn"]))
+        if all(first_within(numbers, spans) is None for numbers in (failed, behind)):
             return 0
-        dead.add(_number(task["id"]))
+        behind.append(_number(task["id"]))
     return len(dependents)
 
 
@@ -85,12 +89,12 @@ def _within(mapping: Mapping[str, Any], code: int | None) -> bool:
     return code is not None and bool(mapping["start"] <= code <= mapping["end"])
 
 
-def _waits_for(depends: Mapping[str, Any], dead: Iterable[int]) -> Iterator[int]:
-    """The numbers among `dead` that a task waits for."""
+def _spans(depends: Mapping[str, Any]) -> Iterator[Span]:
+    """The numbers that a task waits for."""
     for task_id in depends.get("taskIds", ()):
-        yield _number(task_id)
+        yield _number(task_id), _number(task_id)
     for span in depends.get("taskIdRanges", ()):
-        yield from (number for number in dead if span["start"] <= number <= span["end"])
+        yield span["start"], span["end"]
 
 
 def _number(task_id: str) -> int:

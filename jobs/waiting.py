@@ -117,7 +117,7 @@ def _sources(stage: Waiting, reached: Sequence[int], mine: Sequence[int]) -> dic
         if one.way == "previous":
             continue
         if one.same_for_all:
-            if (source := _first(reached, one.numbers(0))) is not None:
+            if (source := first_within(reached, one.numbers(0))) is not None:
                 for number in range(first, end):
                     found.setdefault(number, source)
             continue
@@ -137,7 +137,7 @@ def _between(numbers: Sequence[int], first: int, end: int) -> Sequence[int]:
     return numbers[bisect_left(numbers, first) : bisect_left(numbers, end)]
 
 
-def _first(numbers: Sequence[int], spans: Iterable[Span]) -> int | None:
+def first_within(numbers: Sequence[int], spans: Iterable[Span]) -> int | None:
     """The first of numbers in order that is in one of the spans."""
     for first, last in spans:
         at = bisect_left(numbers, first)
