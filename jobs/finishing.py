@@ -158,18 +158,23 @@ def end_job(service: BatchService, job_id: str, reason: str) -> bool:
     """Ends a job; one that is over, or being ended, already stays as it is.
 
     Returns:
-        Whether it is this call that ended it.
+        Whether it is this call that ended it. Where an answer was lost, the reason that the job
+        has by then decides; it has none yet while it is being ended (BatchJobExecutionInfo).
 
     Raises:
         ServiceError: The job is gone, or the service refuses.
     """
-    path = f"/jobs/{segment(job_id)}/terminate"
+    path, doing = f"/jobs/{segment(job_id)}", f"ending job {job_id}"
     try:
-        service.call("POST", path, f"ending job {job_id}", body={"terminateReason": reason})
+        service.call("POST", f"{path}/terminate", doing, body={"terminateReason": reason})
     except ServiceError as error:
         if error.code not in _OVER_CODES:
             raise
-        return False
+        if not error.unclear:
+            return False
+        job = service.get(path, doing, **{"$select": "id,executionInfo"})
+        said = (job.get("executionInfo") or {}).get("terminateReason", reason)
+        return bool(said == reason)
     return True
 
 

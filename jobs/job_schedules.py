@@ -55,6 +55,8 @@ OVER = {
     "JobScheduleBeingDeleted": "deleting",
 }
 """States in which a schedule makes no more jobs and takes no change, by the service's refusal."""
+_GOING = frozenset({"JobScheduleNotFound", "JobScheduleBeingDeleted"})
+"""What the service says of a schedule that was deleted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +122,11 @@ class JobSchedule:
         if note is not None:
             for job in self._listed():
                 adopt(note, job, self.out)
-        self.session.service.call("DELETE", self._path, f"deleting schedule {self.id}")
+        try:
+            self.session.service.call("DELETE", self._path, f"deleting schedule {self.id}")
+        except ServiceError as error:
+            if not (error.unclear and error.code in _GOING):
+                raise  # else it is this call that removed it, and its answer was lost
         forget_notes(self.id, self.out)
 
     def states(self) -> dict[str, str]:
