@@ -270,6 +270,11 @@ def _manager_reasons(service: BatchService, job_id: str, reader: LogReader) -> I
         state = TaskState(id=MANAGER_ID, state="completed", failed=True)
         for line in [*reader.lines(state, "stderr")][-LAST_LINES:]:
             yield f"  job manager: {line.text}"
+        if (manager.info.get("failureInfo") or {}).get("code") == "CommandProgramNotFound":
+            yield (
+                "  the nodes of its pool have no python3, which schedules need: let the pool's "
+                "start task install it, or take another image, in the stack's configuration"
+            )
     elif not manager.over:
         yield f"its job manager task, which adds its tasks, is {manager.state}"
 

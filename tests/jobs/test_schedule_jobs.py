@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from jobs.errors import InputError, NotFoundError, ServiceError, StackError
+from jobs.explain import explain_job
 from jobs.job_schedules import JobSchedule, open_schedule
 from jobs.logs import LogReader
 from jobs.managed import MANAGER_ID
@@ -366,6 +368,30 @@ def test_a_manager_that_failed_is_a_reason_and_no_failed_task(
     look = Watcher(service=service, job_id=JOB).look()
     assert (look.total, look.succeeded, look.failed, look.over) == (3, 2, 0, True)
     assert look.reasons[-1] == "its job manager task, which adds its tasks, failed"
+
+
+def test_nodes_without_python_are_named_as_what_is_missing(
+    account: Any, service: BatchService, tmp_path: Path
+) -> None:
+    account.complete(JOB, MANAGER_ID, exit_code=1)
+    info = account.tasks[JOB][MANAGER_ID]["executionInfo"]
+    info["failureInfo"] = {"category": "usererror", "code": "CommandProgramNotFound",
+                           "message": "The specified command program is not found"}  # fmt: skip
+    del info["exitCode"]
+    account.jobs[JOB]["state"] = "completed"
+    account.tasks[JOB][MANAGER_ID]["files"] = {}
+    container: Any = SimpleNamespace(get=missing)
+    reader = LogReader(
+        service=service, job_id=JOB, tree=tree_of(JOB, tmp_path), container=container
+    )
+    told = explain_job(Watcher(service=service, job_id=JOB), reader).reasons
+    (said,) = (text for text in told if text.startswith("its job manager task: "))
+    assert "CommandProgramNotFound" in said
+    assert any("no python3, which schedules need" in text for text in told)
+
+
+def missing(name: str, _path: Path) -> int:
+    raise NotFoundError(name)
 
 
 def test_all_logs_are_those_of_the_tasks(
