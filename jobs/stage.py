@@ -57,6 +57,12 @@ def contents_of(checked: Checked, cache: ContentCache) -> dict[Path, Contents]:
     return cache.look([*built, *(file.local for file in checked.input_files)])
 
 
+def unread(checked: Checked) -> dict[Path, Contents]:
+    """A stand-in for what is in every local file: for a plan that only shows that there is one."""
+    files = (*checked.program, *checked.input_files)
+    return {file.local: Contents(sha256="0" * 64, size=0, stamp="") for file in files}
+
+
 def stage(
     files: Iterable[NodeFile],
     contents: Mapping[Path, Contents],

@@ -50,6 +50,7 @@ from jobs.run_options import RunOptions
 from jobs.schedules import require_time
 from jobs.scheduling import run_or_schedule
 from jobs.session import Session, Target, content_cache
+from jobs.stage import unread
 from jobs.strictness import strictness
 from jobs.terminal import counted, size_text
 from jobs.transfer import counting
@@ -210,7 +211,7 @@ def validate(
         if target.is_given:
             outputs_of = target.load()
             checked = check(loaded, outputs_of, list_blobs=Session(stack=outputs_of).list_blobs)
-            plan(checked, {}, job_id=loaded.spec.name)
+            plan(checked, unread(checked), job_id=loaded.spec.name)
             tasks = checked.count
             warnings = strict.heeded(checked.warnings, shown(loaded.path))
             for warning in warnings:
