@@ -11,7 +11,8 @@ ROUNDS = "rounds"
 REGISTRY = "registry"
 SHELL = "shell"
 OUTPUTS = "outputs"
-WARNING_CODES = (ROUNDS, REGISTRY, SHELL, OUTPUTS)
+BLOCKED = "blocked"
+WARNING_CODES = (ROUNDS, REGISTRY, SHELL, OUTPUTS, BLOCKED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

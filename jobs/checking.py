@@ -21,7 +21,7 @@ from jobs.errors import Finding, StackError, WorkloadError
 from jobs.factories import ListBlobs, Rows, expand
 from jobs.inputs import InputFiles, NodeFile, clashes, input_files, node_file, program_files
 from jobs.loading import LoadedWorkload, load_workload, named_pool
-from jobs.pool_fit import pool_findings, pool_warnings, schedule_findings
+from jobs.pool_fit import pool_findings, pool_warnings, schedule_findings, schedule_warnings
 from jobs.program_package import PLACEHOLDER, ProgramPackage, package_findings
 from jobs.shell_words import shell_warnings
 from jobs.spec import BUILD_NAMES, LOCAL_NAMES, RESERVED_NAMES
@@ -173,6 +173,7 @@ def check(
         warnings=(
             *shell_warnings(workload, views, pool),
             *pool_warnings(list(counts.values()), pool),
+            *schedule_warnings(workload, views),
         ),
     )
 

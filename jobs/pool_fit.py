@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from jobs.advice import REGISTRY, ROUNDS, Advice
+from jobs.advice import BLOCKED, REGISTRY, ROUNDS, Advice
 from jobs.errors import Finding
 from jobs.loading import LoadedWorkload
 from jobs.spec_tasks import MultiInstance
@@ -78,6 +78,32 @@ def schedule_findings(workload: LoadedWorkload, stack: Stack, pool: Pool) -> Ite
             "python -m jobs run",
             "schedule",
         )
+
+
+def schedule_warnings(workload: LoadedWorkload, stages: Sequence[StageView]) -> Iterator[Advice]:
+    """What may keep the jobs of a schedule from coming: one that nothing ends.
+
+    The service never ends a job whose tasks wait for one that failed (`jobs.exits`), and makes
+    no other of a schedule as long as there is one that is not over.
+    """
+    if workload.spec.schedule is None:
+        return
+    waited_for = {name for stage in stages for name in stage.after}
+    blocking = [
+        stage.title or "the job"
+        for stage in stages
+        if stage.name in waited_for
+        and "block"
+        in {*stage.spec.on_failure.values(), stage.spec.on_failure.get("otherwise", "block")}
+    ]
+    if blocking:
+        message = (
+            f"{', '.join(blocking)}: where a task fails, those that wait for it never run, and "
+            "Batch does not end the job: the schedule makes no other until somebody waits for "
+            f"it (python -m jobs wait {workload.spec.name}) or ends it. With `on_failure: stop` "
+            "or `continue` it goes on by itself"
+        )
+        yield Advice(code=BLOCKED, message=message)
 
 
 def registry_of(image: str) -> str:

@@ -134,6 +134,28 @@ def test_nodes_that_may_add_no_tasks_are_found_before_they_try(
     check(workload(HEAD), entra)
 
 
+@pytest.mark.parametrize(
+    ("head", "rule", "warned"),
+    [
+        ("schedule: 1d", "", True),
+        ("schedule: 1d", "on_failure: {3: continue}", True),
+        ("schedule: 1d", "on_failure: {3: block, otherwise: stop}", True),
+        ("schedule: 1d", "on_failure: stop", False),
+        ("schedule: 1d", "on_failure: continue", False),
+        ("priority: 0", "", False),
+    ],
+)
+def test_a_job_that_nothing_would_end_is_warned_of_where_others_wait_for_it(
+    workload: MakeWorkload, stack: Stack, head: str, rule: str, warned: bool
+) -> None:
+    text = f"name: n\npool: cpu\n{head}\nstages:\n  a:\n    command: x\n    {rule}\n"
+    last = "  b: {command: y, after: a}\n"
+    found = [one for one in check(workload(text + last), stack).warnings if one.code == "blocked"]
+    assert [one.message.partition(":")[0] for one in found] == (["stage a"] if warned else [])
+    single = check(workload(text), stack)
+    assert [one.code for one in single.warnings] == []
+
+
 def test_an_end_that_has_passed_is_refused(workload: MakeWorkload, stack: Stack) -> None:
     checked = check(workload(HEAD + "schedule: {every: 1d, until: 2026-11-21T11:00Z}\n"), stack)
     with pytest.raises(WorkloadError, match=r"schedule\.until: has passed"):
