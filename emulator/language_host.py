@@ -82,18 +82,20 @@ class PythonLanguageHost(LanguageServer):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-        context.add_callback(process.kill)
-        said: queue.SimpleQueue[language_pb2.RunPluginResponse | None] = queue.SimpleQueue()
-        for name in ("stdout", "stderr"):
-            threading.Thread(target=_pump, args=(process, name, said), daemon=True).start()
-        open_streams = 2
-        while open_streams:
-            response = said.get()
-            if response is None:
-                open_streams -= 1
-            else:
-                yield response
-        yield language_pb2.RunPluginResponse(exitcode=process.wait())
+        with process:
+            if not context.add_callback(process.kill):  # it took the call back meanwhile
+                process.kill()
+            said: queue.SimpleQueue[language_pb2.RunPluginResponse | None] = queue.SimpleQueue()
+            for name in ("stdout", "stderr"):
+                threading.Thread(target=_pump, args=(process, name, said), daemon=True).start()
+            open_streams = 2
+            while open_streams:
+                response = said.get()
+                if response is None:
+                    open_streams -= 1
+                else:
+                    yield response
+        yield language_pb2.RunPluginResponse(exitcode=process.returncode)
 
     def InstallDependencies(  # noqa: N802 - gRPC's name
         self, request: language_pb2.InstallDependenciesRequest, context: grpc.ServicerContext

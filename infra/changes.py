@@ -17,8 +17,9 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -324,8 +325,21 @@ def _wanted_pools(estate: Estate, state: DeployedState) -> dict[str, Mapping[str
     def program() -> None:
         Platform(NAMESPACE, estate)
 
-    # Pulumi answers registrations in a pool of threads, each of which wants a loop of its
-    # own and leaves it open; one thread whose loop is made and closed here leaves nothing.
+    with _own_loop() as loop:
+        settings.reset_options()
+        mocks.set_mocks(deployed, project=NAMESPACE, stack=estate.stack, preview=True)
+        settings.SETTINGS.callbacks = _NoHooks()
+        loop.run_until_complete(run_pulumi_func(program))
+    return deployed.pools
+
+
+@contextmanager
+def _own_loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """An event loop for one program, which leaves nothing open or under way, failed or not.
+
+    Pulumi answers registrations in a pool of threads, each of which wants a loop of its own
+    and leaves it open: here it is one thread, whose loop is made and closed here.
+    """
     of_thread, loop = asyncio.new_event_loop(), asyncio.new_event_loop()
     executor = ThreadPoolExecutor(
         max_workers=1, initializer=asyncio.set_event_loop, initargs=(of_thread,)
@@ -333,13 +347,15 @@ def _wanted_pools(estate: Estate, state: DeployedState) -> dict[str, Mapping[str
     loop.set_default_executor(executor)
     asyncio.set_event_loop(loop)
     try:
-        settings.reset_options()
-        mocks.set_mocks(deployed, project=NAMESPACE, stack=estate.stack, preview=True)
-        settings.SETTINGS.callbacks = _NoHooks()
-        loop.run_until_complete(run_pulumi_func(program))
-        loop.run_until_complete(loop.shutdown_default_executor())
+        yield loop
     finally:
+        while unfinished := asyncio.all_tasks(loop):
+            for task in unfinished:
+                task.cancel()
+            loop.run_until_complete(asyncio.wait(unfinished))
+        # Each output of a program that failed would tell so once more as it is collected.
+        loop.set_exception_handler(lambda _loop, _context: None)
+        loop.run_until_complete(loop.shutdown_default_executor())
         asyncio.set_event_loop(None)
         loop.close()
         of_thread.close()
-    return deployed.pools

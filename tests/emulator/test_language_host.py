@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from pulumi.runtime.proto import language_pb2
+
+from emulator.language_host import PythonLanguageHost
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -95,3 +101,12 @@ def test_a_policy_pack_without_its_environment_is_told_by_name(project: Path) ->
     assert preview.returncode != 0
     assert "pack/venv/bin/python is not there" in told
     assert "another Python" not in told
+
+
+def test_a_plugin_that_the_engine_no_longer_wants_when_it_is_started_ends(tmp_path: Path) -> None:
+    (tmp_path / "__main__.py").write_text("import time\ntime.sleep(1000)\n")
+    info = language_pb2.ProgramInfo(program_directory=str(tmp_path), entry_point=".")
+    request = language_pb2.RunPluginRequest(pwd=str(tmp_path), info=info)
+    gone: Any = SimpleNamespace(add_callback=lambda _callback: False)
+    *_, last = PythonLanguageHost().RunPlugin(request, gone)
+    assert last.exitcode == -signal.SIGKILL

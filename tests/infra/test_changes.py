@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 from pulumi import automation
 from pulumi._types import input_type_py_to_pulumi_names
 from pulumi_azure_native.batch import PoolArgs as AzurePoolArgs
+from pulumi_azure_native.resources import ResourceGroup
 
 from emulator.arm.mocks import ProgramRun, run_program
 from infra import cli
@@ -191,6 +194,29 @@ def test_a_file_that_is_no_state_is_one_clear_message(text: str) -> None:
 def test_an_empty_stack_creates_every_pool() -> None:
     empty = DeployedState.parse('{"version": 3, "deployment": {}}', source="test")
     assert {change.action for change in told(BASE, empty).values()} == {"create"}
+
+
+def test_a_program_that_fails_leaves_nothing_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    loops = []
+    before = set(threading.enumerate())
+
+    def program(*_: object) -> None:
+        loops.append(asyncio.get_running_loop())
+        never: pulumi.Output[str] = pulumi.Output.from_input(loops[0].create_future())
+        ResourceGroup("waits", location=never)
+        ResourceGroup("refused", location="westeurope")
+
+    def refuse(*_: object) -> None:
+        raise ValueError("nobody answers")
+
+    monkeypatch.setattr("infra.changes.Platform", program)
+    monkeypatch.setattr("infra.changes._Deployed.new_resource", refuse)
+    empty = DeployedState.parse('{"version": 3, "deployment": {}}', source="test")
+    with pytest.raises(ValueError, match="nobody answers"):
+        told(BASE, empty)
+    assert asyncio.all_tasks(loops[0]) == set()
+    assert loops[0].is_closed()
+    assert set(threading.enumerate()) <= before
 
 
 def test_the_command_prints_a_line_a_pool(
