@@ -14,6 +14,8 @@ from typing import Any
 from jobs.durations import parse_seconds
 from jobs.stale import NOTHING_STALE, Stale
 
+_ALIKE_S = 1.0
+"""By how much two measures of one attempt may differ."""
 JOB_OVER = frozenset({"completed", "terminating", "deleting"})
 """States of a job that runs no more tasks."""
 
@@ -68,14 +70,25 @@ class TaskEnd:
         if not (self.retries or self.requeues) or self.started is None:
             return 0.0
         taken = (self.retries + self.requeues) * self.run_s
-        if self.attempts_s is not None:
+        if self.attempts_s is not None and self._is_counted:
             taken = self.attempts_s - self.run_s
         return min(max(0.0, taken), max(0.0, self.started - self.created))
 
     @property
     def estimated(self) -> bool:
         """Whether what is said of its earlier attempts is an estimate."""
-        return self.attempts_s is None and self.earlier_s > 0
+        return not self._is_counted and self.earlier_s > 0
+
+    @property
+    def _is_counted(self) -> bool:
+        """Whether what the service counted is of all attempts.
+
+        It says so of retries (`wallClockTime` of `BatchTaskStatistics`); what is no more than the
+        last attempt leaves out those that ended with their nodes.
+        """
+        if self.attempts_s is None:
+            return False
+        return not self.requeues or self.attempts_s > self.run_s + _ALIKE_S
 
     @property
     def begun(self) -> float | None:

@@ -73,6 +73,18 @@ def count(task: Task, node: Node, outcome: TaskOutcome) -> None:
     node.peak_memory = max(node.peak_memory, outcome.peak_memory_bytes)
 
 
+def count_called_off(task: Task, node: Node, until: int) -> None:
+    """An attempt was called off, or ended with its node: what is known of it is how long it ran.
+
+    That the service counts these, its reference does not say: of attempts before the last it
+    names retries.
+    """
+    if task.start is not None:
+        used = (max(0, until - task.start), *(0,) * (_USED - 1))
+        task.used = plus(task.used, used)
+        node.used_by_tasks = plus(node.used_by_tasks, used)
+
+
 def _ticks(span_s: float) -> int:
     return round(span_s * TICKS_PER_SECOND)
 

@@ -209,7 +209,7 @@ def _call_off(core: Core, attempt: Attempt, intent: Intent) -> None:
         if intent in {"terminate", "delete"}:
             attempt.intent = intent
         return
-    attempt.intent = intent
+    attempt.intent, attempt.called_off = intent, core.now
     preparation = attempt.node.preparations.get(attempt.job.key) if attempt.job else None
     if preparation is not None and attempt in preparation.waiting:
         preparation.waiting.remove(attempt)
@@ -240,7 +240,7 @@ def ended(core: Core, attempt: Attempt, outcome: TaskOutcome | None) -> None:
         _part_ended(core, task, task.gang, attempt, outcome)
     else:
         task.attempt = None
-        _conclude(core, task, attempt.node, outcome, attempt.intent)
+        _conclude(core, task, attempt, outcome, attempt.intent)
 
 
 def _part_ended(
@@ -253,14 +253,15 @@ def _part_ended(
     for part in gangs.attempts(gang):
         _call_off(core, part, "terminate")
     if not gangs.attempts(gang) and task.gang is gang and task.attempt is not None:
-        node = task.attempt.node
+        primary = task.attempt
         task.gang = task.attempt = None
-        _conclude(core, task, node, gang.outcome, gang.intent)
+        _conclude(core, task, primary, gang.outcome, gang.intent)
 
 
 def _conclude(
-    core: Core, task: Task, node: Node, outcome: TaskOutcome | None, intent: Intent
+    core: Core, task: Task, attempt: Attempt, outcome: TaskOutcome | None, intent: Intent
 ) -> None:
+    node = attempt.node
     if outcome is not None:
         _recent(node, task)
         task.start = from_datetime(outcome.start_time)
@@ -268,7 +269,12 @@ def _conclude(
         task.exit_code = outcome.exit_code
         statistics.count(task, node, outcome)
         _finish(core, task, node, outcome)
-    elif intent == "terminate":
+        return
+    # A machine that is lost worked until then, however late its processes' end is told.
+    until = attempt.called_off if intent == "lost" else core.now
+    statistics.count_called_off(task, node, until or core.now)
+    core.save(node)
+    if intent == "terminate":
         _recent(node, task)
         task.end = core.now
         complete(core, task, ENDED_BY_USER)

@@ -54,6 +54,7 @@ class Attempt:
         slots: Slots of the node that it holds; 0 for what runs beside tasks.
         instance: Of a multi-instance task; 0 is the primary.
         intent: What becomes of the task; not empty once the attempt was called off.
+        called_off: When it was.
     """
 
     id: int
@@ -66,6 +67,7 @@ class Attempt:
     slots: int
     instance: int = 0
     intent: Intent = ""
+    called_off: int = 0
 
 
 @dataclass(slots=True, kw_only=True)

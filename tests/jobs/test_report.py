@@ -99,8 +99,23 @@ def test_earlier_attempts_lie_between_submission_and_the_last_one(
     assert estimated_s([again]) == earlier * instances
     assert nodes_at_least([again]) == (instances if earlier + ran else 1)
     counted = replace(again, attempts_s=float(ran))
-    assert estimated_s([counted]) == 0
-    assert node_time([counted]).total_s == ran * instances
+    left = earlier if requeues else 0
+    assert estimated_s([counted]) == left * instances
+    assert node_time([counted]).total_s == (left + ran) * instances
+    more = replace(again, attempts_s=ran + 2.5)
+    known = min(2.5, waited) if retries or requeues else 0
+    assert (more.earlier_s, more.estimated) == (known, False)
+
+
+def test_a_count_that_leaves_out_what_ended_with_its_node_is_not_taken_for_the_whole() -> None:
+    """Of attempts before the last, the service says of retries that it counts them."""
+    lost = replace(end(started=30.0, ended=36.5), requeues=2, attempts_s=6.5000004)
+    assert (lost.earlier_s, lost.estimated, lost.wait_s) == (13, True, 17)
+    retried = replace(lost, requeues=0, retries=2)
+    assert retried.earlier_s == pytest.approx(0, abs=1e-3)
+    assert not retried.estimated
+    counted = replace(lost, attempts_s=9.5)
+    assert (counted.earlier_s, counted.estimated) == (3, False)
 
 
 def test_the_slots_of_a_node_share_the_time_of_its_earlier_attempts() -> None:
