@@ -173,7 +173,7 @@ def forged(issuer: Issuer, **changed: Any) -> str:
         ({"exp": int(time.time()) - 60}, "expired"),
         ({"exp": None}, "exp"),
         ({"exp": "soon"}, "not valid"),
-        ({"nbf": int(time.time()) + 600}, "not yet valid"),
+        ({"nbf": int(time.time()) + 86_400}, "not yet valid"),
         ({"nbf": None}, "nbf"),
     ],
 )

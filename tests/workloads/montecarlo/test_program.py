@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import resource
-import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -154,22 +153,26 @@ def test_names_with_blanks_quotes_and_newlines_are_just_names(
     assert (tmp_path / target).read_text().count("\n") == 4
 
 
+# Becomes what its arguments say, with files of at most 100 bytes.
+LITTLE_ROOM = """
+import os, resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
 def test_a_full_disk_exits_1_and_leaves_the_old_file(
     program: Path, portfolio: Path, tmp_path: Path
 ) -> None:
-    def little_room() -> None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
-
     output = tmp_path / "sums.csv"
     output.write_text("old")
     words = [f"--portfolio={portfolio}", "--paths=100", "--seed=1", f"--output={output}"]
     done = subprocess.run(
-        [program, *words],
+        [sys.executable, "-c", LITTLE_ROOM, program, *words],
         capture_output=True,
         text=True,
         check=False,
-        preexec_fn=little_room,
     )
     assert done.returncode == 1
     assert f"cannot write {output}: File too large" in done.stderr
