@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from jobs.costs import Cost, Costs
     from jobs.doctor import Check
     from jobs.errors import (
+        CleanedError,
         CredentialError,
         InputError,
         JobsError,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     )
     from jobs.explain import Explanation
     from jobs.finishing import LimitReachedError
+    from jobs.gone import KeptReport
     from jobs.job import Job, open_job
     from jobs.job_schedules import JobSchedule, ScheduleRow
     from jobs.listing import JobRow
@@ -60,6 +62,7 @@ __all__ = [
     "Built",
     "Check",
     "Checked",
+    "CleanedError",
     "Client",
     "Collected",
     "Cost",
@@ -72,6 +75,7 @@ __all__ = [
     "JobRow",
     "JobSchedule",
     "JobsError",
+    "KeptReport",
     "Leftovers",
     "LimitReachedError",
     "LogLine",
@@ -107,6 +111,7 @@ _PLACES = {
     "Costs": "costs",
     "Explanation": "explain",
     "LimitReachedError": "finishing",
+    "KeptReport": "gone",
     "JobRow": "listing",
     "JobSchedule": "job_schedules",
     "ScheduleRow": "job_schedules",

@@ -312,7 +312,7 @@ class Client:
         return costs_of(
             find_trees(jobs, self.out),
             by,
-            lambda tree: open_job(tree.root.name, self.out).report().report.as_json(),
+            lambda tree: open_job(tree.root.name, self.out).report(or_kept=False).report.as_json(),
         )
 
     def _target(self) -> Target:

@@ -5,6 +5,7 @@
     │   ├── WorkloadError      … in a workload file
     │   ├── StackError         … in what names the stack, or the stack's outputs
     │   ├── TakenError         … in the job's id: there is such a job
+    │   ├── CleanedError       … in the job that is meant: it was cleaned
     │   └── BuildError         … in the program: its build command failed
     ├── ServiceError      3    Batch or storage refused; `code` is the service's own
     │   ├── CredentialError    … because it does not know us, or there is nothing to show
@@ -87,6 +88,10 @@ class StackError(InputError):
 
 class TakenError(InputError):
     """A job of this id is there already; nothing was submitted."""
+
+
+class CleanedError(InputError):
+    """The job was cleaned: only its result tree is left."""
 
 
 class BuildError(InputError):

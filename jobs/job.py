@@ -23,7 +23,7 @@ from jobs.checking import Checked
 from jobs.clean import Leftovers, leftovers, remove
 from jobs.collect import Collected
 from jobs.elsewhere import tree_at
-from jobs.errors import InputError, JobsError
+from jobs.errors import InputError, JobsError, NotFoundError
 from jobs.explain import Explanation
 from jobs.finishing import (
     Finishing,
@@ -35,6 +35,7 @@ from jobs.finishing import (
 )
 from jobs.following import out_option
 from jobs.going_on import options_again, options_of, send_more, to_run_again
+from jobs.gone import KeptReport, is_gone, require_there
 from jobs.job_tasks import JobTasks
 from jobs.listing import parse_since
 from jobs.logs import ALL_SOURCES, LogLine, searched
@@ -99,6 +100,7 @@ class Job:
         """The pool that it is in; None if the stack has it no more."""
         if self._pool is None:
             with suppress(InputError):
+                require_there(self.tree)
                 self._pool = Ground.of(self.manifest.current, self.session, None).pool
         return self._pool
 
@@ -212,19 +214,38 @@ class Job:
 
         Args:
             progress: Called with files and bytes done, as they grow.
+
+        Raises:
+            CleanedError: It was cleaned: nothing is left but what was collected before.
         """
+        require_there(self.tree)
         return bring_home(self.manifest, self.session, self.tree, progress)
 
     def unmatched(self) -> list[Advice]:
         """Of each output that nothing matched, by what was collected: in how many tasks."""
         return output_warnings(self.tree)
 
-    def report(self) -> Reported:
-        """Time, tasks and cost so far, kept in the result tree as JSON, CSV and a page, too."""
-        watcher = self._watcher(statistics=True)
-        look = watcher.look()
-        names = self._names()
-        return report_on(watcher, look, self._ground(), names, self.tree)
+    def report(self, *, or_kept: bool = True) -> Reported | KeptReport:
+        """Time, tasks and cost so far, kept in the result tree as JSON, CSV and a page, too.
+
+        Args:
+            or_kept: Whether it is the last one that was kept, of a job that was cleaned or
+                deleted in Batch.
+
+        Raises:
+            InputError: It is gone, and none was kept.
+            ServiceError: Batch refuses.
+        """
+        if or_kept and self.manifest.cleaned:
+            return KeptReport.read(self.tree)
+        try:
+            watcher = self._watcher(statistics=True)
+            look = watcher.look()
+            return report_on(watcher, look, self._ground(), self._names(), self.tree)
+        except NotFoundError as error:
+            if not (or_kept and is_gone(error) and self.tree.report_file.exists()):
+                raise
+            return KeptReport.read(self.tree)
 
     def answer(self, *, allow_stale: bool = False) -> None:
         """Runs the workload's `merge` and `check` in the result tree.
@@ -242,7 +263,12 @@ class Job:
         answer(self.checked.workload, self.tree, self.id, results_to_stderr=True)
 
     def cancel(self, *, reason: str = "CanceledByUser") -> bool:
-        """Ends it; False for a job that is over or being ended already, which stays as it is."""
+        """Ends it; False for a job that is over or being ended already, which stays as it is.
+
+        Raises:
+            CleanedError: It was cleaned.
+        """
+        require_there(self.tree)
         return end_job(self.session.service, self.manifest.current, reason)
 
     def leftovers(self, *, local: bool = False) -> Leftovers:
@@ -266,6 +292,8 @@ class Job:
         if left.job_id != self.id:
             raise InputError(f"these are leftovers of job {left.job_id}, and not of {self.id}")
         remove(left, self.session.service, self._containers())
+        if left.tree is None:
+            self.tree.note_cleaned(datetime.now(UTC).isoformat(timespec="seconds"))
 
     def again(
         self,
@@ -341,8 +369,9 @@ class Job:
         """Finishes a submission that was cut short: adds the tasks that are missing.
 
         Raises:
-            InputError: The workload is another one now.
+            InputError: The workload is another one now, or the job was cleaned.
         """
+        require_there(self.tree)
         self._checked = None
         options = replace(options_of(self.manifest, self.tree), resume=True)
         send_more(self.checked, self.session, self.tree, options)
@@ -415,6 +444,7 @@ class Job:
 
     @property
     def _tasks(self) -> JobTasks:
+        require_there(self.tree)
         return JobTasks(tree=self.tree, session=self.session, names=self._names)
 
     def _names(self) -> TaskNames:
@@ -430,6 +460,7 @@ class Job:
 
     def _ground(self) -> Ground:
         """Where it runs, and what."""
+        require_there(self.tree)
         return Ground.of(self.manifest.current, self.session, self._fitting())
 
     def _containers(self) -> dict[str, Container]:
@@ -444,6 +475,7 @@ class Job:
         meter: Meter | None = None,
         statistics: bool = False,
     ) -> Watcher:
+        require_there(self.tree)
         manifest = self.manifest
         return Watcher(
             service=self.session.service,

@@ -74,6 +74,8 @@ class Manifest:
         account: Id of the Batch account that it is in; empty in trees of before that was noted.
         made: Whether Batch has taken the job, which is then never made again: false from just
             before the first request on. Trees of before that was noted count as true.
+        cleaned: When it was removed from Batch and from storage by `clean`, UTC, ISO 8601; empty:
+            it was not.
         version: Of this file.
     """
 
@@ -90,6 +92,7 @@ class Manifest:
     tags: Mapping[str, str] = field(default_factory=dict)
     account: str = ""
     made: bool = True
+    cleaned: str = ""
     version: int = MANIFEST_VERSION
 
     @property
@@ -192,6 +195,21 @@ class ResultTree:
             InputError: It cannot be written.
         """
         write_json(self.manifest_file, asdict(manifest))
+
+    def note_cleaned(self, when: str) -> None:
+        """Notes that its jobs were cleaned, at a moment in ISO 8601.
+
+        The file keeps its time, which says what was submitted last and whether the report is
+        newer.
+
+        Raises:
+            InputError: The manifest cannot be read or written.
+        """
+        own = ResultTree(self.root)  # the stack stays as it was noted
+        manifest = own.read_manifest()
+        before = self.manifest_file.stat()
+        own.write_manifest(replace(manifest, cleaned=when))
+        os.utime(self.manifest_file, ns=(before.st_atime_ns, before.st_mtime_ns))
 
     def read_manifest(self) -> Manifest:
         """The manifest.
@@ -298,6 +316,15 @@ def find_trees(jobs: str, root: Path) -> list[ResultTree]:
             )
         found |= {known[-n]: ResultTree(known[-n]) for n in numbers}
     return list(found.values())
+
+
+def names_several(jobs: str, root: Path) -> bool:
+    """Whether it means any number of jobs: `all`, a range, or a list with commas; no id does."""
+    if jobs == ALL or "," in jobs:
+        return True
+    span = NUMBERS.fullmatch(jobs)
+    ranges = span is not None and span["last"] is not None
+    return ranges and not (":" not in jobs and tree_of(jobs, root).manifest_file.exists())
 
 
 def _known(root: Path) -> list[Path]:

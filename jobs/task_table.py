@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 from jobs.errors import InputError, shown
 from jobs.looks import TaskEnd
@@ -119,7 +120,20 @@ class TaskRows:
         )
 
 
-def write_csv(path: Path, rows: TaskRows) -> None:
+class Rows(Protocol):
+    """Rows of a table: iterating gives the cells of each, texts as in `columns`."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the cells."""
+        ...
+
+    def __iter__(self) -> Iterator[tuple[str, ...]]:
+        """Each row."""
+        ...
+
+
+def write_csv(path: Path, rows: Rows) -> None:
     """Replaces a file in one step.
 
     Raises:

@@ -32,7 +32,8 @@ _SIGN_IN = f"Azure: az login. Emulator: {_ENVIRONMENT}"
 _NO_ROLE = "your account has no role for this: it needs Azure Batch Data Contributor"
 _REMEDIES = {
     "PoolNotFound": "deploy the stack again (pulumi up), or name another pool",
-    "JobNotFound": "list the jobs: python -m jobs list",
+    "JobNotFound": "it was deleted there, or never was; what was brought home of it is in "
+    "its result tree (python -m jobs report). Those that are there: python -m jobs list",
     "ActiveJobAndScheduleQuotaReached": "the account's quota of active jobs is used up: end "
     "jobs that are done (python -m jobs list, cancel), or ask for more quota",
     "PoolBeingDeleted": "wait until it is gone and deploy the stack again",

@@ -225,8 +225,18 @@ def failed_tasks(
     tree: ResultTree,
     options: RunOptions,
     limit: LimitReachedError | None = None,
+    *,
+    there: bool = True,
 ) -> TaskFailureError:
-    """The error of a job with failed tasks, digested; `limit` is what ended the job."""
+    """The error of a job with failed tasks, digested.
+
+    Args:
+        report: Of the job.
+        tree: Its results.
+        options: How it was submitted.
+        limit: What ended it.
+        there: Whether Batch has it still, so that tasks can run again.
+    """
     bad = report.failed or report.unfinished
     first = [] if limit is None else [str(limit)]
     lines = [
@@ -241,7 +251,8 @@ def failed_tasks(
             lines.append(f"its log: {shown(log)}")
     if _has_answer(options):
         lines.append(NO_ANSWER)
-    lines.append(f"run them again: {go_on('rerun', tree)}")
+    if there:
+        lines.append(f"run them again: {go_on('rerun', tree)}")
     return TaskFailureError("\n  ".join(lines))
 
 

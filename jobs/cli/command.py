@@ -25,6 +25,7 @@ from jobs.errors import (
     ServiceError,
 )
 from jobs.finishing import NOTHING_ASKED, Finishing, checked_command
+from jobs.gone import require_there
 from jobs.job_ids import LAST
 from jobs.notify import checked_url
 from jobs.progress import STYLES, Style
@@ -151,9 +152,12 @@ def known(
     """A submitted job by what a user calls it, on the stack that is named, else on its own.
 
     Raises:
-        InputError: It was not submitted from here, or is not on the stack that is named.
+        InputError: It was not submitted from here, was cleaned, or is not on the stack that is
+            named.
     """
-    tree = tree_at(find_tree(job, out, target), target)
+    tree = find_tree(job, out, target)
+    require_there(tree)
+    tree = tree_at(tree, target)
     manifest = tree.read_manifest()
     options = RunOptions(
         workload=Path(manifest.workload),

@@ -69,7 +69,7 @@ def costs(
 
         def reported(tree: ResultTree) -> dict[str, object]:
             terminal.note(f"reporting on {tree.root.name}")
-            return open_job(tree.root.name, out).report().report.as_json()
+            return open_job(tree.root.name, out).report(or_kept=False).report.as_json()
 
         trees = trees_on(find_trees(jobs, out), Target(stack=stack, outputs=outputs))
         found = costs_of(trees, by, reported)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -10,10 +10,11 @@ from rich.text import Text
 
 from jobs.cli.command import command, finishing_of, known, tasks_of
 from jobs.describe import describe
-from jobs.errors import Finding, InputError
+from jobs.errors import Finding, InputError, JobsError, NotFoundError
 from jobs.explain import Explanation
 from jobs.finishing import state_of
 from jobs.following import go_on
+from jobs.gone import Gone, is_gone
 from jobs.job import MOST_EXPLAINED, open_job
 from jobs.job_ids import LAST
 from jobs.looks import Look
@@ -38,7 +39,7 @@ from jobs.options import (
     VerboseOption,
 )
 from jobs.prices import money
-from jobs.results import DEFAULT_ROOT
+from jobs.results import DEFAULT_ROOT, ResultTree, names_several
 from jobs.schedule_jobs import find_trees
 from jobs.selection import FAILED
 from jobs.session import Session, Target
@@ -164,6 +165,9 @@ def status(
 ) -> None:
     """Show where jobs stand, once.
 
+    Of a job that was cleaned, that it was, and where its results are. Of several jobs, one
+    that cannot be asked for keeps the others from nothing; the exit code says so.
+
     For example:
 
       python -m jobs status
@@ -172,19 +176,40 @@ def status(
     """
     with command(json_output, quiet, verbose, color) as terminal:
         target = Target(stack=stack, outputs=outputs)
-        rows = []
+        rows: list[dict[str, Any]] = []
+        errors: list[JobsError] = []
+        several = names_several(jobs, out)
         for tree in find_trees(jobs, out, target):
-            found = open_job(tree.root.name, out, target)
+            try:
+                rows.append(_status_of(tree, target, terminal))
+            except JobsError as error:
+                if not several:
+                    raise
+                errors.append(error)
+                terminal.error(f"{tree.root.name}: {error}")
+                rows.append({"job_id": tree.root.name, "error": str(error)})
+        terminal.result({"version": 1, **({"jobs": rows} if several else rows[0])})
+    if errors:
+        raise typer.Exit(errors[0].exit_code)
+
+
+def _status_of(tree: ResultTree, target: Target, terminal: Terminal) -> dict[str, Any]:
+    """Shows where one job stands; the same for a program."""
+    if not tree.read_manifest().cleaned:
+        found = open_job(tree.root.name, tree.root.parent, target)
+        try:
             look = found.status()
-            priced = found.pool
-            currency = None if priced is None else priced.price_currency
-            rows.append(
-                {"job_id": found.manifest.current, **look_json(look), "currency": currency}
-            )
-            mend = go_on("rerun", tree)
-            terminal.show(_status_table(found.manifest.current, look, currency, mend))
-        one = rows[0] if len(rows) == 1 else {"jobs": rows}
-        terminal.result({"version": 1, **one})
+        except NotFoundError as error:
+            if not is_gone(error):
+                raise
+        else:
+            pool, job_id = found.pool, found.manifest.current
+            currency = None if pool is None else pool.price_currency
+            terminal.show(_status_table(job_id, look, currency, go_on("rerun", tree)))
+            return {"job_id": job_id, **look_json(look), "currency": currency}
+    gone = Gone.of(tree)
+    terminal.show(f"{gone.manifest.job_id}: {gone.text}")
+    return gone.as_json()
 
 
 def explain(

@@ -12,6 +12,7 @@ from jobs.cli.command import command, tasks_of
 from jobs.collect import Collected, incomplete
 from jobs.errors import EXIT_OK, EXIT_TASK_FAILED, InputError, shown
 from jobs.going_on import options_of
+from jobs.gone import Gone, KeptReport, require_there
 from jobs.job import open_job
 from jobs.job_ids import LAST
 from jobs.logs import ALL_SOURCES, LogLine
@@ -31,10 +32,10 @@ from jobs.options import (
     VerboseOption,
 )
 from jobs.report_text import report_table, stage_table
-from jobs.reporting import link_to
+from jobs.reporting import Reported, link_to
 from jobs.reportpage import write_page
-from jobs.results import DEFAULT_ROOT
-from jobs.schedule_jobs import find_trees
+from jobs.results import DEFAULT_ROOT, ResultTree, names_several
+from jobs.schedule_jobs import find_tree, find_trees
 from jobs.selection import ALL, parse_selection, position
 from jobs.session import Target
 from jobs.stages import shown_task
@@ -44,6 +45,7 @@ from jobs.transfer import counting
 from jobs.verdict import failed_tasks, note_collected, note_unmatched
 
 _STDOUT = Path("-")
+_NOTHING_COLLECTED = {"files": 0, "fetched": 0, "bytes_fetched": 0, "refused": [], "warnings": []}
 
 
 def collect(
@@ -59,7 +61,7 @@ def collect(
     """Download what jobs have left so far.
 
     Outputs and logs, only what is new. Exit code 1 if the name of one keeps it from being
-    written.
+    written. Of several jobs those that were cleaned are passed over.
 
     For example:
 
@@ -69,9 +71,16 @@ def collect(
     """
     with command(json_output, quiet, verbose, color) as terminal:
         target = Target(stack=stack, outputs=outputs)
-        rows = []
+        rows: list[dict[str, Any]] = []
         total = Collected(files=0, fetched=0, bytes_fetched=0, refused=())
+        several = names_several(jobs, out)
         for tree in find_trees(jobs, out, target):
+            if several and tree.read_manifest().cleaned:
+                gone = Gone.of(tree)
+                terminal.note(f"{gone.manifest.job_id} {gone.text}")
+                rows.append({**gone.as_json(), **_NOTHING_COLLECTED})
+                continue
+            require_there(tree)
             found = open_job(tree.root.name, out, target)
             with counting(terminal, "collected") as progress:
                 collected = found.collect(progress)
@@ -95,8 +104,7 @@ def collect(
             if stale:
                 terminal.note(f"warning: {stale_error(stale, tree)}")
             terminal.show(str(tree.root))
-        one = rows[0] if len(rows) == 1 else {"jobs": rows}
-        terminal.result({"version": 1, **one})
+        terminal.result({"version": 1, **({"jobs": rows} if several else rows[0])})
         if (failure := incomplete(total)) is not None:
             raise failure
 
@@ -210,8 +218,8 @@ def report(
 ) -> None:
     """Report time, tasks and cost so far.
 
-    Kept in the result tree as report.json, report.html and tasks.csv, too. Exit code 1 if
-    a task failed, or an answer is stale.
+    Kept in the result tree as report.json, report.html and tasks.csv, too; of a job that
+    was cleaned, what is kept there. Exit code 1 if a task failed, or an answer is stale.
 
     For example:
 
@@ -225,14 +233,17 @@ def report(
             raise InputError(
                 f"{' and '.join(asked)} would both be written to standard output: give one a file"
             )
-        found = open_job(job, out, Target(stack=stack, outputs=outputs))
-        tree = found.tree
-        reported = found.report()
-        rows = reported.rows()
+        target = Target(stack=stack, outputs=outputs)
+        tree = find_tree(job, out, target)
+        reported = _reported(tree, target)
+        there = not isinstance(reported, KeptReport)
+        if isinstance(reported, KeptReport):
+            terminal.note(reported.text)
         if csv == _STDOUT:
+            rows = reported.rows()
             terminal.table(rows.columns, rows)
         elif csv is not None:
-            write_csv(csv, rows)
+            write_csv(csv, reported.rows())
         if html == _STDOUT:
             terminal.line(reported.page())
         elif html is not None:
@@ -248,13 +259,22 @@ def report(
                 "page": str(page),
                 "report": made.as_json(),
                 "stale": stale.as_json(),
+                "kept": not there,
             }
         )
         if not to_stdout:
             terminal.show(*(part for part in (report_table(made), stage_table(made)) if part))
         terminal.note(f"page: {shown(page)}")
         if made.failed:
-            terminal.error(str(failed_tasks(made, tree, options_of(found.manifest, tree))))
+            options = options_of(tree.read_manifest(), tree)
+            terminal.error(str(failed_tasks(made, tree, options, there=there)))
         if stale:
-            terminal.error(str(stale_error(stale, tree)))
+            terminal.error(str(stale_error(stale, tree)) if there else stale.text)
     raise typer.Exit(EXIT_TASK_FAILED if made.failed or stale else EXIT_OK)
+
+
+def _reported(tree: ResultTree, target: Target) -> Reported | KeptReport:
+    """The report on a job; of one that was cleaned its stack, which may be gone, is not asked."""
+    if tree.read_manifest().cleaned:
+        return KeptReport.read(tree)
+    return open_job(tree.root.name, tree.root.parent, target).report()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -29,7 +29,7 @@ from jobs.options import (
     VerboseOption,
     YesOption,
 )
-from jobs.results import DEFAULT_ROOT, ResultTree
+from jobs.results import DEFAULT_ROOT, ResultTree, names_several
 from jobs.schedule_jobs import find_trees
 from jobs.session import Session, Target
 from jobs.terminal import Terminal
@@ -69,36 +69,37 @@ def clean(
     code = EXIT_OK
     with command(json_output, quiet, verbose, color) as terminal:
         target = Target(stack=stack, outputs=outputs)
+        several = names_several(jobs, out)
         trees = find_trees(jobs, out)
         if jobs == ALL:
             trees = trees_on(trees, target)
         found, stay = _leftovers(trees, target, local)
-        _require_more_than(stay, trees)
-        some = _show(found, terminal, several=len(trees) > 1)
+        _require_more_than(stay, several=several)
+        some = _show(found, terminal, several=several)
         removed: set[str] = set()
         if some and not dry_run:
             if terminal.agreed("Remove it?", yes=yes, no_input=no_input):
                 removed = _removed(found, stay)
-                _require_more_than(stay, trees)
+                _require_more_than(stay, several=several)
             terminal.note("removed" if removed else "nothing was removed")
         rows = {left.job_id: _row(left, left.job_id in removed) for _, left in found}
         for job_id, error in stay.items():
             rows[job_id] = {**rows.get(job_id, {"job_id": job_id}), "error": str(error)}
         told = [*rows.values()]
-        terminal.result({"version": 1, **(told[0] if len(trees) == 1 else {"jobs": told})})
+        terminal.result({"version": 1, **({"jobs": told} if several else told[0])})
         for job_id, error in stay.items():
             terminal.error(f"{job_id} stays: {error}")
             code = code or error.exit_code
     raise typer.Exit(code)
 
 
-def _require_more_than(stay: Mapping[str, JobsError], trees: Sequence[ResultTree]) -> None:
+def _require_more_than(stay: Mapping[str, JobsError], *, several: bool) -> None:
     """Ends the command with what is wrong with the one job that was asked for.
 
     Raises:
         JobsError: That.
     """
-    if len(trees) == 1 and stay:
+    if stay and not several:
         raise next(iter(stay.values()))
 
 

@@ -245,6 +245,13 @@ def test_clean_shows_and_asks_before_it_removes(directory: Directory) -> None:
     left = directory.json("clean", "--yes")
     assert (left["jobs"], left["blobs"]["outputs"]) == ([], [0, 0])
     assert "clean-me" not in [job["job_id"] for job in directory.json("list")["jobs"]]
+    told = directory.json("status")
+    assert (told["state"], told["succeeded"], told["over"]) == ("cleaned", 2, True)
+    (row,) = directory.json("status", "all")["jobs"]
+    assert {"version": 1, **row} == told
+    for verb in ("wait", "rerun", "collect"):
+        assert "clean-me was cleaned on" in directory.jobs(verb, code=2)[1]
+    assert directory.json("report")["report"]["succeeded"] == 2
     directory.jobs("clean", "--local", "-y")
     assert not (directory.path / "results/clean-me").exists()
 
