@@ -45,7 +45,7 @@ class Meter:
 
     def start(self, tasks: Collection[TaskEnd], at: float) -> None:
         """Begins, with tasks that have ended or, ended as of now, still run."""
-        self.used = node_time(tasks)
+        self.used = node_time(tasks, self.pool.task_slots_per_node)
         self._at = at
 
     def read(
@@ -80,7 +80,7 @@ class Meter:
 
         Where some ran again it is not known, and never less than what was watched.
         """
-        watched, told = self.used, node_time(tasks)
+        watched, told = self.used, node_time(tasks, self.pool.task_slots_per_node)
         if any(end.estimated for end in tasks) and watched.total_s > told.total_s:
             told = told.times(watched.total_s / told.total_s) if told.total_s else watched
         self.used = told

@@ -5,20 +5,16 @@ what the job keeps a node for, whatever number of its slots it fills. Boot and i
 belong to the pool, not to the job, and are left out. What the nodes cost is divided among
 the tasks by the slot time that each took, so that tasks and stages add up to the job.
 
-A multi-instance task has its nodes for itself: the service runs it only in pools of one
-slot a node. Which they are but the first it does not tell with the task: what counts is how
-many. Of a task that ran again it keeps the last attempt only; the
-earlier ones are taken to lie before it on the same node (`TaskEnd.earlier_s`).
+When nodes had which tasks, those that ran again included, is in `jobs.node_spans`.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, replace
-from itertools import accumulate
 
 from jobs.looks import TaskEnd
+from jobs.node_spans import busy_s
 from jobs.stack import Pool
 
 _LEAST_SHOWN = 0.0001
@@ -76,20 +72,20 @@ class Shares:
         return None if rate is None else rate * slot_s(end)
 
 
-def node_time(ends: Collection[TaskEnd]) -> NodeTime:
-    """Node seconds of tasks, those of earlier attempts estimated."""
+def node_time(ends: Collection[TaskEnd], slots: int) -> NodeTime:
+    """Node seconds of tasks on nodes of so many slots, those of earlier attempts estimated."""
     return NodeTime(
-        dedicated_s=busy_s(end for end in ends if not end.on_spot),
-        spot_s=busy_s(end for end in ends if end.on_spot),
+        dedicated_s=busy_s((end for end in ends if not end.on_spot), slots),
+        spot_s=busy_s((end for end in ends if end.on_spot), slots),
     )
 
 
-def estimated_s(ends: Collection[TaskEnd]) -> float:
+def estimated_s(ends: Collection[TaskEnd], slots: int) -> float:
     """Of their node seconds, those that are an estimate: of attempts of which nothing is kept."""
     if not any(end.estimated for end in ends):
         return 0.0
     known = [replace(end, retries=0, requeues=0) if end.estimated else end for end in ends]
-    return max(0.0, busy_s(ends) - busy_s(known))
+    return max(0.0, busy_s(ends, slots) - busy_s(known, slots))
 
 
 def shares(ends: Collection[TaskEnd], pool: Pool, used: NodeTime | None = None) -> Shares:
@@ -100,7 +96,7 @@ def shares(ends: Collection[TaskEnd], pool: Pool, used: NodeTime | None = None) 
         pool: Where they ran.
         used: What is divided, if it is not just their own node time.
     """
-    used = node_time(ends) if used is None else used
+    used = node_time(ends, pool.task_slots_per_node) if used is None else used
     rates: list[float | None] = []
     for on_spot, seconds, price in (
         (False, used.dedicated_s, pool.dedicated_price_per_hour),
@@ -115,54 +111,6 @@ def shares(ends: Collection[TaskEnd], pool: Pool, used: NodeTime | None = None) 
 def slot_s(end: TaskEnd) -> float:
     """Slot seconds: the time of all its attempts by the slots that it took on all its nodes."""
     return (end.earlier_s + end.run_s) * end.slots * end.instances
-
-
-def places(end: TaskEnd) -> tuple[str, ...]:
-    """A name for each node that a task had; those that are not known are numbered by its first."""
-    if _is_located(end):
-        return (end.node_id, *end.beside)
-    return (end.node_id, *(f"{end.node_id} +{number}" for number in range(1, end.instances)))
-
-
-def _is_located(end: TaskEnd) -> bool:
-    """Whether all of its nodes are known."""
-    return len(end.beside) == end.instances - 1
-
-
-def busy_spans(ends: Iterable[TaskEnd]) -> dict[str, list[tuple[float, float]]]:
-    """When each node had a task: by its name as of `places`, spans that do not touch, in order."""
-    by_node: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for end in ends:
-        if end.started is not None:
-            span = (end.started - end.earlier_s, max(end.started, end.ended))
-            for node in places(end):
-                by_node[node].append(span)
-    merged: dict[str, list[tuple[float, float]]] = {}
-    for node, spans in by_node.items():
-        spans.sort()
-        kept: list[tuple[float, float]] = []
-        for start, stop in spans:
-            if kept and start <= kept[-1][1]:
-                kept[-1] = (kept[-1][0], max(kept[-1][1], stop))
-            else:
-                kept.append((start, stop))
-        merged[node] = kept
-    return merged
-
-
-def nodes_at_least(ends: Collection[TaskEnd]) -> int:
-    """How many different nodes ran tasks: those that are told, or as many as had one at once."""
-    told = len({node for end in ends for node in (end.node_id, *end.beside)})
-    if all(map(_is_located, ends)):
-        return told
-    spans = [span for node in busy_spans(ends).values() for span in node]
-    steps = sorted([(start, 1) for start, _ in spans] + [(stop, -1) for _, stop in spans])
-    return max(told, *accumulate(step for _, step in steps))
-
-
-def busy_s(ends: Iterable[TaskEnd]) -> float:
-    """Seconds in which nodes had a task, summed over nodes: the union of the tasks' times."""
-    return sum(stop - start for spans in busy_spans(ends).values() for start, stop in spans)
 
 
 def most_per_hour(pool: Pool) -> float | None:

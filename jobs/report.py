@@ -21,14 +21,8 @@ from typing import Any
 
 from jobs.command_lines import COORDINATION
 from jobs.looks import TaskEnd
-from jobs.prices import (
-    NodeTime,
-    estimated_s,
-    node_time,
-    nodes_at_least,
-    shares,
-    slot_s,
-)
+from jobs.node_spans import nodes_at_least
+from jobs.prices import NodeTime, estimated_s, node_time, shares, slot_s
 from jobs.results import ResultTree
 from jobs.stack import Pool
 from jobs.stale import NOTHING_STALE, Stale
@@ -223,7 +217,8 @@ def make_report(
     """
     every = (*ends, *earlier)
     ran = [end for end in every if end.started is not None]
-    used, estimated = node_time(ran), estimated_s(ran)
+    slots = pool.task_slots_per_node
+    used, estimated = node_time(ran, slots), estimated_s(ran, slots)
     cost = used.cost(pool)
     if estimated and cost and watched > cost:
         more = used.times(watched / cost)
@@ -250,7 +245,7 @@ def make_report(
         task_s=sum(end.run_s for end in ran),
         slowest_s=slowest[0].run_s if slowest else 0.0,
         slowest_task=slowest[0].id if slowest else "",
-        nodes=nodes_at_least(ran),
+        nodes=nodes_at_least(ran, slots),
         dedicated_node_s=used.dedicated_s,
         spot_node_s=used.spot_s,
         cost=used.cost(pool),
@@ -262,7 +257,7 @@ def make_report(
         waited=spread([end.wait_s for end in ran]),
         ran=spread([end.run_s for end in ran]),
         uploading_s=sum(end.upload_s for end in ran),
-        slot_efficiency=_ratio(sum(map(slot_s, ran)), used.total_s * pool.task_slots_per_node),
+        slot_efficiency=_ratio(sum(map(slot_s, ran)), used.total_s * slots),
         cpu_efficiency=None if cpu_s is None else _ratio(cpu_s, cpu_given_s or 0.0),
         cpu_s=cpu_s,
         cpu_given_s=cpu_given_s,

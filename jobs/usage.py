@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from jobs.looks import TaskEnd
-from jobs.prices import NodeTime, Shares, busy_spans, places, slot_s
+from jobs.node_spans import merged, places, stays
+from jobs.prices import NodeTime, Shares, slot_s
 from jobs.stack import Pool
 from jobs.task_names import TaskNames, Values
 
@@ -72,7 +73,8 @@ class NodeUse:
 
     Attributes:
         node_id: The node; `NODE +1` is one of which nothing is known but that a multi-instance
-            task had it beside NODE.
+            task had it beside NODE, `not known 1` one on which only attempts before the last
+            can have been.
         spot: Whether it was a spot node.
         tasks: Tasks of which it ran the last attempt, or a part of that.
         failed: Of them, those that failed.
@@ -174,19 +176,18 @@ def by_node(ran: Collection[TaskEnd], pool: Pool, used: NodeTime) -> tuple[NodeU
         pool: Where.
         used: Node time of all of them, which may be more than their own times tell.
     """
+    here = list(stays(ran, pool.task_slots_per_node))
     busy = {
-        node: sum(stop - start for start, stop in spans) for node, spans in busy_spans(ran).items()
+        node: sum(stop - start for start, stop in spans) for node, spans in merged(here).items()
     }
+    spot = {stay.node for stay in here if stay.end.on_spot}
     told = sum(busy.values())
     factor = used.total_s / told if told else 1.0
     tasks, failed = Counter[str](), Counter[str]()
-    spot: set[str] = set()
     for end in ran:
         for node in places(end):
             tasks[node] += 1
             failed[node] += not end.succeeded
-            if end.on_spot:
-                spot.add(node)
     uses = []
     for node, seconds in busy.items():
         busy_s = seconds * factor

@@ -208,11 +208,11 @@ def _charts(
     span = series.span_of(every)
     yield '<section><h2>Over time</h2><div class="charts">'
     yield states_chart(series.states(every, report.unfinished))
-    yield _nodes_chart(every, facts, span)
+    yield _nodes_chart(every, pool.task_slots_per_node, facts, span)
     if (cost := series.cost(every, pool, report.cost)) is not None:
         yield _cost_chart(cost, report, facts.limit)
     yield "</div>"
-    yield lanes_chart(series.timeline(every), span, names.name)
+    yield lanes_chart(series.timeline(every, pool.task_slots_per_node), span, names.name)
     yield '<h2>How long</h2><div class="charts">'
     ran = [end for end in every if end.started is not None]
     for title, values, kind in (
@@ -224,9 +224,9 @@ def _charts(
     yield "</div></section>"
 
 
-def _nodes_chart(every: Sequence[TaskEnd], facts: Facts, span: float) -> str:
+def _nodes_chart(every: Sequence[TaskEnd], slots: int, facts: Facts, span: float) -> str:
     zero = series.start_of(every)
-    busy = series.busy_nodes(every)
+    busy = series.busy_nodes(every, slots)
     lines = [Line(kind="running", name="with a task", curves=(busy,))]
     said = f"At most {max(busy.values):g} nodes had a task at once"
     seen = [sample for sample in facts.history if 0 <= sample.time - zero <= span]

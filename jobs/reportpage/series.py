@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
 from jobs.looks import TaskEnd
-from jobs.prices import busy_spans, places
+from jobs.node_spans import Stay, busy_spans, stays
 from jobs.stack import Pool
 
 STEPS = 240
@@ -157,10 +157,10 @@ def _attempts(ends: Collection[TaskEnd]) -> Iterator[tuple[TaskEnd, float]]:
         yield mine[-1], math.inf
 
 
-def busy_nodes(ends: Collection[TaskEnd]) -> Curve:
-    """How many nodes had a task, over time."""
+def busy_nodes(ends: Collection[TaskEnd], slots: int) -> Curve:
+    """How many nodes of so many slots had a task, over time."""
     zero, times = start_of(ends), _times(span_of(ends))
-    spans = [span for node in busy_spans(ends).values() for span in node]
+    spans = [span for node in busy_spans(ends, slots).values() for span in node]
     starts = sorted(start - zero for start, _ in spans)
     stops = sorted(stop - zero for _, stop in spans)
     return Curve(
@@ -193,7 +193,7 @@ def cost(ends: Collection[TaskEnd], pool: Pool, total: float | None = None) -> C
         mine = [end for end in ends if end.on_spot == on_spot and end.started is not None]
         if mine and price is None:
             return None
-        seconds = _seconds_by(mine, start_of(ends), times)
+        seconds = _seconds_by(mine, pool.task_slots_per_node, start_of(ends), times)
         values = [v + s / 3600 * (price or 0.0) for v, s in zip(values, seconds, strict=True)]
     factor = total / values[-1] if total and values[-1] else 1.0
     return Curve(times=times, values=tuple(value * factor for value in values))
@@ -221,16 +221,20 @@ def histogram(values: Sequence[float], bars: int = BARS) -> Histogram | None:
     return Histogram(edges=tuple(edges), counts=tuple(counts), logarithmic=logarithmic)
 
 
-def timeline(ends: Collection[TaskEnd], lanes: int = LANES) -> Timeline:
+def timeline(ends: Collection[TaskEnd], slots: int, lanes: int = LANES) -> Timeline:
     """What each slot did: its tasks in lanes, of as many nodes as there is room for.
 
     A task that took several nodes is in a lane of each.
+
+    Args:
+        ends: The tasks.
+        slots: Of each node.
+        lanes: There is room for so many.
     """
     zero, least = start_of(ends), span_of(ends) / LANE_STEPS
-    by_node: dict[str, list[TaskEnd]] = defaultdict(list)
-    for end in sorted((e for e in ends if e.begun is not None), key=lambda e: e.begun or 0.0):
-        for node in places(end):
-            by_node[node].append(end)
+    by_node: dict[str, list[Stay]] = defaultdict(list)
+    for stay in sorted(stays(ends, slots), key=lambda stay: (stay.begun, stay.stop)):
+        by_node[stay.node].append(stay)
     made: list[Lane] = []
     total = 0
     for node, mine in by_node.items():
@@ -249,9 +253,11 @@ def _times(span: float) -> tuple[float, ...]:
     return tuple(span * n / STEPS for n in range(STEPS + 1))
 
 
-def _seconds_by(ends: Collection[TaskEnd], zero: float, times: Sequence[float]) -> list[float]:
+def _seconds_by(
+    ends: Collection[TaskEnd], slots: int, zero: float, times: Sequence[float]
+) -> list[float]:
     """Node seconds that had passed by each time."""
-    spans = [span for node in busy_spans(ends).values() for span in node]
+    spans = [span for node in busy_spans(ends, slots).values() for span in node]
     total = [0.0] * len(times)
     for sign, moments in ((1, [a - zero for a, _ in spans]), (-1, [b - zero for _, b in spans])):
         moments.sort()
@@ -262,22 +268,22 @@ def _seconds_by(ends: Collection[TaskEnd], zero: float, times: Sequence[float]) 
     return total
 
 
-def _dealt(ends: Sequence[TaskEnd]) -> list[list[TaskEnd]]:
+def _dealt(found: Sequence[Stay]) -> list[list[Stay]]:
     """Tasks of a node, by start, each in the lane that was free longest."""
     free: list[tuple[float, int]] = []
-    dealt: list[list[TaskEnd]] = []
-    for end in ends:
-        if free and free[0][0] <= (end.begun or 0.0):
+    dealt: list[list[Stay]] = []
+    for stay in found:
+        if free and free[0][0] <= stay.begun:
             _, lane = heapq.heappop(free)
         else:
             lane = len(dealt)
             dealt.append([])
-        dealt[lane].append(end)
-        heapq.heappush(free, (end.ended, lane))
+        dealt[lane].append(stay)
+        heapq.heappush(free, (stay.stop, lane))
     return dealt
 
 
-def _segments(ends: Sequence[TaskEnd], zero: float, least: float) -> list[Segment]:
+def _segments(lane: Sequence[Stay], zero: float, least: float) -> list[Segment]:
     """Waiting, running and uploading, one after the other; short ones of a kind are joined."""
     found: list[Segment] = []
     until = 0.0
@@ -301,14 +307,14 @@ def _segments(ends: Sequence[TaskEnd], zero: float, least: float) -> list[Segmen
         else:
             found.append(Segment(kind=kind, start=start, stop=stop, tasks=1, example=task))
 
-    for end in ends:
-        started, ended = (end.started or 0.0) - zero, end.ended - zero
-        begun = (end.begun or 0.0) - zero
-        if begun - until >= least:
+    for stay in lane:
+        end = stay.end
+        begun, started, stop = (at - zero for at in (stay.begun, stay.started, stay.stop))
+        if begun - until >= least and stay.begun == end.begun:
             add("waiting", max(until, end.created - zero), begun, end.id)
         add("again", begun, started, end.id)
-        add("succeeded" if end.succeeded else "failed", started, max(ended, started), end.id)
-        if end.upload_s >= least:
-            add("uploading", ended, ended + end.upload_s, end.id)
-        until = max(until, ended)
+        add("succeeded" if end.succeeded else "failed", started, stop, end.id)
+        if end.upload_s >= least and stay.stop >= end.ended:
+            add("uploading", stop, stop + end.upload_s, end.id)
+        until = max(until, stop)
     return found

@@ -10,14 +10,13 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from jobs.looks import TaskEnd
+from jobs.node_spans import busy_s, nodes_at_least
 from jobs.prices import (
-    busy_s,
     estimated_s,
     money,
     money_about,
     money_at_least,
     node_time,
-    nodes_at_least,
     shares,
 )
 from jobs.report import FailureGroup, Report, grouped, last_lines, make_report
@@ -77,7 +76,7 @@ class ByLetter(TaskNames):
 def test_node_seconds_are_the_union_of_the_tasks_times(items: list[tuple[int, int, str]]) -> None:
     ends = [end(started=start, ended=start + length, node=node) for start, length, node in items]
     covered = {(node, s) for start, length, node in items for s in range(start, start + length)}
-    assert busy_s(ends) == len(covered)
+    assert busy_s(ends, 99) == len(covered)
 
 
 @given(
@@ -95,13 +94,13 @@ def test_earlier_attempts_lie_between_submission_and_the_last_one(
     assert again.earlier_s == earlier
     assert again.wait_s + again.earlier_s == waited
     assert again.estimated == (earlier > 0)
-    assert node_time([again]).total_s == (earlier + ran) * instances
-    assert estimated_s([again]) == earlier * instances
-    assert nodes_at_least([again]) == (instances if earlier + ran else 1)
+    assert node_time([again], 1).total_s == (earlier + ran) * instances
+    assert estimated_s([again], 1) == earlier * instances
+    assert nodes_at_least([again], 1) == (instances if earlier + ran else 1)
     counted = replace(again, attempts_s=float(ran))
     left = earlier if requeues else 0
-    assert estimated_s([counted]) == left * instances
-    assert node_time([counted]).total_s == (left + ran) * instances
+    assert estimated_s([counted], 1) == left * instances
+    assert node_time([counted], 1).total_s == (left + ran) * instances
     more = replace(again, attempts_s=ran + 2.5)
     known = min(2.5, waited) if retries or requeues else 0
     assert (more.earlier_s, more.estimated) == (known, False)
@@ -120,8 +119,8 @@ def test_a_count_that_leaves_out_what_ended_with_its_node_is_not_taken_for_the_w
 
 def test_the_slots_of_a_node_share_the_time_of_its_earlier_attempts() -> None:
     four = [replace(end(f"t{n}", started=30, ended=40), retries=2) for n in range(4)]
-    assert node_time(four).total_s == 30
-    assert estimated_s(four) == 20
+    assert node_time(four, 4).total_s == 30
+    assert estimated_s(four, 4) == 20
 
 
 def test_a_report_counts_the_nodes_and_attempts_that_the_service_does_not_list(
@@ -408,12 +407,12 @@ def test_what_the_nodes_did_adds_up_to_the_job(ends: list[TaskEnd], watched: flo
 def test_nodes_of_a_task_that_are_known_are_counted_by_their_names() -> None:
     here = replace(end("t", 0, 10, "a_d"), instances=2, beside=("b_d",))
     there = replace(end("u", 10, 20, "b_d"), instances=2, beside=("a_d",))
-    assert nodes_at_least([here, there]) == 2
-    uses = by_node([here, there], PRICED, node_time([here, there]))
+    assert nodes_at_least([here, there], 1) == 2
+    uses = by_node([here, there], PRICED, node_time([here, there], 1))
     assert [(use.node_id, use.tasks, use.busy_s) for use in uses] == [
         ("a_d", 2, 20.0), ("b_d", 2, 20.0),
     ]  # fmt: skip
-    assert nodes_at_least([here, replace(there, beside=())]) == 2, "no more were busy at once"
+    assert nodes_at_least([here, replace(there, beside=())], 1) == 2, "no more were busy at once"
 
 
 def test_of_very_many_nodes_those_on_which_most_failed_are_told() -> None:
