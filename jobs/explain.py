@@ -240,6 +240,8 @@ def exit_code_text(code: int) -> str:
     """An exit code and, where it is known to anybody, what it means."""
     if code in _EXIT_CODES:
         return f"exit code {code}: {_EXIT_CODES[code]}"
+    if code == 0:
+        return "exit code 0"
     try:
         by = signal.Signals(code - _FIRST_SIGNAL if code > _FIRST_SIGNAL else -code)
     except ValueError:
@@ -421,15 +423,18 @@ def _parents(depends_on: Mapping[str, Any], watcher: Watcher) -> Iterator[str]:
 
 def _failure(info: Mapping[str, Any]) -> Iterator[str]:
     code = info.get("exitCode")
-    if code is not None:
-        yield exit_code_text(code)
     failure = info.get("failureInfo") or {}
-    if failure.get("code") and (code is None or failure["code"] != "FailureExitCode"):
+    own = failure.get("code", "FailureExitCode") == "FailureExitCode"
+    if code is not None and own:
+        yield exit_code_text(code)
+    if failure.get("code") and (code is None or not own):
         details = "; ".join(
             f"{d.get('name')}: {d.get('value')}" for d in failure.get("details", ())
         )
         text = f"{failure['code']}: {failure.get('message', '')}".rstrip(": ")
         yield f"{text} ({details})" if details else text
+    if code is not None and not own:
+        yield f"its program ended with {exit_code_text(code)}"
 
 
 def _times(number: int) -> str:

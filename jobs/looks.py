@@ -20,6 +20,27 @@ JOB_OVER = frozenset({"completed", "terminating", "deleting"})
 """States of a job that runs no more tasks."""
 
 
+_PROGRAM_FAILED = "FailureExitCode"
+"""The service's word for a program that ended with a code other than 0."""
+
+
+def ended_how(exit_code: int | None, failure: str, *, code_is: str = "exit code") -> str:
+    """How a task that failed ended, in a few words.
+
+    Where it was not its program that failed, such as an output that was not taken or a limit
+    that was reached, it is that, and the program's code beside it if that is not 0.
+
+    Args:
+        exit_code: Of its program, or None.
+        failure: The service's code and message, or empty.
+        code_is: What the code is called.
+    """
+    code = "" if exit_code is None else f"{code_is} {exit_code}"
+    if not failure or failure.startswith(_PROGRAM_FAILED):
+        return code or failure or "no reason given"
+    return f"{failure} ({code})" if exit_code else failure
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskEnd:
     """A task that has ended, as the service tells it.

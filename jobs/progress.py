@@ -23,7 +23,7 @@ from rich.style import Style as TextStyle
 from rich.text import Text
 
 from jobs.durations import spoken
-from jobs.looks import Look, PoolView, StageLook, TaskEnd
+from jobs.looks import Look, PoolView, StageLook, TaskEnd, ended_how
 from jobs.outages import OUTAGE_S
 from jobs.pace import Pace, range_text
 from jobs.prices import money
@@ -308,7 +308,7 @@ class Progress:
         counts = {stage.name: stage.total for stage in look.stages}
         name = shown_task(end.id, counts)
         command = f" → jobs logs {name}"
-        what = f"exit {end.exit_code}" if end.exit_code is not None else end.failure
+        what = ended_how(end.exit_code, end.failure, code_is="exit")
         told = Text(f"✘ {name} {what}")
         room = self._console.width - cell_len(command)
         if self._said[0] != end.id:

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from jobs.command_lines import shown_command
 from jobs.durations import spoken
+from jobs.looks import ended_how
 from jobs.prices import money, money_about
 from jobs.report import FailureGroup, Report
 from jobs.task_names import written_values
@@ -96,7 +97,8 @@ def failure_lines(failures: Sequence[FailureGroup]) -> list[str]:
         given = f" ({written_values(group.parameters)})" if group.parameters else ""
         times = f"{group.count} tasks" if group.count > 1 else "1 task"
         task = group.name or group.example
-        lines.append(f"{times}: {ended_how(group)}{said} - such as {task}{given}")
+        how = ended_how(group.exit_code, group.failure)
+        lines.append(f"{times}: {how}{said} - such as {task}{given}")
         command = shown_command(group.command, _COMMAND_SEEN)
         if command not in commands:
             commands.add(command)
@@ -104,12 +106,6 @@ def failure_lines(failures: Sequence[FailureGroup]) -> list[str]:
     if len(failures) > _SHOWN_GROUPS:
         lines.append(f"and {len(failures) - _SHOWN_GROUPS} other kinds of failure")
     return lines
-
-
-def ended_how(group: FailureGroup) -> str:
-    """How the tasks of a group ended, in a few words."""
-    code = "" if group.exit_code is None else f"exit code {group.exit_code}"
-    return code or group.failure or "no reason given"
 
 
 def _outcome(report: Report) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from jobs.looks import Look, Outage
+from jobs.looks import Look, Outage, ended_how
 from jobs.prices import money
 from jobs.stages import shown_task
 
@@ -63,7 +63,7 @@ def standing(look: Look, currency: str) -> Iterator[str]:
     if look.stale:
         yield look.stale.text
     if first := look.first_failure:
-        how = f"exit {first.exit_code}" if first.exit_code is not None else first.failure
+        how = ended_how(first.exit_code, first.failure, code_is="exit")
         yield f"first failure: {first_failure(look)} {how}"
 
 

@@ -11,10 +11,9 @@ from html import escape
 
 from jobs.command_lines import shown_command
 from jobs.durations import spoken
-from jobs.looks import TaskEnd
+from jobs.looks import TaskEnd, ended_how
 from jobs.prices import Shares
 from jobs.report import Report
-from jobs.report_text import ended_how
 from jobs.reportpage.charts import short
 from jobs.rerun import Ends
 from jobs.stale import Stale
@@ -40,7 +39,7 @@ def failures(report: Report) -> Iterator[str]:
         given += f"<br><code>{ran}</code>" if ran else ""
         yield (
             f'<tr>{_count(group.count, "Tasks")}<td data-k="Ended with">'
-            f"{escape(ended_how(group))}</td>"
+            f"{escape(ended_how(group.exit_code, group.failure))}</td>"
             f'<td class="words" data-k="Last words">{escape(group.last_line)}</td>'
             f'<td class="words" data-k="Example"><code>{escape(logs)}</code>{given}</td></tr>'
         )

@@ -37,6 +37,10 @@ def test_exit_codes_that_mean_something_are_said_in_words(code: int, words: str)
     assert f"exit code {code}" in exit_code_text(code)
 
 
+def test_success_is_no_code_of_a_programs_own_choosing() -> None:
+    assert exit_code_text(0) == "exit code 0"
+
+
 class Nothing:
     """A container without blobs."""
 
@@ -280,6 +284,41 @@ def test_a_task_whose_parent_failed_is_told_which(
     }  # fmt: skip
     made = explain_task("100000007", watcher, watcher.look(), reader)
     assert made.reasons[0] == "it waits for 4 of 4 tasks to end"
+
+
+@pytest.mark.parametrize(
+    ("code", "failure", "told"),
+    [
+        (
+            0,
+            "FileUploadMiscError",
+            ("FileUploadMiscError: no", "its program ended with exit code 0"),
+        ),
+        (
+            143,
+            "TaskEnded",
+            ("TaskEnded: no", "its program ended with exit code 143: ended by SIGTERM"),
+        ),
+        (3, "FailureExitCode", ("exit code 3, of the program's own choosing", "it ran for")),
+        (None, "CommandProgramNotFound", ("CommandProgramNotFound: no", "it ran for")),
+    ],
+)
+def test_what_failed_comes_first_where_it_was_not_the_program(
+    job: tuple[Watcher, LogReader, list[str]],
+    batch: Any,
+    code: int | None,
+    failure: str,
+    told: tuple[str, str],
+) -> None:
+    watcher, reader, ids = job
+    batch.complete("job", ids[1], exit_code=1)
+    info = batch.tasks["job"][ids[1]]["executionInfo"]
+    info |= {"failureInfo": {"code": failure, "message": "no"}, "exitCode": code}
+    (reader.tree.logs / ids[1]).mkdir(parents=True)
+    (reader.tree.logs / ids[1] / "stderr.txt").write_text("x\n")
+    made = explain_task(ids[1], watcher, watcher.look(), reader)
+    for reason, words in zip(made.reasons, told, strict=False):
+        assert reason.startswith(words)
 
 
 def test_a_reason_that_a_task_wrote_is_told_first(

@@ -36,8 +36,8 @@ def end(
     code: int = 0,
 ) -> TaskEnd:
     return TaskEnd(
-        id=task, succeeded=code == 0, exit_code=code, failure="bad" if code else "",
-        retries=0, requeues=0, node_id=node, created=0, started=started, ended=ended,
+        id=task, succeeded=code == 0, exit_code=code,
+        failure="FailureExitCode: bad" if code else "", retries=0, requeues=0, node_id=node, created=0, started=started, ended=ended,
     )  # fmt: skip
 
 
@@ -115,6 +115,25 @@ def test_a_count_that_leaves_out_what_ended_with_its_node_is_not_taken_for_the_w
     assert not retried.estimated
     counted = replace(lost, attempts_s=9.5)
     assert (counted.earlier_s, counted.estimated) == (3, False)
+
+
+def test_what_failed_is_told_where_it_was_not_the_program() -> None:
+    uploaded = "FileUploadMiscError: no role"
+    alike = [
+        replace(end(f"u{n}"), succeeded=False, failure=uploaded) for n in range(8)
+    ]  # fmt: skip
+    ended = replace(end("w", code=143), failure="TaskEnded: Task Was Ended by User Request")
+    never = replace(end("n"), succeeded=False, exit_code=None, failure="CommandProgramNotFound")
+    unknown = replace(end("z"), succeeded=False, exit_code=None)
+    program = end("p", code=2)
+    lines = failure_lines(grouped([*alike, ended, never, unknown, program], {}))
+    assert lines == [
+        "8 tasks: FileUploadMiscError: no role - such as u0",
+        "1 task: CommandProgramNotFound - such as n",
+        "1 task: exit code 2 - such as p",
+        "1 task: TaskEnded: Task Was Ended by User Request (exit code 143) - such as w",
+        "1 task: no reason given - such as z",
+    ]
 
 
 def test_the_slots_of_a_node_share_the_time_of_its_earlier_attempts() -> None:
