@@ -121,7 +121,13 @@ async def main() -> None:
     azurite = await Azurite.start(data=None, accounts={})
     await server.start()
     http = uvicorn.Server(
-        uvicorn.Config(server.app, log_level="warning", access_log=False, lifespan="off")
+        uvicorn.Config(
+            server.app,
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=1,  # a fault may hold a request back for minutes
+        )
     )
     serving = asyncio.create_task(http.serve(sockets=[listener]))
     try:

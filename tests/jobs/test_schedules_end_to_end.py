@@ -314,7 +314,7 @@ def test_a_manager_task_that_is_killed_in_the_middle_doubles_nothing(
     tasks: 150
     """
     timed_directory.write(text)
-    timed_faults.add(operation="create_task_collection", delay_s=15, count=1)
+    timed_faults.add(operation="create_task_collection", delay_s=120, count=1)
     timed_directory.jobs("run", "job.yaml")
     assert timed_directory.json("schedule", "show", "killed")["last_job"] == "killed:job-1"
     until(runs.exists)
