@@ -100,7 +100,8 @@ class Report:
         retries: Attempts beyond the first, of all tasks.
         reruns: Attempts that were made again by hand; their node seconds count.
         requeues: Times that a task was put back, such as after a preemption.
-        elapsed_s: From the first task's submission to the last one's end.
+        elapsed_s: From the first task's submission to the last one's end; where none has ended,
+            the life of the job so far.
         waited_s: Mean time from submission to the start of the first attempt.
         task_s: Run times of all tasks' last attempts together.
         slowest_s: The longest run time.
@@ -199,6 +200,7 @@ def make_report(
     watched: float = 0.0,
     allowed: Mapping[str, float] | None = None,
     stale: Stale = NOTHING_STALE,
+    lived_s: float = 0.0,
 ) -> Report:
     """Computes a report.
 
@@ -214,6 +216,7 @@ def make_report(
         watched: What the job was seen to cost while it ran, in the currency of its pool.
         allowed: Seconds that a task may run, by stage, where there is a limit.
         stale: Tasks whose answer is stale.
+        lived_s: How long the job has been there, where no task has ended.
     """
     every = (*ends, *earlier)
     ran = [end for end in every if end.started is not None]
@@ -240,7 +243,7 @@ def make_report(
         retries=sum(end.retries for end in every),
         reruns=len(earlier),
         requeues=sum(end.requeues for end in every),
-        elapsed_s=max((end.ended for end in every), default=0.0) - created,
+        elapsed_s=max(end.ended for end in every) - created if every else lived_s,
         waited_s=sum(end.wait_s for end in ran) / len(ran) if ran else 0.0,
         task_s=sum(end.run_s for end in ran),
         slowest_s=slowest[0].run_s if slowest else 0.0,

@@ -24,7 +24,7 @@ from jobs.errors import InputError, NotFoundError, ServiceError
 from jobs.following import go_on
 from jobs.history import History
 from jobs.loading import LoadedWorkload
-from jobs.looks import Look, TaskEnd
+from jobs.looks import Look, TaskEnd, moment_of
 from jobs.managed import MANAGER_ID
 from jobs.prices import shares
 from jobs.reasons import same_rows
@@ -169,6 +169,7 @@ def report_on(
         watched=History.read(tree).cost,
         allowed=_allowed(watcher.service, manifest),
         stale=stale,
+        lived_s=0.0 if watcher.ends else _lived_s(watcher, look),
     )
     commands = _commands(report, watcher.service, manifest)
     report = replace(
@@ -192,6 +193,16 @@ def report_on(
     write_csv(tree.tasks_file, made.rows())
     write_page(tree.page_file, made.page(csv=tree.tasks_file.name, limit=limit))
     return made
+
+
+def _lived_s(watcher: Watcher, look: Look) -> float:
+    """Seconds from a job's creation to its end; until the look at it, where it has none yet."""
+    job_id = watcher.job_id
+    query = {"$select": "id,creationTime,executionInfo"}
+    job = watcher.service.get(f"/jobs/{segment(job_id)}", f"reading job {job_id}", **query)
+    ended = (job.get("executionInfo") or {}).get("endTime")
+    until = moment_of(ended).timestamp() if ended else look.at
+    return max(0.0, until - moment_of(job["creationTime"]).timestamp())
 
 
 def _located(watcher: Watcher) -> Iterator[TaskEnd]:

@@ -37,7 +37,8 @@ def end(
 ) -> TaskEnd:
     return TaskEnd(
         id=task, succeeded=code == 0, exit_code=code,
-        failure="FailureExitCode: bad" if code else "", retries=0, requeues=0, node_id=node, created=0, started=started, ended=ended,
+        failure="FailureExitCode: bad" if code else "", retries=0, requeues=0, node_id=node,
+        created=0, started=started, ended=ended,
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -163,3 +164,18 @@ def test_the_time_that_tasks_may_take_is_asked_for_once(
     assert sum("constraints" in request for request in batch.requests) == 1
     told = "<dt>Time</dt><dd><b>50%</b> of wall_clock by the longest (1h00m of 2h00m)"
     assert (told in made.page()) == (allowed is not None)
+
+
+def test_of_a_job_of_which_no_task_ran_its_own_life_is_told(
+    submitted: Callable[..., Job], batch: Any
+) -> None:
+    job = submitted()
+    batch.tasks["job"]["0000000-a"] |= {"state": "active", "executionInfo": {}}
+    created = datetime(2026, 11, 21, 10, tzinfo=UTC)
+    batch.jobs["job"] |= {"creationTime": "2026-11-21T10:00:00Z", "state": "terminating"}
+    made = job.report().report
+    assert (made.failed, made.unfinished) == (0, 1)
+    so_far = (datetime.now(UTC) - created).total_seconds()
+    assert made.elapsed_s == pytest.approx(so_far, abs=60), "it goes on, or is being ended"
+    batch.jobs["job"] |= {"executionInfo": {"endTime": "2026-11-21T10:00:15Z"}}
+    assert job.report().report.elapsed_s == 15
