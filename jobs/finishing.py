@@ -259,7 +259,8 @@ def told(report: Report, tree: ResultTree, *, succeeded: bool) -> Mapping[str, s
     return {
         "JOBS_ID": report.job_id,
         "JOBS_STATE": "succeeded" if succeeded else "failed",
-        "JOBS_FAILED": str(report.failed + report.unfinished),
+        "JOBS_FAILED": str(report.failed),
+        "JOBS_UNFINISHED": str(report.unfinished),
         "JOBS_COST": "" if report.cost is None else f"{report.cost:.6f}",
         "JOBS_REPORT": str(tree.report_file.absolute()),
     }

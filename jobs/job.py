@@ -168,7 +168,8 @@ class Job:
             max_fails: The job is ended once so many tasks have failed.
             max_cost: The job is ended once it has cost so much, in its pool's currency.
             on_finish: A command for `/bin/sh -c`, which finds `JOBS_ID`, `JOBS_STATE`,
-                `JOBS_FAILED`, `JOBS_COST` and `JOBS_REPORT` in its environment; ended after 120 s.
+                `JOBS_FAILED`, `JOBS_UNFINISHED`, `JOBS_COST` and `JOBS_REPORT` in its environment;
+                ended after 120 s.
             notify: Address that is sent one POST of JSON, or a card (`teams+URL`), signed where
                 `JOBS_NOTIFY_SECRET` is in this process's environment.
             report: A file that the report is written to, besides the result tree; its ending

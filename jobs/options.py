@@ -189,7 +189,7 @@ OnFinishOption = Annotated[
         "--on-finish",
         metavar="COMMAND",
         help="Run by /bin/sh when the report is made, with JOBS_ID, JOBS_STATE, JOBS_FAILED, "
-        "JOBS_COST and JOBS_REPORT; its failure changes nothing.",
+        "JOBS_UNFINISHED, JOBS_COST and JOBS_REPORT; its failure changes nothing.",
     ),
 ]
 NotifyOption = Annotated[

@@ -411,7 +411,8 @@ def test_too_many_failures_end_the_job_and_its_end_is_told(
         """
     )
     told = tmp_path / "told"
-    script = f'echo "$JOBS_STATE $JOBS_FAILED $JOBS_ID" > {told}; cat "$JOBS_REPORT"; exit 5'
+    words = "$JOBS_STATE $JOBS_FAILED $JOBS_UNFINISHED $JOBS_ID"
+    script = f'echo "{words}" > {told}; cat "$JOBS_REPORT"; exit 5'
     directory.environment["JOBS_MAX_FAILS"] = "2"
     command = ["run", "job.yaml", "--job-id", "too-bad", "--on-finish", script]
     _, err = directory.jobs(*command, code=1)

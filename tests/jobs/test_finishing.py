@@ -123,9 +123,10 @@ def test_a_command_is_a_shells_and_finds_what_became_of_the_job(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     tree = ResultTree(tmp_path)
-    good = Finishing(on_finish='echo "$JOBS_STATE:$JOBS_COST:$JOBS_FAILED" | tr a-z A-Z')
-    assert list(tell(good, REPORT, tree, succeeded=True)) == []
-    assert capfd.readouterr() == ("", "SUCCEEDED::1\n")
+    words = "$JOBS_STATE:$JOBS_COST:$JOBS_FAILED:$JOBS_UNFINISHED"
+    good = Finishing(on_finish=f'echo "{words}" | tr a-z A-Z')
+    assert list(tell(good, replace(REPORT, unfinished=5), tree, succeeded=True)) == []
+    assert capfd.readouterr() == ("", "SUCCEEDED::1:5\n")
 
 
 def test_a_command_prints_to_stderr_where_that_is_no_file_of_python(
