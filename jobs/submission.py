@@ -30,6 +30,7 @@ from jobs.service import BatchService, segment
 from jobs.session import Session
 from jobs.submit import Submitted, submit
 from jobs.terminal import Terminal, counted
+from jobs.transfer import adding
 
 
 def require_same(job: JobPlan, tree: ResultTree) -> None:
@@ -158,13 +159,17 @@ def _sent(
     try:
         if not options.resume:
             note.begin(job, options)
-        with interruptible(f"job {job.job_id} is partly submitted; {again}"):
+        with (
+            interruptible(f"{left}; {again}"),
+            adding(terminal, job.count if trial is None else sum(trial)) as progress,
+        ):
             submitted = submit(
                 job,
                 session.service,
                 resume=options.resume,
                 existed=options.resume and note.existed,
                 trial=trial,
+                progress=progress,
                 made=note.made,
             )
     except UnavailableError as error:

@@ -15,6 +15,7 @@ import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -29,6 +30,8 @@ from jobs.task_collections import CountedTasks, Progress, add_all, another_task
 
 _LOG = logging.getLogger(__name__)
 Made = Callable[[], None]
+OVER_CODES = frozenset({"JobCompleted", "JobBeingTerminated", "JobBeingDeleted"})
+"""With which the service refuses what a job that has ended, or is ending, cannot do any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +40,7 @@ class Submitted:
 
     Attributes:
         added: Tasks that are in because of it.
-        present: Tasks that were already in.
+        present: Tasks that were in already, or that somebody else has added at the same time.
         stopped: Whether the job was ended by a task's failure before all were in.
     """
 
@@ -78,26 +81,32 @@ def submit(
     if existing is not None and metadata_of(existing).get(META_SUBMISSION) == SUBMITTED:
         return Submitted(added=0, present=plan.count)
     present = _present(service, plan, path) if existing is not None else dict[int, str]()
+    is_whole = partial(_is_whole, service, path, plan.job_id)
     counter = CountedTasks(progress)
     counter.add(len(present))
     stopped = False
     try:
-        if trial is not None:
-            for stage, number in zip(plan.stages(), trial, strict=True):
-                add_all(_missing(islice(stage, number), present), service, path, counter)
-            return Submitted(added=counter.total - len(present), present=len(present))
-        for stage in plan.stages():
-            add_all(_missing(stage, present), service, path, counter)
-        _close(plan, service, path)
+        all_of_each: Sequence[int | None] = [None] * len(plan.checked.stages)
+        numbers = all_of_each if trial is None else trial
+        for stage, number in zip(plan.stages(), numbers, strict=True):
+            missing = _missing(islice(stage, number), present)
+            add_all(missing, service, path, counter, is_whole)
+        if trial is None and not counter.whole:
+            _close(plan, service, path)
     except UnavailableError:
         raise
     except (ServiceError, InputError) as error:
-        if not _stopped_by_a_task(error, plan, service, path):
+        if _stopped_by_a_task(error, plan, service, path):
+            stopped = True
+        elif isinstance(error, ServiceError) and error.code in OVER_CODES and is_whole():
+            counter.whole = True
+        else:
             if existing is None:
                 _withdraw(service, path, plan.job_id)
             raise
-        stopped = True
-    return Submitted(added=counter.total - len(present), present=len(present), stopped=stopped)
+    added = counter.total - len(present)
+    there = plan.count - added if counter.whole else len(present)
+    return Submitted(added=added, present=there, stopped=stopped)
 
 
 def _begin(
@@ -206,6 +215,12 @@ def _close(plan: JobPlan, service: BatchService, path: str) -> None:
             or metadata_of(service.get(path, doing)).get(META_SUBMISSION) != SUBMITTED
         ):
             raise
+
+
+def _is_whole(service: BatchService, path: str, job_id: str) -> bool:
+    """Whether a job has all its tasks, whoever has sent them."""
+    job = service.get(path, f"reading job {job_id}")
+    return metadata_of(job).get(META_SUBMISSION) == SUBMITTED
 
 
 def metadata_of(job: Mapping[str, Any]) -> dict[str, str]:

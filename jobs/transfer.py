@@ -1,10 +1,14 @@
-"""How far a transfer of files is, with its rate: a line that is redrawn, on a terminal only."""
+"""How far a transfer of files, or a submission, is: a line that is redrawn on a terminal.
+
+A transfer is told there only, with its rate. A submission may take minutes in which nothing else
+is said: elsewhere it is told by a line now and then.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from rich.live import Live
 from rich.text import Text
@@ -13,6 +17,7 @@ from jobs.pace import Pace
 from jobs.terminal import Terminal, counted, size_text
 
 _REDRAW_EVERY_S = 0.2
+_TELL_EVERY_S = 10.0
 
 Step = Callable[[int, int], None]
 
@@ -44,5 +49,42 @@ def counting(
                 rate = f"  {size_text(round(pace.per_s()))}/s" if pace.per_s() else ""
                 line = Text(f"{done}: {counted(files, 'file')}, {size_text(size)}{rate}")
                 live.update(line, refresh=True)
+
+        yield step
+
+
+@contextmanager
+def adding(
+    terminal: Terminal, total: int, now: Callable[[], float] = time.monotonic
+) -> Iterator[Callable[[int], None] | None]:
+    """Gives what is to be called with the number of tasks that are in; None: nobody wants to know.
+
+    Args:
+        terminal: Where.
+        total: Tasks that are to be in.
+        now: Monotonic seconds.
+    """
+    if terminal.quiet or terminal.progress not in {"auto", "plain"}:
+        yield None
+        return
+    redrawn = terminal.progress == "auto" and terminal.err.is_terminal
+    every_s = _REDRAW_EVERY_S if redrawn else _TELL_EVERY_S
+    with (
+        Live(console=terminal.err, auto_refresh=False, transient=True)
+        if redrawn
+        else (nullcontext()) as live
+    ):
+        told = now()
+
+        def step(number: int) -> None:
+            nonlocal told
+            if now() - told < every_s:
+                return
+            told = now()
+            line = f"submitted: {number:,} of {counted(total, 'task')}"
+            if live is None:
+                terminal.note(line)
+            else:
+                live.update(Text(line), refresh=True)
 
         yield step

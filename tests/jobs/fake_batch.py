@@ -186,6 +186,8 @@ class FakeBatch:
             tasks = [task for task in tasks if task["state"] == state[1]]
         if since := re.search(r"stateTransitionTime ge DateTime'([^']+)'", wanted):
             tasks = [task for task in tasks if task["stateTransitionTime"] >= since[1]]
+        if ids := re.search(r"id ge '([^']+)' and id le '([^']+)'", wanted):
+            tasks = [task for task in tasks if ids[1] <= task["id"] <= ids[2]]
         start = int(query.get("$skiptoken", 0))
         answer: dict[str, Any] = {"value": tasks[start : start + self.page]}
         if start + self.page < len(tasks):

@@ -18,7 +18,7 @@ from jobs.looks import Cause, Look, PoolView, StageLook, Standstill, TaskEnd
 from jobs.pace import Pace, range_text
 from jobs.progress import Progress, Style, missing
 from jobs.terminal import Terminal
-from jobs.transfer import counting
+from jobs.transfer import adding, counting
 
 POOL = PoolView(
     nodes={"running": 16, "idle": 2, "creating": 3, "starting": 1, "unusable": 1},
@@ -249,6 +249,38 @@ def test_a_transfer_is_counted_on_a_terminal_only() -> None:
     text = stream.getvalue()
     assert "collected: 100 files, 100.0 MiB  4.0 MiB/s" in text
     assert text.count("collected:") <= 101, "redrawn five times a second at most"
+
+
+def test_a_long_submission_is_told_now_and_then_where_nobody_redraws(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    time = [0.0]
+    with adding(Terminal(), 100_000, now=lambda: time[0]) as step:
+        assert step is not None
+        for second in range(1, 26):
+            time[0] = second
+            step(second * 1000)
+    told = capsys.readouterr().err.splitlines()
+    assert told == [
+        "submitted: 10,000 of 100,000 tasks",
+        "submitted: 20,000 of 100,000 tasks",
+    ]
+    for quiet in (Terminal(quiet=True), Terminal(progress="none"), Terminal(progress="json")):
+        with adding(quiet, 3) as step:
+            assert step is None
+
+
+def test_a_submission_is_redrawn_on_a_terminal() -> None:
+    time = [0.0]
+    terminal, stream = Terminal(), io.StringIO()
+    terminal.err = Console(file=stream, force_terminal=True, width=80, color_system=None)
+    with adding(terminal, 4000, now=lambda: time[0]) as step:
+        assert step is not None
+        for at in range(1, 41):
+            time[0] = at / 10
+            step(at * 100)
+    assert "submitted: 3,900 of 4,000 tasks" in stream.getvalue()
+    assert stream.getvalue().count("submitted:") <= 20
 
 
 def test_a_pace_of_money_is_a_rate_too() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import random
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -251,6 +252,98 @@ def test_a_task_that_exists_and_is_another_one_is_refused(
     batch.fault = intrude
     with pytest.raises(ServiceError, match="differs in commandLine"):
         submit(wanted, service)
+
+
+def singly(batch: Any) -> list[str]:
+    """Requests that read one task."""
+    return [one for one in batch.requests if one.startswith("GET") and "/tasks/" in one]
+
+
+def let_another_submit(batch: Any, wanted: JobPlan, *, close: bool) -> None:
+    """Somebody else sends all tasks after ours were listed, and perhaps ends the submission."""
+
+    once = threading.Lock()
+    done: list[bool] = []
+
+    def act(_method: str, path: str, _number: int) -> None:
+        if "collection" not in path:
+            return
+        with once:
+            for task in () if done else wanted.tasks():
+                batch._add("job", json.loads(task.body))
+            if close:
+                batch.jobs["job"] |= wanted.complete_body
+            done.append(True)
+
+    batch.fault = act
+
+
+def test_who_comes_second_leaves_off_once_the_first_has_submitted_all(
+    make_plan: MakePlan, service: BatchService, batch: Any
+) -> None:
+    """It asks the job whether anything is missing, and does not compare each task."""
+    wanted = make_plan(5000)
+    submit(wanted, service, trial=(100,))
+    batch.requests.clear()
+    let_another_submit(batch, wanted, close=True)
+    done = submit(wanted, service, resume=True)
+    assert (done.added, done.present) == (0, 5000)
+    assert not singly(batch)
+    sent = sum("collection" in request for request in batch.requests)
+    assert sent < 49, "nothing is sent that is known to be there"
+
+
+def test_who_comes_second_compares_a_collection_by_one_list(
+    make_plan: MakePlan, service: BatchService, batch: Any
+) -> None:
+    wanted = make_plan(1000)
+    submit(wanted, service, trial=(100,))
+    batch.requests.clear()
+    let_another_submit(batch, wanted, close=False)
+    submit(wanted, service, resume=True)
+    assert not singly(batch)
+    assert sum("id%20ge" in request or "id+ge" in request for request in batch.requests) == 9
+    assert metadata_of(batch.jobs["job"])[META_SUBMISSION] == "complete"
+    assert set(batch.added.values()) == {1}
+
+
+def test_who_comes_second_is_done_where_the_job_has_ended_by_then(
+    make_plan: MakePlan, service: BatchService, batch: Any, fault: Any
+) -> None:
+    wanted = make_plan(1000)
+    submit(wanted, service, trial=(100,))
+
+    def ended(_method: str, path: str, _number: int) -> Any:
+        if "collection" not in path:
+            return None
+        batch.jobs["job"] |= {**wanted.complete_body, "state": "completed"}
+        return fault(status=409, code="JobCompleted")
+
+    batch.fault = ended
+    done = submit(wanted, service, resume=True)
+    assert (done.added, done.present) == (0, 1000)
+
+
+def test_one_of_many_tasks_that_exist_and_is_another_one_is_refused(
+    make_plan: MakePlan, service: BatchService, batch: Any
+) -> None:
+    wanted = make_plan(250)
+    ours = list(wanted.tasks())
+    submit(wanted, service, trial=(100,))
+    let_another_submit(batch, wanted, close=False)
+    batch.tasks["job"][ours[170].id] = {
+        "id": ours[170].id, "state": "active", "commandLine": "rm -rf /",
+    }  # fmt: skip
+    present = [one.id for one in ours[:100]]
+    batch._list = lambda job, query: {
+        "value": [
+            task
+            for task in batch.tasks[job].values()
+            if "$filter" in query or task["id"] in present
+        ]
+    }
+    with pytest.raises(ServiceError, match=f"{ours[170].id} exists .* differs in commandLine"):
+        submit(wanted, service, resume=True)
 
 
 def test_items_that_the_server_fails_are_sent_again(
