@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 
 from jobs.errors import InputError, StaleError, TaskFailureError
 from jobs.finishing import stderr_descriptor
 from jobs.following import go_on
 from jobs.loading import LoadedWorkload
+from jobs.own_commands import run_command
 from jobs.results import ResultTree
 from jobs.spec import Workload
 from jobs.stale import Stale
@@ -45,19 +45,17 @@ def answer(
         command = [parse_template(part).render(values) for part in getattr(spec, key)]
         sys.stdout.flush()
         try:
-            done = subprocess.run(
+            code, _ = run_command(
                 command,
-                cwd=tree.root,
-                env={**os.environ, "COLUMNS": os.environ.get("COLUMNS", "80")},
-                stdin=subprocess.DEVNULL,
+                directory=tree.root,
+                environment={**os.environ, "COLUMNS": os.environ.get("COLUMNS", "80")},
                 stdout=stderr_descriptor() if results_to_stderr else None,
-                check=False,
             )
         except OSError as error:
             raise InputError(f"{key}: {command[0]} cannot be started: {error.strerror}") from error
-        if done.returncode != 0:
+        if code != 0:
             raise TaskFailureError(
-                f"{key} ended with exit code {done.returncode}: the tasks succeeded, their "
+                f"{key} ended with exit code {code}: the tasks succeeded, their "
                 f"results are in {tree.root}"
             )
 

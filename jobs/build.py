@@ -19,6 +19,7 @@ from jobs.contents import ContentCache
 from jobs.errors import BuildError, shown
 from jobs.inputs import glob_files
 from jobs.loading import LoadedWorkload
+from jobs.own_commands import run_command
 from jobs.spec import Build
 from jobs.templates import parse_template
 from jobs.whole_files import replacing
@@ -94,25 +95,18 @@ def _made_from(workload: LoadedWorkload, build: Build, cache: ContentCache) -> s
 
 def _run(command: list[str], directory: Path) -> None:
     try:
-        done = subprocess.run(
-            command,
-            cwd=directory,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            check=False,
+        code, printed = run_command(
+            command, directory=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
     except OSError as error:
         raise BuildError(
             f"the build command cannot be started: {command[0]}: {error.strerror}. "
             "Install it, or name another in program.build.command"
         ) from error
-    if done.returncode != 0:
+    if code != 0:
         raise BuildError(
-            f"the build command failed with exit code {done.returncode}: {' '.join(command)}",
-            output=done.stdout,
+            f"the build command failed with exit code {code}: {' '.join(command)}",
+            output=printed,
         )
 
 

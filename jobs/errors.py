@@ -16,7 +16,7 @@
     │   └── StaleError         … or an answer was made from what is replaced by now
     └── LeftError              somebody stopped watching; `details` has where the job stands
         ├── UnfinishedError 4  … at a time limit, or because its submission was not finished
-        └── InterruptError 130 … by Ctrl-C; says what goes on and how to come back
+        └── InterruptError 130 … by Ctrl-C or SIGTERM; says what goes on, how to come back
 
 SDK errors become these in one place, `jobs.translate`.
 """
@@ -168,7 +168,7 @@ class UnfinishedError(LeftError):
 
 
 class InterruptError(LeftError):
-    """A person pressed Ctrl-C; the text says what goes on and how to come back."""
+    """Ctrl-C or SIGTERM; the text says what goes on and how to come back."""
 
     exit_code = EXIT_INTERRUPTED
 

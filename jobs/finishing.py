@@ -7,7 +7,6 @@ cannot change it: whatever becomes of that command, the run's outcome stays.
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +18,7 @@ from pathlib import Path
 from jobs.errors import InputError, InterruptError, ServiceError, TaskFailureError
 from jobs.looks import Look
 from jobs.notify import notify
+from jobs.own_commands import run_command
 from jobs.prices import money
 from jobs.report import Report
 from jobs.results import ResultTree
@@ -226,19 +226,12 @@ def tell(asked: Finishing, report: Report, tree: ResultTree, *, succeeded: bool)
 
 def _run(command: str, report: Report, tree: ResultTree, *, succeeded: bool) -> str | None:
     try:
-        with subprocess.Popen(
+        code, _ = run_command(
             [SHELL, "-c", command],
-            env={**os.environ, **told(report, tree, succeeded=succeeded)},
-            stdin=subprocess.DEVNULL,
+            environment={**os.environ, **told(report, tree, succeeded=succeeded)},
             stdout=stderr_descriptor(),
-            process_group=0,
-        ) as process:
-            try:
-                code = process.wait(ON_FINISH_TIMEOUT_S)
-            except BaseException:
-                # What the shell started ends with it.
-                os.killpg(process.pid, signal.SIGKILL)
-                raise
+            timeout_s=ON_FINISH_TIMEOUT_S,
+        )
     except subprocess.TimeoutExpired:
         return f"--on-finish: the command was ended after {ON_FINISH_TIMEOUT_S:g} s"
     except OSError as error:

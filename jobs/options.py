@@ -180,7 +180,7 @@ CancelOption = Annotated[
     bool,
     typer.Option(
         "--cancel-on-interrupt",
-        help="Ctrl-C ends the job, too.",
+        help="Ctrl-C, or SIGTERM, ends the job, too.",
     ),
 ]
 OnFinishOption = Annotated[

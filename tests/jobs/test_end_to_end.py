@@ -417,7 +417,7 @@ def test_too_many_failures_end_the_job_and_its_end_is_told(
     command = ["run", "job.yaml", "--job-id", "too-bad", "--on-finish", script]
     _, err = directory.jobs(*command, code=1)
     assert "2 tasks failed (--max-fails 2): the job was ended with 4 tasks to go" in err
-    assert told.read_text() == "failed 6 too-bad\n"
+    assert told.read_text() == "failed 2 4 too-bad\n"
     assert '"succeeded": 0' in err
     assert "--on-finish: the command ended with exit code 5" in err
     assert "exit code 3 - such as 0" in err
@@ -425,7 +425,12 @@ def test_too_many_failures_end_the_job_and_its_end_is_told(
     assert "it was ended: MaxFails (so many tasks failed: --max-fails)" in explained["reasons"]
 
 
-def test_ctrl_c_ends_the_job_where_that_is_asked_for(directory: Directory) -> None:
+@pytest.mark.parametrize(
+    "signals", [[signal.SIGINT], [signal.SIGTERM, signal.SIGTERM]], ids=["ctrl-c", "sigterm"]
+)
+def test_an_interrupt_ends_the_job_where_that_is_asked_for(
+    signals: list[signal.Signals], directory: Directory
+) -> None:
     directory.write("name: slow\npool: cpu\ncommand: sleep 1000\n")
     with directory.start("run", "job.yaml", "--cancel-on-interrupt") as process:
         assert process.stderr is not None
@@ -434,7 +439,8 @@ def test_ctrl_c_ends_the_job_where_that_is_asked_for(directory: Directory) -> No
             line = process.stderr.readline()
             assert line, said
             said += line
-        process.send_signal(signal.SIGINT)
+        for number in signals:  # `timeout` sends it twice
+            process.send_signal(number)
         _, rest = process.communicate(timeout=120)
     assert process.returncode == 130, rest
     assert "is being ended (--cancel-on-interrupt)" in rest
