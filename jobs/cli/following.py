@@ -14,7 +14,7 @@ from jobs.errors import Finding, InputError, JobsError, NotFoundError
 from jobs.explain import Explanation
 from jobs.finishing import state_of
 from jobs.following import go_on
-from jobs.gone import Gone, is_gone
+from jobs.gone import Gone, is_gone, require_there
 from jobs.job import MOST_EXPLAINED, open_job
 from jobs.job_ids import LAST
 from jobs.looks import Look
@@ -294,9 +294,17 @@ def cancel(
     with command(json_output, quiet, verbose, color) as terminal:
         target = Target(stack=stack, outputs=outputs)
         rows = []
+        several = names_several(jobs, out)
         for tree in find_trees(jobs, out, target):
+            manifest = tree.read_manifest()
+            job_id = manifest.current
+            if not several:
+                require_there(tree)
+            elif manifest.cleaned:
+                rows.append({"job_id": job_id, "canceled": False, "state": "cleaned"})
+                terminal.show(f"{job_id}: {Gone.of(tree).text}")
+                continue
             found = open_job(tree.root.name, out, target)
-            job_id = found.manifest.current
             canceled = found.cancel()
             state = state_of(found.session.service, job_id)
             rows.append({"job_id": job_id, "canceled": canceled, "state": state})

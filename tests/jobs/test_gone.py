@@ -127,6 +127,10 @@ def test_one_cleaned_job_keeps_the_others_from_nothing(
     done = run("collect", "old,old", "--json")
     assert (done.exit_code, json.loads(done.stdout)["jobs"][0]["state"]) == (0, "cleaned")
     assert "old was cleaned on 2026-11-21" in done.stderr
+    done = run("cancel", "old,old", "--json")
+    assert json.loads(done.stdout)["jobs"] == [
+        {"job_id": "old", "canceled": False, "state": "cleaned"}
+    ]
 
 
 def test_a_job_that_cannot_be_asked_for_is_told_beside_the_others(
