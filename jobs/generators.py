@@ -23,6 +23,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from jobs.aside import printing_aside
 from jobs.snapshots import Snapshot
 from jobs.spec_values import MAX_TASKS, passed_on
 from jobs.templates import Scalar
@@ -214,9 +215,10 @@ def _mark(row: Row) -> bytes:
 
 @contextmanager
 def _told(where: str, file: Path, what: str) -> Iterator[None]:
-    """A failure of the user's code as one sentence, with the line of their file."""
+    """The user's code: what it prints is no result; its failure is a sentence with their line."""
     try:
-        yield
+        with printing_aside():
+            yield
     except Exception as error:
         lines = [
             frame.lineno

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobs.aside import printing_aside
 from jobs.draws import Drawn, value_of
 from jobs.errors import WorkloadError
 from jobs.factories import ListBlobs, Rows, expand
@@ -191,6 +194,64 @@ def test_a_generator_that_gives_other_tasks_the_next_time_is_found_out(
     made = rows_of(workload, '{generator: "c:cases"}', None, c_DOT_py=text)
     with pytest.raises(ValueError, match="gave other tasks than when they were counted"):
         list(made.each())
+
+
+PRINTS = """
+import sys
+print("loaded")
+def cases():
+    print("called")
+    def walk():
+        for i in range(2):
+            print("task", i)
+            sys.stdout.write("at %d\\n" % i)
+            yield {"i": i}
+    return walk()
+"""
+
+
+def test_what_a_generator_prints_is_no_result(
+    workload: MakeWorkload, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stdout = sys.stdout
+    made = rows_of(workload, '{generator: "c:cases"}', None, c_DOT_py=PRINTS)
+    told = ["called", "task 0", "at 0", "task 1", "at 1"]
+    out, err = capsys.readouterr()
+    assert (out, err.splitlines()) == ("", ["loaded", *told])
+    for row in made.each():
+        sys.stdout.write(f"got {row[0]}\n")
+    out, err = capsys.readouterr()
+    assert (out.splitlines(), err.splitlines()) == (["got 0", "got 1"], told)
+    assert sys.stdout is stdout
+    failing = "def cases():\n    print('before')\n    1 / 0\n    yield\n"
+    message_of(workload, '{generator: "c:cases"}', c_DOT_py=failing)
+    assert capsys.readouterr() == ("", "before\n")
+    assert sys.stdout is stdout
+
+
+def test_only_who_prints_aside_does_so(capsys: pytest.CaptureFixture[str]) -> None:
+    stdout = sys.stdout
+    inside, done = threading.Event(), threading.Event()
+
+    def other() -> None:
+        inside.wait(30)
+        sys.stdout.write("result\n")
+        with printing_aside():
+            sys.stdout.write("note of another\n")
+            done.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        task = pool.submit(other)
+        with printing_aside():
+            with printing_aside():
+                sys.stdout.write("note\n")
+                sys.stdout.flush()
+            sys.stdout.write("note\n")
+            inside.set()
+            assert done.wait(30)
+        task.result(30)
+    assert capsys.readouterr() == ("result\n", "note\nnote\nnote of another\n")
+    assert sys.stdout is stdout
 
 
 def listed(container: str, prefix: str) -> Iterable[tuple[str, str]]:
