@@ -63,7 +63,8 @@ class printing_aside:  # noqa: N801 - used as a function; a generator's would co
         me, split = threading.get_ident(), self._split
         with _lock:
             self._nested = me in split.threads
-            if sys.stdout is not split:  # it is, where somebody put back what was there meanwhile
+            # It is there already where another thread put back what it had found.
+            if not split.threads and sys.stdout is not split:
                 split.plain, sys.stdout = sys.stdout, split
             split.threads.add(me)
 
