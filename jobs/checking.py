@@ -256,10 +256,11 @@ def _stage(
         waits, wrong = dependencies(workload, view, counts)
         findings.extend(wrong)
     for number, entry in enumerate(view.spec.inputs):
-        if entry.stage is not None and view.after.get(entry.stage, "previous") == "previous":
+        if entry.stage is not None and entry.stage not in view.after:
+            way = entry.stage if entry.stage != view.name else f"{{{view.name}: previous}}"
             findings.append(
                 workload.finding(
-                    f"is what {entry.stage} leaves: add `after: {entry.stage}`"
+                    f"is what {entry.stage} leaves: add `after: {way}`"
                     if view.name
                     else "`from` names another stage, and this file has none",
                     *view.place("inputs", number),

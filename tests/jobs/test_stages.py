@@ -145,6 +145,10 @@ def named(wait: dict[str, Any]) -> Iterable[int]:
         (FAN.replace("after: part", "after: prt"), "no stage 'prt'; did you mean 'part'?"),
         (FAN.replace("    tasks: 3", "    after: sum\n"), "in a circle: none can begin"),
         (FAN.replace("    after: part\n", ""), "add `after: part`"),
+        (
+            FAN.replace("    tasks: 3", "    inputs: [{from: part}]\n    tasks: 3"),
+            "is what part leaves: add `after: {part: previous}`",
+        ),
         (FAN.replace("{part}", "{prat}"), "nothing gives {prat} a value; did you mean {part}?"),
     ],
 )
@@ -152,6 +156,31 @@ def test_what_cannot_be_is_said(
     workload: MakeWorkload, stack: Stack, text: str, message: str
 ) -> None:
     assert any(message in found for found in findings(workload(text), stack))
+
+
+CHAIN = """\
+name: chain
+pool: cpu
+stages:
+  step:
+    command: go {step} {index}
+    after: {step: previous}
+    inputs: [{from: step, to: before}]
+    outputs: [state]
+    tasks: 4
+"""
+
+
+def test_a_task_gets_what_the_task_before_it_left(workload: MakeWorkload, stack: Stack) -> None:
+    tasks = bodies(planned(workload(CHAIN), stack))
+    first, *others = tasks.values()
+    assert "resourceFiles" not in first, "there is none before it"
+    assert "for d in ; do" in first["commandLine"], "an empty directory"
+    for number, body in enumerate(others):
+        (resource,) = body["resourceFiles"]
+        assert resource["blobPrefix"] == f"job/{10 * STAGE_SPAN + number}/"
+        assert "go before" in body["commandLine"]
+        assert list(named(body["dependsOn"])) == [10 * STAGE_SPAN + number]
 
 
 def test_the_tasks_that_others_wait_for_are_told_by_position_alone(workload: MakeWorkload) -> None:

@@ -115,6 +115,30 @@ def test_a_rerun_takes_what_succeeded_before_and_what_succeeds_now(directory: Di
     assert (logs / "110000000" / "stdout.txt").read_text().split() == ["7", "2", "3"]
 
 
+CHAIN = """\
+    name: chain
+    pool: cpu
+    variables: {add: 1}
+    stages:
+      step:
+        script: n=$(cat {step}/*/state || echo 0); echo $((n + {add})) > state
+        after: {step: previous}
+        inputs: [{from: step}]
+        outputs: [state]
+        tasks: 4
+    merge: [sh, -c, "cat outputs/*/state | xargs"]
+    """
+
+
+def test_a_task_goes_on_from_what_the_task_before_it_left(directory: Directory) -> None:
+    directory.write(CHAIN)
+    out, _ = directory.jobs("job.yaml", module="jobs.run")
+    assert out.splitlines()[0] == "1 2 3 4"
+    directory.write(CHAIN.replace("add: 1", "add: 10"))
+    out, _ = directory.jobs("rerun", "--tasks", "2")
+    assert out.splitlines()[0] == "1 2 12 22", "the last with it, because it waits for that"
+
+
 STALE = """\
     name: stale
     pool: cpu
