@@ -16,6 +16,7 @@ from jobs.command_lines import shown_command, written_command
 from jobs.coordination import instances
 from jobs.durations import spoken
 from jobs.errors import NotFoundError, ServiceError
+from jobs.log_lines import unsteering
 from jobs.logs import LogReader, TaskState
 from jobs.looks import Look, task_end
 from jobs.managed import MANAGER_ID, has_manager, look_at_manager
@@ -172,7 +173,7 @@ def explain_task(
             commands=(_rerun(job_id),) if made else (),
         )
     lines = reader.lines(TaskState(id=task_id, state=state, failed=True), "stderr")
-    printed = [line.text for line in lines][-LAST_LINES:]
+    printed = [unsteering(line.text) for line in lines][-LAST_LINES:]
     said = reader.reason(task_id)
     return Explanation(
         subject=task_id,
@@ -231,7 +232,7 @@ def _coordination(task: Mapping[str, Any], reader: LogReader) -> Iterator[str]:
         how = f" failed: {'; '.join(_failure(one.info))}" if one.failed else ""
         yield f"on node {one.number} of {len(nodes)} ({one.node_id}) it{how or ' printed:'}"
         for line in reader.printed_by(state, one, "stderr")[-LAST_LINES:]:
-            yield f"  coordination: {line}"
+            yield f"  coordination: {unsteering(line)}"
     if len(failed) > _NODES_SHOWN:
         yield f"and so it did on {len(failed) - _NODES_SHOWN} more"
 
@@ -271,7 +272,7 @@ def _manager_reasons(service: BatchService, job_id: str, reader: LogReader) -> I
         yield f"its job manager task: {'; '.join(_failure(manager.info))}"
         state = TaskState(id=MANAGER_ID, state="completed", failed=True)
         for line in [*reader.lines(state, "stderr")][-LAST_LINES:]:
-            yield f"  job manager: {line.text}"
+            yield f"  job manager: {unsteering(line.text)}"
         if (manager.info.get("failureInfo") or {}).get("code") == "CommandProgramNotFound":
             yield (
                 "  the nodes of its pool have no python3, which schedules need: let the pool's "

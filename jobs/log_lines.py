@@ -6,6 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 
+def unsteering(text: str) -> str:
+    """A line without what would steer a terminal: of characters that are not printable, tabs."""
+    return text if text.isprintable() else "".join(c for c in text if c.isprintable() or c == "\t")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogLine:
     """A line that a task printed, without its end.

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.errors import InputError, ServiceError
+from jobs.log_lines import unsteering
 from jobs.looks import PoolView
 from jobs.service import BatchService, segment
 
@@ -173,7 +174,7 @@ def keep_logs(service: BatchService, job: Mapping[str, Any], logs: Path) -> list
                 path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
             except OSError as error:
                 raise InputError(f"{path} cannot be written: {error.strerror}") from error
-    return told[-_LAST_LINES:]
+    return [unsteering(line) for line in told[-_LAST_LINES:]]
 
 
 def summary(failed: Sequence[FailedPreparation], service: BatchService) -> str:
@@ -189,11 +190,14 @@ def summary(failed: Sequence[FailedPreparation], service: BatchService) -> str:
 
 
 def said_on_node(service: BatchService, pool_id: str, node_id: str, directory: str) -> list[str]:
-    """The lines of a task's stderr, in its directory on a node; where that is empty, of stdout."""
-    stderr = printed_on_node(service, pool_id, node_id, f"{directory}/stderr.txt")
-    if any(line.strip() for line in stderr):
-        return stderr
-    return printed_on_node(service, pool_id, node_id, f"{directory}/stdout.txt")
+    """The lines of a task's stderr, in its directory on a node; where that is empty, of stdout.
+
+    They are for a person to read: without what would steer a terminal.
+    """
+    said = printed_on_node(service, pool_id, node_id, f"{directory}/stderr.txt")
+    if not any(line.strip() for line in said):
+        said = printed_on_node(service, pool_id, node_id, f"{directory}/stdout.txt")
+    return [unsteering(line) for line in said]
 
 
 def printed_on_node(service: BatchService, pool_id: str, node_id: str, path: str) -> list[str]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.command_lines import COORDINATION
+from jobs.log_lines import unsteering
 from jobs.looks import TaskEnd
 from jobs.node_spans import nodes_at_least
 from jobs.prices import NodeTime, estimated_s, node_time, shares, slot_s
@@ -324,7 +325,7 @@ def one_line(data: bytes) -> str:
     A line that is longer ends with `…`.
     """
     words = " ".join(data.decode("utf-8", "replace").split())
-    line = "".join(c for c in words if c.isprintable())
+    line = unsteering(words)
     return line if len(line) <= _LINE else f"{line[: _LINE - 1]}…"
 
 

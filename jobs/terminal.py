@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console, RenderableType
 
 from jobs.errors import InputError
+from jobs.log_lines import unsteering
 from jobs.progress import Style
 
 
@@ -86,9 +87,7 @@ class Terminal:
         A file gets it as it is; a terminal without what would steer it.
         """
         if not self.json:
-            steers = self.out.is_terminal
-            shown = "".join(c for c in text if c.isprintable() or c == "\t") if steers else text
-            sys.stdout.write(shown + "\n")
+            sys.stdout.write((unsteering(text) if self.out.is_terminal else text) + "\n")
             sys.stdout.flush()
 
     def table(self, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

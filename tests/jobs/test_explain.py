@@ -12,6 +12,7 @@ from jobs.explain import exit_code_text, explain_job, explain_task
 from jobs.loading import LoadedWorkload
 from jobs.logs import LogReader
 from jobs.plan import plan
+from jobs.preparation import said_on_node
 from jobs.results import ResultTree
 from jobs.service import BatchService
 from jobs.stack import Stack
@@ -332,3 +333,23 @@ def test_a_reason_that_a_task_wrote_is_told_first(
     (log.parent / "stderr.txt").write_text("x\n")
     made = explain_task(ids[1], watcher, watcher.look(), reader)
     assert made.reasons[0] == "its reason: no licence for mesh"
+
+
+STEERS = "\x1b]0;pwned\x07\x1b[31mred\x1b[0m\tat 7\u202e"
+
+
+def test_what_a_task_printed_steers_no_terminal(
+    job: tuple[Watcher, LogReader, list[str]], batch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watcher, reader, ids = job
+    batch.complete("job", ids[1], exit_code=1)
+    log = reader.tree.logs / ids[1] / "stderr.txt"
+    log.parent.mkdir(parents=True)
+    log.write_text(f"{STEERS}\n", encoding="utf-8")
+    made = explain_task(ids[1], watcher, watcher.look(), reader)
+    assert made.printed == ("]0;pwned[31mred[0m\tat 7",)
+    assert all(c.isprintable() for reason in made.reasons for c in reason)
+    monkeypatch.setattr(
+        type(watcher.service), "content", lambda *_args, **_range: f"{STEERS}\n".encode()
+    )
+    assert said_on_node(watcher.service, "p", "n1", "startup") == [made.printed[0]]

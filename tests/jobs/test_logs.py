@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from jobs import logs
 from jobs.log_lines import Lines
 from jobs.logs import LogReader
 from jobs.results import ResultTree
 from jobs.selection import parse_selection
+from jobs.terminal import Terminal
 
 
 @given(st.lists(st.binary(max_size=8).map(lambda b: b.replace(b"x", b"\n"))))
@@ -139,3 +141,13 @@ def test_the_tail_is_of_what_was_there_before_somebody_followed(
         lambda: node.ends(b"4\n5\n6\n"),
         tail=1,
     ) == ["3", "4", "5", "6"]
+
+
+@pytest.mark.parametrize("on_terminal", [True, False])
+def test_a_line_steers_no_terminal_and_a_file_gets_it_as_it_is(
+    capsys: pytest.CaptureFixture[str], *, on_terminal: bool
+) -> None:
+    terminal, line = Terminal(), "\x1b]0;pwned\x07a\tb\u202ec"
+    terminal.out = Console(force_terminal=on_terminal)
+    terminal.line(line)
+    assert capsys.readouterr().out == ("]0;pwneda\tbc\n" if on_terminal else f"{line}\n")
