@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import subprocess
 import sys
 
 from jobs.errors import InputError, StaleError, TaskFailureError
@@ -15,12 +17,19 @@ from jobs.spec import Workload
 from jobs.stale import Stale
 from jobs.templates import parse_template
 
+_LOG = logging.getLogger(__name__)
+_LAST_LINES = 20
 NO_ANSWER = "merge and check were not run"
 
 
 def answer(
-    workload: LoadedWorkload, tree: ResultTree, job_id: str, *, results_to_stderr: bool = False
-) -> None:
+    workload: LoadedWorkload,
+    tree: ResultTree,
+    job_id: str,
+    *,
+    results_to_stderr: bool = False,
+    kept: bool = False,
+) -> str:
     """Merges and checks.
 
     Args:
@@ -28,6 +37,11 @@ def answer(
         tree: Where they run; placeholders `{results}` and `{workload}` are absolute.
         job_id: For `{job}`.
         results_to_stderr: Whether what they print goes to stderr, because stdout has JSON.
+        kept: Whether nothing of it is shown: it is what is given back, what they print to
+            stderr is logged (`INFO`), and the end of both is told with a failure.
+
+    Returns:
+        What they printed, one after the other, where it is kept; else nothing.
 
     Raises:
         TaskFailureError: A command ended with a non-zero exit code.
@@ -41,23 +55,32 @@ def answer(
         "python": sys.executable,
         "job": job_id,
     }
+    stdout = stderr_descriptor() if results_to_stderr else None
+    printed = ""
     for key in answer_steps(spec):
         command = [parse_template(part).render(values) for part in getattr(spec, key)]
         sys.stdout.flush()
         try:
-            code, _ = run_command(
+            done = run_command(
                 command,
                 directory=tree.root,
                 environment={**os.environ, "COLUMNS": os.environ.get("COLUMNS", "80")},
-                stdout=stderr_descriptor() if results_to_stderr else None,
+                stdout=subprocess.PIPE if kept else stdout,
+                stderr=subprocess.PIPE if kept else None,
             )
         except OSError as error:
             raise InputError(f"{key}: {command[0]} cannot be started: {error.strerror}") from error
-        if code != 0:
-            raise TaskFailureError(
-                f"{key} ended with exit code {code}: the tasks succeeded, their "
-                f"results are in {tree.root}"
+        printed += done.printed
+        for line in done.errors.splitlines():
+            _LOG.info("%s: %s", key, line)
+        if done.code != 0:
+            said = [*done.printed.splitlines(), *done.errors.splitlines()][-_LAST_LINES:]
+            text = (
+                f"{key} ended with exit code {done.code}: the tasks succeeded, their results are "
+                f"in {tree.root}"
             )
+            raise TaskFailureError("\n  ".join((text, *said)))
+    return printed
 
 
 def stale_error(stale: Stale, tree: ResultTree, spec: Workload | None = None) -> StaleError:

@@ -95,7 +95,7 @@ def _made_from(workload: LoadedWorkload, build: Build, cache: ContentCache) -> s
 
 def _run(command: list[str], directory: Path) -> None:
     try:
-        code, printed = run_command(
+        done = run_command(
             command, directory=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
     except OSError as error:
@@ -103,10 +103,10 @@ def _run(command: list[str], directory: Path) -> None:
             f"the build command cannot be started: {command[0]}: {error.strerror}. "
             "Install it, or name another in program.build.command"
         ) from error
-    if code != 0:
+    if done.code != 0:
         raise BuildError(
-            f"the build command failed with exit code {code}: {' '.join(command)}",
-            output=printed,
+            f"the build command failed with exit code {done.code}: {' '.join(command)}",
+            output=done.printed,
         )
 
 

@@ -68,7 +68,7 @@ class Client:
 
     def __post_init__(self) -> None:
         """Takes texts for paths, too."""
-        require_one(self.stack, self.outputs)
+        require_one(self.stack, self.outputs, ways=("stack=NAME", "outputs=FILE"))
         object.__setattr__(self, "out", Path(self.out))
         if self.outputs is not None:
             object.__setattr__(self, "outputs", Path(self.outputs))

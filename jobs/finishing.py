@@ -226,7 +226,7 @@ def tell(asked: Finishing, report: Report, tree: ResultTree, *, succeeded: bool)
 
 def _run(command: str, report: Report, tree: ResultTree, *, succeeded: bool) -> str | None:
     try:
-        code, _ = run_command(
+        ended = run_command(
             [SHELL, "-c", command],
             environment={**os.environ, **told(report, tree, succeeded=succeeded)},
             stdout=stderr_descriptor(),
@@ -236,7 +236,7 @@ def _run(command: str, report: Report, tree: ResultTree, *, succeeded: bool) -> 
         return f"--on-finish: the command was ended after {ON_FINISH_TIMEOUT_S:g} s"
     except OSError as error:
         return f"--on-finish: the command did not run: {error}"
-    return f"--on-finish: the command ended with exit code {code}" if code else None
+    return f"--on-finish: the command ended with exit code {ended.code}" if ended.code else None
 
 
 def stderr_descriptor() -> int:

@@ -60,7 +60,7 @@ _LOG = logging.getLogger(__name__)
 MOST_EXPLAINED = 20
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False)
 class Job:
     """A submitted job, with its later attempts.
 
@@ -73,6 +73,13 @@ class Job:
     session: Session
     _checked: Checked | None = field(default=None, repr=False)
     _pool: Pool | None = field(default=None, repr=False)
+
+    def __repr__(self) -> str:
+        """The job in a line: which, on which stack, and where its results are."""
+        return (
+            f"<Job {self.tree.root.name} of stack {self.session.stack.stack}, results in "
+            f"{self.tree.root}>"
+        )
 
     @property
     def id(self) -> str:
@@ -160,7 +167,8 @@ class Job:
     ) -> Reported:
         """Waits, collects, merges, checks and reports, as the verb `wait`; then tells who asked.
 
-        Who is told is told of success and of failure, once the report is made. That somebody
+        What merge and check printed is `.answer` of what is given back. Who is told is told of
+        success and of failure, once the report is made. That somebody
         could not be told changes nothing of the outcome: it is logged as a warning.
 
         Args:
@@ -203,6 +211,7 @@ class Job:
             replace(options, timeout_s=timeout_s, finishing=finishing),
             Terminal(quiet=True, json_output=True),
             self._watcher(),
+            kept=True,
         )
         for problem in found.problems:
             _LOG.warning("%s", problem)
@@ -248,20 +257,22 @@ class Job:
                 raise
             return KeptReport.read(self.tree)
 
-    def answer(self, *, allow_stale: bool = False) -> None:
-        """Runs the workload's `merge` and `check` in the result tree.
+    def answer(self, *, allow_stale: bool = False) -> str:
+        """Runs the workload's `merge` and `check` in the result tree; what they printed.
+
+        What they print to stderr is logged at level `INFO` of `jobs.answer`.
 
         Args:
             allow_stale: Whether it may be of outputs that were replaced since (`stale`).
 
         Raises:
             StaleError: It would be, and that was not allowed.
-            TaskFailureError: One of them failed.
+            TaskFailureError: One of them failed; the text ends with what it printed last.
         """
         spec = self.checked.workload.spec
         if not allow_stale and (stale := stale_of(self.manifest)):
             raise stale_error(stale, self.tree, spec)
-        answer(self.checked.workload, self.tree, self.id, results_to_stderr=True)
+        return answer(self.checked.workload, self.tree, self.id, kept=True)
 
     def cancel(self, *, reason: str = "CanceledByUser") -> bool:
         """Ends it; False for a job that is over or being ended already, which stays as it is.

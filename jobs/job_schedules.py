@@ -59,7 +59,7 @@ _GOING = frozenset({"JobScheduleNotFound", "JobScheduleBeingDeleted"})
 """What the service says of a schedule that was deleted."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class JobSchedule:
     """A schedule that was submitted.
 
@@ -72,6 +72,10 @@ class JobSchedule:
     id: str
     session: Session
     out: Path = DEFAULT_ROOT
+
+    def __repr__(self) -> str:
+        """The schedule in a line: which, and on which stack."""
+        return f"<JobSchedule {self.id} of stack {self.session.stack.stack}>"
 
     def status(self) -> ScheduleRow:
         """How it stands.

@@ -78,9 +78,15 @@ def _words(variable: str, text: str) -> list[str]:
         ) from error
 
 
-def _duration(text: str) -> float:
+def parse_timeout(text: str) -> float:
+    """Seconds of a duration; a number alone is seconds, as in a workload file.
+
+    Raises:
+        BadParameter: It is none.
+    """
+    bare = text.isascii() and text.isdecimal()
     try:
-        return parse_duration(text).total_seconds()
+        return parse_duration(f"{text}s" if bare else text).total_seconds()
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 
@@ -288,9 +294,9 @@ ColorOption = Annotated[bool, typer.Option("--color/--no-color", help="NO_COLOR 
 TimeoutOption = Annotated[
     float | None,
     typer.Option(
-        parser=_duration,
+        parser=parse_timeout,
         metavar="TIME",
-        help="Stop waiting after this long (10m, 2h); the job goes on, exit code 4.",
+        help="Stop waiting after this long (30, 10m, 2h); the job goes on, exit code 4.",
     ),
 ]
 JobIdOption = Annotated[

@@ -13,10 +13,26 @@ import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 GRACE_S = 5.0
 """How long a command that is to end has for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a command ended.
+
+    Attributes:
+        code: Its exit code.
+        printed: What it printed, where that is a pipe.
+        errors: The same of stderr.
+    """
+
+    code: int
+    printed: str
+    errors: str
 
 
 def run_command(
@@ -27,7 +43,7 @@ def run_command(
     stdout: int | None = None,
     stderr: int | None = None,
     timeout_s: float | None = None,
-) -> tuple[int, str]:
+) -> Ended:
     """Runs a command to its end, without input.
 
     Args:
@@ -37,9 +53,6 @@ def run_command(
         stdout: Descriptor that it prints to, or `subprocess.PIPE`; None: that of this process.
         stderr: The same of its errors, or `subprocess.STDOUT`.
         timeout_s: How long it may run; None: as long as it takes.
-
-    Returns:
-        Its exit code, and what it printed where that is a pipe.
 
     Raises:
         OSError: It cannot be started.
@@ -57,11 +70,11 @@ def run_command(
         process_group=0 if os.name == "posix" else None,
     ) as process:
         try:
-            printed, _ = process.communicate(timeout=timeout_s)
+            printed, errors = process.communicate(timeout=timeout_s)
         except BaseException:
             _end(process)
             raise
-    return process.returncode, printed or ""
+    return Ended(code=process.returncode, printed=printed or "", errors=errors or "")
 
 
 def _end(process: subprocess.Popen[str]) -> None:

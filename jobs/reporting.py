@@ -102,6 +102,7 @@ class Reported:
         tree: Its results.
         names: What people call the tasks.
         stale: Tasks whose answer is of outputs that were replaced since.
+        answer: What merge and check printed, where a program waited for them (`Job.finish`).
     """
 
     report: Report
@@ -111,6 +112,7 @@ class Reported:
     tree: ResultTree
     names: TaskNames = UNNAMED
     stale: Stale = NOTHING_STALE
+    answer: str = ""
 
     def page(self, *, csv: str = "", limit: float | None = None) -> str:
         """The report as HTML; `csv` is the address of the table of all tasks, if there is one."""

@@ -152,21 +152,32 @@ def local_directory() -> Path:
     return Path(os.environ.get(ENV_LOCAL_DIR) or PROJECT_ROOT / ".local").absolute()
 
 
-def require_one(name: str | None, outputs: Path | None) -> None:
+def require_one(
+    name: str | None,
+    outputs: Path | None,
+    *,
+    ways: tuple[str, str] = ("--stack NAME", "--outputs FILE"),
+) -> None:
     """Holds a user to one way of naming a stack.
+
+    Args:
+        name: Of the stack.
+        outputs: A file of its outputs.
+        ways: How each is written where it is asked for.
 
     Raises:
         StackError: Both are given, or neither, or the name is none.
     """
     if name is not None and outputs is not None:
+        by = ", by options or by JOBS_STACK and JOBS_OUTPUTS" if ways[0].startswith("-") else ""
         raise StackError(
-            f"both a stack ({name}) and a file of outputs ({outputs}) are given, by options or "
-            "by JOBS_STACK and JOBS_OUTPUTS: leave one out"
+            f"both a stack ({name}) and a file of outputs ({outputs}) are given{by}: leave one out"
         )
     if name is None and outputs is None:
-        raise StackError("name the stack: --stack NAME, or --outputs FILE with its outputs")
+        raise StackError(f"name the stack: {ways[0]}, or {ways[1]} with its outputs")
     if name is not None and (_STACK_NAME.fullmatch(name) is None or name.startswith(("-", "."))):
-        raise StackError(f"--stack {name!r} is no name of a stack")
+        given = ways[0].removesuffix("NAME")
+        raise StackError(f"{given}{name!r} is no name of a stack")
 
 
 def load_stack(*, name: str | None = None, outputs: Path | None = None) -> Stack:

@@ -104,6 +104,8 @@ def verdict(
     options: RunOptions,
     terminal: Terminal,
     watcher: Watcher,
+    *,
+    kept: bool = False,
 ) -> Verdict:
     """The same, and nothing of it is shown but how it goes on.
 
@@ -114,6 +116,7 @@ def verdict(
         options: What was asked for.
         terminal: Shows how it goes on.
         watcher: Of the job.
+        kept: Whether what merge and check print is kept in the report, and not shown.
 
     Raises:
         UnfinishedError: The time limit passed before, or its submission was not finished.
@@ -151,7 +154,14 @@ def verdict(
         failure = stale_error(made.stale, tree, checked.workload.spec)
     elif (failure := incomplete(collected)) is None:
         try:
-            answer(checked.workload, tree, manifest.job_id, results_to_stderr=terminal.json)
+            printed = answer(
+                checked.workload,
+                tree,
+                manifest.job_id,
+                results_to_stderr=terminal.json,
+                kept=kept,
+            )
+            made = replace(made, answer=printed)
             options.strictness.require_none(unmatched)
         except TaskFailureError as error:
             failure = error

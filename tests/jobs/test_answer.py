@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -56,4 +57,25 @@ def test_a_command_that_fails_or_is_not_there_is_told(
     missing = workload(HEAD + "check: [no-such-command]\n")
     with pytest.raises(InputError, match="check: no-such-command cannot be started: No such file"):
         answer(missing, tree, "job-1")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_is_kept_is_given_back_and_nothing_of_it_is_printed(
+    workload: Callable[..., LoadedWorkload],
+    tree: ResultTree,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    loaded = workload(
+        HEAD + "merge: [sh, -c, 'echo 16; echo slow >&2']\ncheck: [sh, -c, 'echo it fits']\n"
+    )
+    with caplog.at_level(logging.INFO, logger="jobs.answer"):
+        assert answer(loaded, tree, "job-1", kept=True) == "16\nit fits\n"
+    assert caplog.messages == ["merge: slow"]
+    failing = workload(HEAD + "check: [sh, -c, 'seq 30; echo 17 is not 16 >&2; exit 1']\n")
+    with pytest.raises(TaskFailureError) as failed:
+        answer(failing, tree, "job-1", kept=True)
+    lines = str(failed.value).splitlines()
+    assert lines[0].startswith("check ended with exit code 1: the tasks succeeded")
+    assert (lines[1], lines[-1], len(lines)) == ("  12", "  17 is not 16", 21)
     assert capfd.readouterr() == ("", "")

@@ -11,6 +11,7 @@ import pytest
 
 from jobs import Client, InputError, Job
 from jobs.errors import StackError
+from jobs.job_schedules import JobSchedule
 from jobs.results import ResultTree
 from jobs.session import Session
 from jobs.stack import Stack
@@ -25,9 +26,12 @@ def job(tmp_path: Path, stack: Stack) -> Job:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({}, "name the stack"),
-        ({"stack": "local", "outputs": Path("x")}, r"both a stack \(local\) and a file .* \(x\)"),
-        ({"stack": "../x"}, "no name of a stack"),
+        ({}, "^name the stack: stack=NAME, or outputs=FILE with its outputs$"),
+        (
+            {"stack": "local", "outputs": Path("x")},
+            r"both a stack \(local\) and a file .* \(x\) are given: leave",
+        ),
+        ({"stack": "../x"}, "^stack='../x' is no name of a stack"),
     ],
 )
 def test_a_client_without_one_stack_is_not_made(arguments: dict[str, Any], said: str) -> None:
@@ -38,6 +42,12 @@ def test_a_client_without_one_stack_is_not_made(arguments: dict[str, Any], said:
 def test_a_client_takes_texts_for_paths() -> None:
     client = Client(outputs=cast("Path", "stack.json"), out=cast("Path", "there"))
     assert (client.outputs, client.out) == (Path("stack.json"), Path("there"))
+
+
+def test_what_a_person_sees_of_a_job_is_a_line(job: Job, tmp_path: Path) -> None:
+    assert repr(job) == f"<Job none of stack test, results in {tmp_path / 'none'}>"
+    schedule = JobSchedule(id="nightly", session=job.session)
+    assert repr(schedule) == "<JobSchedule nightly of stack test>"
 
 
 @pytest.mark.parametrize(

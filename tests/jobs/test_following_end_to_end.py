@@ -60,6 +60,39 @@ def test_a_job_that_was_not_all_submitted_is_not_waited_for_in_vain(directory: A
     assert directory.json("resume", "half")["report"]["succeeded"] == 9
 
 
+def test_a_job_that_a_task_has_paused_ends_the_waiting_and_goes_on_when_it_is_resumed(
+    directory: Any,
+) -> None:
+    directory.write(
+        "name: held\npool: cpu\nscript: 'test {index} -ne 0 || exit 12'\ntasks: 40\n"
+        "resources: {slots: 2}\non_failure: {10..20: pause}\n"
+    )
+    _, err = directory.jobs("run", "job.yaml", "--job-id", "held", code=4)
+    assert "job held is disabled, with" in err
+    assert "go on: python -m jobs resume held" in err
+    told = directory.json("status", "held")
+    assert (told["state"], told["over"], told["failed"]) == ("disabled", False, 1)
+    assert "resume held does so" in directory.jobs("explain", "--job", "held")[0]
+    _, err = directory.jobs("resume", "held", "--dry-run")
+    assert "job held was disabled, and would be enabled" in err
+    assert directory.json("status", "held")["state"] == "disabled"
+    report = directory.json("resume", "held", code=1)["report"]
+    assert (report["succeeded"], report["failed"]) == (39, 1)
+
+
+def test_a_job_that_was_canceled_is_not_resumed_but_run_again(directory: Any) -> None:
+    directory.write("name: ended\npool: cpu\ncommand: sleep 1000\ntasks: 3\n")
+    directory.jobs("submit", "job.yaml", "--job-id", "ended")
+    directory.jobs("cancel", "ended")
+    while directory.json("status", "ended")["state"] != "completed":
+        pass
+    for more in ([], ["--detach"]):
+        out, err = directory.jobs("resume", "ended", *more, code=2)
+        assert "job ended is over, it was ended: CanceledByUser (it was canceled)" in err
+        assert "python -m jobs rerun ended --canceled" in err
+        assert not out
+
+
 def test_who_stops_waiting_is_told_where_the_job_stands_and_what_it_cost(directory: Any) -> None:
     directory.write("name: slow\npool: cpu\ncommand: sleep 1000\ntasks: 3\n")
     _, err = directory.jobs("run", "job.yaml", "-d", "--max-cost", "1", "--timeout", "3s", code=2)
@@ -272,6 +305,7 @@ except TaskFailureError as error:
     print(error)
 done = client.submit("job.yaml", job_id="tell-good").finish(**ask)
 print(done.report.succeeded, Path("results/tell-good/all.txt").read_text().split())
+print([done.answer, client.job("tell-good").answer(), client.job("tell-good")])
 """
 
 
@@ -284,7 +318,7 @@ def test_a_program_finishes_jobs_and_who_asked_is_told_of_each(directory: Any) -
         script: 'test {index} != {bad}; echo {index} > out'
         outputs: [out]
         tasks: 3
-        merge: [sh, -c, "cat outputs/*/out > all.txt"]
+        merge: [sh, -c, "cat outputs/*/out > all.txt; echo merged; echo loud >&2"]
         check: [sh, -c, "test $(wc -l < all.txt) = {lines}"]
         """
     )
@@ -300,7 +334,10 @@ def test_a_program_finishes_jobs_and_who_asked_is_told_of_each(directory: Any) -
     assert "secret" not in done.stdout
     assert "1 of 3 tasks failed:" in done.stdout
     assert "check ended with exit code 1" in done.stdout
-    assert done.stdout.splitlines()[-1] == "3 ['0', '1', '2']"
+    assert done.stdout.splitlines()[-2:] == [
+        "3 ['0', '1', '2']",
+        "['merged\\n', 'merged\\n', <Job tell-good of stack local, results in results/tell-good>]",
+    ]
     assert not done.stderr
 
 

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from jobs.cli import app
 from jobs.finishing import told
+from jobs.options import parse_timeout
 from jobs.report import REASON_VARIABLE, Report
 from jobs.results import ResultTree
 
@@ -188,3 +189,16 @@ def test_variables_do_what_their_options_do(tmp_path: Path, values: Any) -> None
     wrong = run(tmp_path, "run", "job.yaml", JOBS_FIRST="0")
     assert wrong.returncode == 2
     assert "JOBS_FIRST" in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("3", 3.0), ("0", 0.0), ("90s", 90.0), ("2h", 7200.0), ("PT1M", 60.0)]
+)
+def test_a_number_alone_is_seconds_as_in_a_workload_file(text: str, seconds: float) -> None:
+    assert parse_timeout(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "-3", "1.5", "\N{ARABIC-INDIC DIGIT THREE}", "9" * 20])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(typer.BadParameter):
+        parse_timeout(text)

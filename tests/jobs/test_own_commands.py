@@ -99,9 +99,9 @@ def test_ctrl_c_cuts_off_what_sigterm_began(
 
 def test_what_a_command_prints_and_its_code_are_told(tmp_path: Path) -> None:
     where = {"directory": tmp_path, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    code, printed = run_command(["sh", "-c", "pwd; echo $A >&2; exit 3"], environment={"A": "a"},
+    done = run_command(["sh", "-c", "pwd; echo $A >&2; exit 3"], environment={"A": "a"},
                                 **where)  # type: ignore[arg-type] # fmt: skip # of three kinds
-    assert (code, printed) == (3, f"{tmp_path}\na\n")
+    assert (done.code, done.printed) == (3, f"{tmp_path}\na\n")
     with pytest.raises(subprocess.TimeoutExpired):
         run_command(["sleep", "600"], timeout_s=0.1)
 
