@@ -170,8 +170,8 @@ def ways_on(tree: ResultTree, look: Look | None = None, *, trial: bool = False) 
         look: The last one at it; None before the first.
         trial: Whether only the first tasks were submitted.
     """
-    unsent = trial or (look is not None and look.resumable)
-    verbs = ["resume" if unsent else "wait"]
+    held = trial or (look is not None and (look.resumable or look.paused))
+    verbs = ["resume" if held else "wait"]
     if look is None or not look.over:
         verbs.append("cancel")
     return {verb: go_on(verb, tree) for verb in verbs}

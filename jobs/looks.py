@@ -18,6 +18,8 @@ _ALIKE_S = 1.0
 """By how much two measures of one attempt may differ."""
 JOB_OVER = frozenset({"completed", "terminating", "deleting"})
 """States of a job that runs no more tasks."""
+JOB_PAUSED = frozenset({"disabled", "disabling"})
+"""States of a job that starts no task until somebody enables it."""
 
 
 _PROGRAM_FAILED = "FailureExitCode"
@@ -173,6 +175,12 @@ class Cause(StrEnum):
     """The job's preparation failed on every node that its pool has."""
     UNSENT = "unsent"
     """Its submission was not finished, and of the tasks that are in none is left to run."""
+    DISABLED = "disabled"
+    """It is disabled, by `on_failure: pause` or a person, and none of its tasks runs."""
+
+
+LEFT = frozenset({Cause.UNSENT, Cause.DISABLED})
+"""With these a job is left as it is, because somebody may go on with it (`resume`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,11 +189,29 @@ class Standstill:
 
     Attributes:
         cause: Why.
-        number: Of tasks that are blocked, of nodes, or of tasks that were not submitted.
+        number: Of tasks that are blocked, of nodes, of tasks that were not submitted, or of
+            tasks that a disabled job has to go.
     """
 
     cause: Cause
     number: int
+
+    @property
+    def is_left(self) -> bool:
+        """Whether the job goes on once somebody resumes it."""
+        return self.cause in LEFT
+
+    def text(self, job_id: str, total: int) -> str:
+        """What is to be said to who waited for a job that is left."""
+        if self.cause == Cause.DISABLED:
+            return (
+                f"job {job_id} is disabled, with {self.number:,} of {total:,} tasks to go: none "
+                "of them runs until it is enabled again"
+            )
+        return (
+            f"job {job_id} has {self.number:,} of {total:,} tasks that were not submitted, and of "
+            "the others none is left to run"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,7 +278,7 @@ class Look:
         cost: Of the job so far, as `jobs.meter` estimates it; None where that is not known.
         at: When this was, by the service's clock, seconds since the epoch; 0: unknown.
         standstill: Why nothing will move any more, if nothing will. It is over then, unless
-            somebody may still submit the rest of its tasks.
+            somebody may still submit the rest of its tasks, or enable it.
         end_reason: Why the job ended, in the service's word or that of who ended it, such as
             `CanceledByUser`; empty while it goes on.
         resumable: Whether its submission was not finished and may be gone on with.
@@ -313,6 +339,11 @@ class Look:
     def never_ran(self) -> int:
         """Of a job that is over, tasks that waited or were not even submitted."""
         return self._others if self.over or self.job_over else 0
+
+    @property
+    def paused(self) -> bool:
+        """Whether it starts no task until somebody enables it."""
+        return self.job_state in JOB_PAUSED
 
     @property
     def obstacles(self) -> tuple[str, ...]:

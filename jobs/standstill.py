@@ -4,7 +4,7 @@ The one place for that, whatever the cause (`jobs.looks.Cause`): who waits would
 It is no place for what merely takes long: quota, a region without machines and a formula that
 waits for its next evaluation may pass, and are reasons of the pool (`jobs.looks.pool_view`).
 What to do about it is not decided here: a job that is blocked or unprepared is ended by who
-runs it, one whose submission was not finished is left for `resume`.
+runs it, one whose submission was not finished or that is disabled is left for `resume`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from jobs.service import BatchService
 from jobs.submit import metadata_of
 
 UNSENT_AFTER_S = 10.0
-"""How long nothing must happen until nobody is taken to be submitting any more."""
+"""How long nothing must happen until nobody is taken to be submitting, or to enable it."""
 PREPARATIONS_EVERY_S = 5.0
 
 
@@ -99,10 +99,23 @@ class Standstills:
         if is_unsent(job) and not whole:
             left = total - sum(counts[state] for state in ("active", "running", "completed"))
             idle = not counts["running"] and counts["active"] <= blocked
-            if left > 0 and idle and self.now() - self._still_at >= UNSENT_AFTER_S:
+            if left > 0 and idle and self._is_left_alone:
                 return Standstill(cause=Cause.UNSENT, number=left)
+        left = total - counts["completed"]
+        if (
+            job["state"] == "disabled"
+            and left > 0
+            and not counts["running"]
+            and (self._is_left_alone)
+        ):
+            return Standstill(cause=Cause.DISABLED, number=left)
         nodes = self._find_unprepared(job, pool) if waits else 0
         return Standstill(cause=Cause.UNPREPARED, number=nodes) if nodes else None
+
+    @property
+    def _is_left_alone(self) -> bool:
+        """Whether nothing has happened for so long that nobody is taken to go on with it."""
+        return self.now() - self._still_at >= UNSENT_AFTER_S
 
     def preparation_text(self, job: Mapping[str, Any]) -> str:
         """What was found out of preparations that failed and hold tasks back; may be empty."""

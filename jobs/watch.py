@@ -17,6 +17,7 @@ from typing import Any
 from jobs.errors import ServiceError, UnfinishedError
 from jobs.looks import (
     JOB_OVER,
+    JOB_PAUSED,
     Cause,
     Look,
     PoolView,
@@ -140,7 +141,7 @@ class Watcher:
         held = counts["active"] > 0 or (self._manager is not None and self._manager.waits)
         waits = held and not moving and not over
         standstill = None if over else self._stands_still(counts, total, waits=waits)
-        over = over or (standstill is not None and standstill.cause != Cause.UNSENT)
+        over = over or (standstill is not None and not standstill.is_left)
         waits = waits and (standstill is None or standstill.cause == Cause.UNPREPARED)
         at = self.service.date or time.time()
         taken = answer.get("taskSlotCounts", {})
@@ -311,8 +312,11 @@ class Watcher:
         return not over and self.total is None and is_unsent(self._job)
 
     def _reasons(self, known: int, total: int, *, waits: bool, over: bool) -> Iterator[str]:
-        if self._job["state"] in {"disabled", "disabling"}:
-            yield "the job is disabled: its tasks wait until it is enabled again"
+        if self._job["state"] in JOB_PAUSED:
+            yield (
+                "the job is disabled: its tasks wait until it is enabled again; "
+                f"python -m jobs resume {self.job_id} does so"
+            )
         if self._manager is not None and self._manager.failed:
             yield "its job manager task, which adds its tasks, failed"
         if not over and self._resumable:
@@ -356,7 +360,7 @@ def looks(
 
     Raises:
         UnfinishedError: `timeout_s` passed before; or its submission was not finished, and of
-            the tasks that are in none is left to run.
+            the tasks that are in none is left to run; or it is disabled.
         ServiceError: As `Watcher.look`; what may pass, only after `jobs.outages.OUTAGE_S`.
     """
     began = watcher.now()
@@ -370,10 +374,7 @@ def looks(
         if look.over:
             return
         if look.standstill is not None:
-            raise UnfinishedError(
-                f"job {watcher.job_id} has {look.standstill.number:,} of {look.total:,} tasks "
-                "that were not submitted, and of the others none is left to run"
-            )
+            raise UnfinishedError(look.standstill.text(watcher.job_id, look.total))
         passed = watcher.now() - began
         if timeout_s is not None and passed >= timeout_s:
             raise UnfinishedError(

@@ -29,7 +29,7 @@ from jobs.plan import JobPlan, plan
 from jobs.portal import portal_url
 from jobs.program_package import require_published
 from jobs.rerun import ran_before
-from jobs.results import require_writable, tree_of
+from jobs.results import ResultTree, require_writable, tree_of
 from jobs.run_options import RunOptions
 from jobs.session import Session, content_cache
 from jobs.stage import Staged, contents_of, stage
@@ -55,7 +55,7 @@ def run_workload(
         JobsError: Each with its exit code.
     """
     if options.detach and options.first is None:
-        _require_unwatched(options)
+        require_unwatched(options)
     with interruptible("nothing was submitted"):
         session, job = prepared(options, terminal, checked)
     checked = job.checked
@@ -79,29 +79,45 @@ def run_workload(
         options = replace(options, resume=True, first=None)
     submitted = send(job, session, tree, options, terminal)
     if options.detach:
-        terminal.show(job.job_id)
-        terminal.result(
-            {
-                "version": 1,
-                "job_id": job.job_id,
-                "tasks": job.count,
-                "added": submitted.added,
-                "results": str(tree.root),
-                "portal": portal_url(checked.stack, job.job_id),
-                "stale": stale_of(tree.read_manifest()).as_json(),
-            }
-        )
         if options.watched:
             terminal.note(
                 f"{', '.join(options.watched)}: for the trial only; for the others, give "
                 f"{'it' if len(options.watched) == 1 else 'them'} to `wait`"
             )
-        terminal.note(f"watch it: {go_on('wait', tree)}")
+        leave(job.job_id, tree, session, terminal, tasks=job.count, added=submitted.added)
         return EXIT_OK
     return finish(checked, session, tree, options, terminal, job_id=job.job_id)
 
 
-def _require_unwatched(options: RunOptions) -> None:
+def leave(
+    job_id: str, tree: ResultTree, session: Session, terminal: Terminal, *, tasks: int, added: int
+) -> None:
+    """Tells of a job that nobody waits for from here.
+
+    Args:
+        job_id: Which.
+        tree: Its results.
+        session: The services of its stack.
+        terminal: Where it is told.
+        tasks: How many it has.
+        added: How many of these were added just now.
+    """
+    terminal.show(job_id)
+    terminal.result(
+        {
+            "version": 1,
+            "job_id": job_id,
+            "tasks": tasks,
+            "added": added,
+            "results": str(tree.root),
+            "portal": portal_url(session.stack, job_id),
+            "stale": stale_of(tree.read_manifest()).as_json(),
+        }
+    )
+    terminal.note(f"watch it: {go_on('wait', tree)}")
+
+
+def require_unwatched(options: RunOptions) -> None:
     """Refuses limits and the like that nobody would hold to, before anything is sent.
 
     Raises:

@@ -1,4 +1,4 @@
-# ruff: noqa: PLR0911 - a route table returns once for each route
+# ruff: noqa: C901, PLR0911 - a route table branches and returns once for each route
 """A Batch account in a page, for what the emulator cannot do on command: answers that are
 lost after the work was done, refusals in a row, items that fail. It runs no tasks."""
 
@@ -111,6 +111,11 @@ class FakeBatch:
                 return 200, None
             case "DELETE", []:
                 del self.jobs[job]
+                return 202, None
+            case "POST", ["enable"]:
+                if self.jobs[job]["state"] not in {"disabled", "disabling"}:
+                    return 409, _error("JobNotDisabled", "The job is not disabled.")
+                self.jobs[job]["state"] = "active"
                 return 202, None
             case "GET", ["taskcounts"]:
                 states = Counter(task["state"] for task in self.tasks[job].values())

@@ -12,6 +12,7 @@ import pytest
 from jobs.checking import check
 from jobs.errors import EXIT_UNFINISHED, UnfinishedError
 from jobs.explain import explain_job
+from jobs.following import ways_on
 from jobs.loading import LoadedWorkload
 from jobs.logs import LogReader
 from jobs.looks import Cause, Look
@@ -133,6 +134,57 @@ def test_an_unfinished_submission_whose_rest_is_blocked_is_not_ended_but_left(
         watch(watcher, lambda _look: None, pause=clock.pause)
     assert watcher.last is not None
     assert (watcher.last.over, watcher.last.waiting, watcher.last.blocked) == (False, 1, 0)
+
+
+def test_a_job_that_is_disabled_is_left_to_whom_enables_it(
+    workload: MakeWorkload, stack: Stack, service: BatchService, batch: Any
+) -> None:
+    """As `on_failure: pause` leaves it: nothing runs until somebody says so."""
+    text = "name: n\npool: cpu\ncommand: a {index}\ntasks: 6\n"
+    job = plan(check(workload(text), stack), {}, job_id="job")
+    submit(job, service)
+    ids = sorted(batch.tasks["job"])
+
+    def pause_it() -> None:
+        batch.complete("job", ids[0], exit_code=12)
+        batch.jobs["job"]["state"] = "disabled"
+
+    clock = Clock()
+    clock.then = iter([lambda: None, pause_it])
+    watcher = Watcher(service=service, job_id="job", now=clock.now)
+    with pytest.raises(UnfinishedError, match="job job is disabled, with 5 of 6 tasks to go"):
+        watch(watcher, lambda _look: None, pause=clock.pause)
+    assert clock.time >= UNSENT_AFTER_S, "somebody may be enabling it"
+    last = watcher.last
+    assert last is not None
+    assert last.standstill is not None
+    assert last.standstill.cause == Cause.DISABLED
+    assert (last.over, last.waiting, last.failed, last.paused) == (False, 5, 1, True)
+    assert last.reasons[0].endswith("python -m jobs resume job does so")
+    assert list(ways_on(ResultTree(Path("results/job")), last)) == ["resume", "cancel"]
+    assert batch.jobs["job"]["state"] == "disabled"
+
+
+def test_a_disabled_job_is_waited_for_as_long_as_its_tasks_run(
+    workload: MakeWorkload, stack: Stack, service: BatchService, batch: Any
+) -> None:
+    text = "name: n\npool: cpu\ncommand: a {index}\ntasks: 2\n"
+    submit(plan(check(workload(text), stack), {}, job_id="job"), service)
+    first, last = sorted(batch.tasks["job"])
+    batch.jobs["job"]["state"] = "disabled"
+    batch.tasks["job"][first]["state"] = "running"
+    clock = Clock()
+
+    def end() -> None:
+        assert clock.time > UNSENT_AFTER_S
+        batch.complete("job", first)
+        batch.jobs["job"]["state"] = "active"
+        batch.complete("job", last)
+
+    clock.then = iter([*[lambda: None] * 40, end])
+    watcher = Watcher(service=service, job_id="job", now=clock.now)
+    look = watch(watcher, lambda _look: None, pause=clock.pause)
+    assert (look.over, look.succeeded, look.standstill) == (True, 2, None)
 
 
 def test_a_trial_is_over_with_its_own_tasks(
