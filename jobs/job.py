@@ -44,6 +44,7 @@ from jobs.meter import Meter
 from jobs.notify import checked_url
 from jobs.reporting import Ground, Reported, checked_report_file, names_of, report_on
 from jobs.results import DEFAULT_ROOT, Manifest, ResultTree
+from jobs.resuming import resumable
 from jobs.schedule_jobs import find_tree
 from jobs.selection import ALL, FAILED, Selection
 from jobs.session import Session, Target
@@ -378,12 +379,17 @@ class Job:
         return stale_of(self.manifest).names
 
     def resume(self) -> Job:
-        """Finishes a submission that was cut short: adds the tasks that are missing.
+        """Finishes a submission that was cut short, and enables a job that is disabled.
 
         Raises:
-            InputError: The workload is another one now, or the job was cleaned.
+            InputError: The workload is another one now, or the job was ended or cleaned.
         """
         require_there(self.tree)
+        found = resumable(self.tree, self.session.service)
+        if found.paused:
+            found.enable(self.session.service)
+        if found.only_paused:
+            return self
         self._checked = None
         options = replace(options_of(self.manifest, self.tree), resume=True)
         send_more(self.checked, self.session, self.tree, options)
