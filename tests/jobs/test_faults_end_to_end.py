@@ -183,5 +183,8 @@ def test_a_task_whose_node_is_taken_away_runs_again(
     assert (report["succeeded"], report["requeues"]) == (1, 1)
     shown, _ = directory.jobs("report")
     assert "1 requeues" in shown
-    # A later look asks the service anew, and says the same.
-    assert directory.json("report")["report"]["requeues"] == 1
+    # A later look asks the service anew, and says the same: what the lost attempt took, too.
+    later = directory.json("report")["report"]
+    assert later["requeues"] == 1
+    assert later["spot_node_s"] > later["task_s"] > 0
+    assert later["slot_efficiency"] <= 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import subprocess
 import sys
@@ -9,12 +10,15 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from jobs.aside import printing_aside
+from jobs.cli import app
 from jobs.draws import Drawn, value_of
 from jobs.errors import WorkloadError
 from jobs.factories import ListBlobs, Rows, expand
@@ -227,6 +231,19 @@ def test_what_a_generator_prints_is_no_result(
     message_of(workload, '{generator: "c:cases"}', c_DOT_py=failing)
     assert capsys.readouterr() == ("", "before\n")
     assert sys.stdout is stdout
+
+
+def test_json_is_one_object_whatever_a_generator_prints(
+    batch: Any, values: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "c.py").write_text(PRINTS)
+    (tmp_path / "job.yaml").write_text(HEAD + 'tasks: {generator: "c:cases"}\n')
+    outputs = tmp_path / "outputs.json"
+    outputs.write_text(json.dumps(values(batch_endpoint=batch.url)))
+    words = ["submit", str(tmp_path / "job.yaml"), "--outputs", str(outputs), "--dry-run"]
+    done = CliRunner().invoke(app, [*words, "--json"])
+    assert json.loads(done.stdout)["tasks"] == 2, done.output
+    assert "loaded" in done.stderr
 
 
 def test_only_who_prints_aside_does_so(capsys: pytest.CaptureFixture[str]) -> None:
