@@ -2,8 +2,9 @@
 
 Each is in a process group of its own, so that all that it started ends with it when it is not
 waited for any more: at Ctrl-C, at SIGTERM, which nobody but this process gets, or after its time.
-It is asked first (SIGTERM), for it may have files to put in order. On Windows there are no such
-groups: there the command alone is ended.
+It is asked first (SIGTERM), for it may have files to put in order. What a terminal tells the group
+in front of it alone, that it is closed, is passed on before this process ends of it. On Windows
+there are no such groups: there the command alone is ended.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 GRACE_S = 5.0
 """How long a command that is to end has for it."""
@@ -70,11 +73,33 @@ def run_command(
         process_group=0 if os.name == "posix" else None,
     ) as process:
         try:
-            printed, errors = process.communicate(timeout=timeout_s)
+            with _passed_on(process):
+                printed, errors = process.communicate(timeout=timeout_s)
         except BaseException:
             _end(process)
             raise
     return Ended(code=process.returncode, printed=printed or "", errors=errors or "")
+
+
+@contextmanager
+def _passed_on(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Passes signals on that end this process without a word; it then ends of them as it would."""
+
+    def pass_on(number: int, _frame: FrameType | None) -> None:
+        _send(process, signal.Signals(number))
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    ours = os.name == "posix" and threading.current_thread() is threading.main_thread()
+    deadly = (signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT) if ours else ()
+    taken = [one for one in deadly if signal.getsignal(one) is signal.SIG_DFL]
+    for one in taken:
+        signal.signal(one, pass_on)
+    try:
+        yield
+    finally:
+        for one in taken:
+            signal.signal(one, signal.SIG_DFL)
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -75,6 +75,11 @@ def test_a_command_that_does_not_end_when_asked_is_ended(tmp_path: Path) -> None
     assert ended(tmp_path, [signal.SIGTERM], script) == (130, "interrupted\n")
 
 
+def test_a_terminal_that_is_closed_ends_what_runs_as_if_it_were_in_front(tmp_path: Path) -> None:
+    script = LONG.format(trap="trap 'echo > tidied; exit 1' HUP", after="exit 1")
+    assert ended(tmp_path, [signal.SIGHUP], script) == (-signal.SIGHUP, "")
+
+
 def test_ctrl_c_cuts_off_what_sigterm_began(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
