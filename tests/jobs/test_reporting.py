@@ -19,6 +19,7 @@ from jobs.cli import app
 from jobs.history import History, Sample
 from jobs.job import open_job
 from jobs.managed import MANAGER_ID
+from jobs.reporting import Reported
 from jobs.results import Manifest, tree_of
 
 TEXT = "name: n\npool: {pool}\ncommand: a\n"
@@ -62,6 +63,7 @@ def submitted(
 
 def test_its_time_is_priced_where_it_was_used(submitted: Callable[..., Job]) -> None:
     made = submitted(dedicated_price_per_hour=0.5).report()
+    assert isinstance(made, Reported)
     assert (made.report.pool, made.ground.pool.id) == ("cpu", "pool-cpu")
     assert made.report.cost == pytest.approx(0.5)
     assert "Standard_D4s_v5, id pool-cpu" in made.page()
