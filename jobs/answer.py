@@ -79,7 +79,9 @@ def answer(
                 f"{key} ended with exit code {done.code}: the tasks succeeded, their results are "
                 f"in {tree.root}"
             )
-            raise TaskFailureError("\n  ".join((text, *said)))
+            steps = " and ".join(answer_steps(spec))
+            again = f"to run {steps} again: {go_on('wait', tree)}"
+            raise TaskFailureError("\n  ".join((text, again, *said)))
     return printed
 
 

@@ -89,6 +89,27 @@ def run_workload(
     return finish(checked, session, tree, options, terminal, job_id=job.job_id)
 
 
+def see_to_end(job_id: str, tree: ResultTree, options: RunOptions, terminal: Terminal) -> int:
+    """Waits for a job that was submitted, and does all that follows; the exit code.
+
+    Raises:
+        InputError: Its workload is gone or does not fit; with what can be done without it.
+        JobsError: As `finish`.
+    """
+    try:
+        checked = checked_workload(options)
+    except InputError as error:
+        hint = (
+            "the job goes on with what was submitted; to see it without the file: "
+            f"{go_on('status', tree)}; its results: {go_on('collect', tree)}"
+        )
+        raise InputError(
+            [*error.findings, Finding(where=f"job {job_id}", message=hint)]
+        ) from error
+    session = Session(stack=checked.stack)
+    return finish(checked, session, tree, options, terminal, job_id=job_id)
+
+
 def leave(
     job_id: str, tree: ResultTree, session: Session, terminal: Terminal, *, tasks: int, added: int
 ) -> None:

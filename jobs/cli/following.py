@@ -10,7 +10,7 @@ from rich.text import Text
 
 from jobs.cli.command import command, finishing_of, known, tasks_of
 from jobs.describe import describe
-from jobs.errors import EXIT_OK, Finding, InputError, JobsError, NotFoundError
+from jobs.errors import EXIT_OK, JobsError, NotFoundError
 from jobs.explain import Explanation
 from jobs.finishing import state_of
 from jobs.following import go_on
@@ -39,17 +39,15 @@ from jobs.options import (
     VerboseOption,
 )
 from jobs.prices import money
-from jobs.results import DEFAULT_ROOT, Manifest, ResultTree, names_several
+from jobs.results import DEFAULT_ROOT, ResultTree, names_several
 from jobs.resuming import resumable
-from jobs.run_options import RunOptions
 from jobs.schedule_jobs import find_trees
 from jobs.selection import FAILED, positions_of
 from jobs.session import Session, Target
 from jobs.standing import counts_text, ended_text, first_failure, look_json
 from jobs.task_names import written_values
 from jobs.terminal import Terminal
-from jobs.verdict import finish
-from jobs.workflow import checked_workload, leave, require_unwatched, run_workload
+from jobs.workflow import leave, require_unwatched, run_workload, see_to_end
 
 
 def wait(
@@ -90,26 +88,8 @@ def wait(
                 max_fails, cancel_on_interrupt, on_finish, notify, max_cost, report
             ),
         )
-        code = _to_the_end(manifest, tree, options, terminal)
+        code = see_to_end(manifest.current, tree, options, terminal)
     raise typer.Exit(code)
-
-
-def _to_the_end(
-    manifest: Manifest, tree: ResultTree, options: RunOptions, terminal: Terminal
-) -> int:
-    """Waits for a job of which nothing is to be sent, and does what follows; the exit code."""
-    try:
-        checked = checked_workload(options)
-    except InputError as error:
-        hint = (
-            "the job goes on with what was submitted; to see it without the file: "
-            f"{go_on('status', tree)}; its results: {go_on('collect', tree)}"
-        )
-        raise InputError(
-            [*error.findings, Finding(where=f"job {manifest.current}", message=hint)]
-        ) from error
-    session = Session(stack=checked.stack)
-    return finish(checked, session, tree, options, terminal, job_id=manifest.current)
 
 
 def resume(
@@ -177,7 +157,7 @@ def resume(
             tasks = len(positions_of(options.only)) if options.only else manifest.tasks
             leave(found.job_id, tree, session, terminal, tasks=tasks, added=0)
         else:
-            code = _to_the_end(manifest, tree, options, terminal)
+            code = see_to_end(manifest.current, tree, options, terminal)
     raise typer.Exit(code)
 
 

@@ -15,7 +15,7 @@ from jobs.answer import stale_error
 from jobs.cli.command import command, finishing_of, known
 from jobs.consent import Consent
 from jobs.describe import describe
-from jobs.errors import InputError
+from jobs.errors import EXIT_OK, InputError
 from jobs.following import go_on
 from jobs.going_on import options_again
 from jobs.job import open_job
@@ -45,7 +45,7 @@ from jobs.results import DEFAULT_ROOT
 from jobs.selection import FAILED
 from jobs.session import Target
 from jobs.terminal import counted
-from jobs.workflow import run_workload
+from jobs.workflow import run_workload, see_to_end
 
 _FEW = 5
 
@@ -110,7 +110,8 @@ def rerun(
 
     In the same result tree, with the program and inputs as they are now. What the tasks
     had left is set aside under attempts/; then as `run`. Tasks that have run and wait for
-    one that runs again go with it. Refused where the file makes other tasks by now.
+    one that runs again go with it. Refused where the file makes other tasks by now. Where
+    no task is to be run again, merge and check are.
 
     For example:
 
@@ -154,17 +155,21 @@ def rerun(
             terminal.note(f"given something else than before: {', '.join(mended[:_FEW])}{more}")
         if not numbers:
             terminal.note("no task is to be run again")
-            terminal.result(
-                {
-                    "version": 1,
-                    "job_id": manifest.job_id,
-                    "tasks": 0,
-                    "stale": stale.as_json(),
-                }
-            )
-            if stale and not dry_run:
-                raise stale_error(stale, tree)
-            return
+            code = EXIT_OK
+            if dry_run or detach:
+                terminal.result(
+                    {
+                        "version": 1,
+                        "job_id": manifest.job_id,
+                        "tasks": 0,
+                        "stale": stale.as_json(),
+                    }
+                )
+                if stale and not dry_run:
+                    raise stale_error(stale, tree)
+            else:  # what is missing may be the answer
+                code = see_to_end(manifest.current, tree, options, terminal)
+            raise typer.Exit(code)
         options = replace(
             options_again(options, tree, again),
             consent=Consent(above=confirm_above, yes=yes, no_input=no_input),

@@ -77,5 +77,6 @@ def test_what_is_kept_is_given_back_and_nothing_of_it_is_printed(
         answer(failing, tree, "job-1", kept=True)
     lines = str(failed.value).splitlines()
     assert lines[0].startswith("check ended with exit code 1: the tasks succeeded")
-    assert (lines[1], lines[-1], len(lines)) == ("  12", "  17 is not 16", 21)
+    assert lines[1] == f"  to run check again: python -m jobs wait job --out {tree.root.parent}"
+    assert (lines[2], lines[-1], len(lines)) == ("  12", "  17 is not 16", 22)
     assert capfd.readouterr() == ("", "")

@@ -184,9 +184,10 @@ def test_what_failed_runs_again_in_the_same_result_tree(
     assert "Nothing was sent (--dry-run)" in directory.jobs("rerun", "-n")[0]
     _, err = directory.jobs("rerun", "--confirm-above", "0", "--no-input", code=2)
     assert "--confirm-above is $0.00" in err
-    assert directory.json("rerun", "--exit-code", "99") == {
-        "version": 1, "job_id": "again", "tasks": 0, "stale": [],
-    }  # fmt: skip
+    none = directory.json("rerun", "--exit-code", "99", "--detach")
+    assert none == {"version": 1, "job_id": "again", "tasks": 0, "stale": []}
+    left = directory.json("rerun", "--exit-code", "99", code=1)
+    assert (left["job_id"], left["report"]["failed"]) == ("again", 2), "it is no success"
     Path(f"{flag}-1").touch()
     first = directory.json("rerun", "again", "--exit-code", "71", code=1)
     assert first["job_id"] == "again-r2"
@@ -204,6 +205,26 @@ def test_what_failed_runs_again_in_the_same_result_tree(
     directory.json("collect", "again")
     assert len(list(directory.path.glob("results/again/outputs/*"))) == 3
     assert "no task is to be run again" in directory.jobs("rerun")[1]
+
+
+def test_a_rerun_that_has_no_task_to_run_merges_and_checks(directory: Directory) -> None:
+    """What failed was the merge or the check: `run || rerun` ends well once these do."""
+    directory.write(
+        "name: sums\npool: cpu\nscript: echo {index} > o\noutputs: [o]\ntasks: 2\n"
+        "merge: [sh, -c, 'test -e good && cat outputs/*/o > all']\ncheck: [grep, '1', all]\n"
+    )
+    _, err = directory.jobs("run", "job.yaml", "--job-id", "sums", code=1)
+    assert "merge ended with exit code 1" in err
+    assert "to run merge and check again: python -m jobs wait sums" in err
+    out, err = directory.jobs("rerun", "sums", code=1)
+    assert "no task is to be run again" in err
+    assert "merge ended with exit code 1" in err
+    assert "OK" not in out.splitlines()
+    assert directory.json("rerun", "sums", "--dry-run")["tasks"] == 0
+    (directory.path / "results/sums/good").touch()
+    done = directory.json("rerun", "sums")
+    assert (done["exit_code"], done["report"]["succeeded"]) == (0, 2)
+    assert (directory.path / "results/sums/all").read_text().split() == ["0", "1"]
 
 
 def test_a_task_that_is_another_by_now_runs_again_only_if_that_is_said(

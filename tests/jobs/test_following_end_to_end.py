@@ -129,7 +129,7 @@ def test_a_limit_on_the_cost_ends_the_job(directory: Any) -> None:
     assert "it was ended: MaxCost" in directory.jobs("explain", "--job", "dear")[0]
     assert "4 of 4 failed" in page.read_text()
     assert ".txt: its ending" in directory.jobs("run", "job.yaml", "--report", "x.txt", code=2)[1]
-    again = directory.json("rerun", "dear", "--exit-code", "7")
+    again = directory.json("rerun", "dear", "--exit-code", "7", "--detach")
     assert again["tasks"] == 0
     assert "again: 4 tasks of 4" in directory.jobs("rerun", "dear", "--canceled", "-d")[1]
     directory.jobs("cancel", "dear")
