@@ -116,6 +116,16 @@ def test_each_recurrence_is_a_job_with_results_of_its_own(
     assert (fan.path / "results" / f"{name}.job-2").is_dir()
     fan.jobs("schedule", "delete", name, "--yes")
 
+    deadline = time.monotonic() + 120
+    while (gone := fan.json("status", f"{name}:job-2"))["state"] != "deleted":
+        assert time.monotonic() < deadline, gone
+    assert (gone["succeeded"], gone["over"], gone["cleaned"]) == (4, True, None)
+    out, err = fan.jobs("report", f"{name}:job-2")
+    assert "4 of 4 succeeded" in out
+    assert f"job {name}:job-2 is no longer in Batch: it was deleted there; its results" in err
+    assert "it was deleted there, or never was" in fan.jobs("wait", f"{name}:job-2", code=3)[1]
+    assert fan.json("collect", f"{name}:job-2")["files"] > 0, "storage has what it left"
+
 
 def test_what_failed_in_a_scheduled_job_runs_again(fan: Directory) -> None:
     name, gate = fan.environment["NAME"], Path(fan.environment["GATE"])
