@@ -108,7 +108,7 @@ def explain_job(watcher: Watcher, reader: LogReader, names: TaskNames = UNNAMED)
             commands.append(_rerun(job_id))
         reasons.extend(_manager_reasons(service, job_id, reader))
     elif is_unsent(job):
-        verb = "rerun" if look.job_over else "resume"
+        verb = "wait" if look.arriving else "rerun" if look.job_over else "resume"
         commands.append(f"python -m jobs {verb} {job_id}")
     if look.failed:
         commands.append(f"python -m jobs explain failed --job {job_id}")
@@ -255,7 +255,8 @@ def _job_reasons(job: Mapping[str, Any], look: Look) -> Iterator[str]:
     if metadata_of(job).get(META_SUBMISSION) == SUBMITTING:
         known = look.waiting + look.running + look.ended
         resumed = is_unsent(job) and not look.job_over
-        yield unsent_text(str(job["id"]) if resumed else "", known, look.total)
+        goes_on = str(job["id"]) if resumed else ""
+        yield unsent_text(goes_on, known, look.total, arriving=look.arriving)
     info = job.get("executionInfo", {})
     if problem := info.get("schedulingError"):
         yield f"{problem.get('code')}: {problem.get('message')}"

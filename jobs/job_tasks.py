@@ -79,8 +79,10 @@ class JobTasks:
             return selection
         manifest = self.manifest
         look = self._watcher(manifest.current).look()
-        left = unsent_text(manifest.current, look.total - look.unsubmitted, look.total)
-        near = f"{self._near(selection)}{f'; {left}' if look.resumable else ''}"
+        known, total = look.total - look.unsubmitted, look.total
+        left = unsent_text(manifest.current, known, total, arriving=look.arriving)
+        more = f"; {left}" if look.resumable or look.arriving else ""
+        near = f"{self._near(selection)}{more}"
         raise InputError(f"there is no task {tasks} in job {manifest.job_id}{near}")
 
     def has(self, selection: Selection) -> bool:

@@ -41,7 +41,8 @@ class JobRow:
             none of its end here.
         currency: Such as `USD`; empty where the cost is not known.
         outcome: In a word or two, what became of it: `succeeded`, `2 failed`, `3 never ran`,
-            `1 stale`, `canceled`, `running`, `unfinished` (its submission is), else the state
+            `1 stale`, `canceled`, `running`, `submitting` (its tasks still come), `unfinished`
+            (its submission is, and nobody goes on with it), else the state
             that it is in; `unknown` where the service does not tell.
         stale: Tasks of its result tree whose answer is of outputs that a later attempt replaced.
     """

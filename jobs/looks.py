@@ -282,6 +282,7 @@ class Look:
         end_reason: Why the job ended, in the service's word or that of who ended it, such as
             `CanceledByUser`; empty while it goes on.
         resumable: Whether its submission was not finished and may be gone on with.
+        arriving: Whether it is being submitted: not all its tasks are in, and some came just now.
         stale: Tasks whose answer is of outputs that were replaced since, whatever job they ran in.
         outage: Why this is how it last stood, and not how it stands; None: it is seen.
     """
@@ -303,6 +304,7 @@ class Look:
     standstill: Standstill | None = None
     end_reason: str = ""
     resumable: bool = False
+    arriving: bool = False
     stale: Stale = NOTHING_STALE
     outage: Outage | None = None
 

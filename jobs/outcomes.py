@@ -12,16 +12,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jobs.costs import kept_report
-from jobs.errors import InputError
+from jobs.errors import InputError, NotFoundError
+from jobs.job_ids import schedule_of
 from jobs.listing import LATE, JobRow, jobs_of, matching
+from jobs.plan import SUBMITTING
 from jobs.results import Manifest, tree_of
 from jobs.session import Session, Target
 from jobs.stale import stale_of
+from jobs.standstill import is_arriving
 from jobs.task_totals import totals_of
 from jobs.threads import in_threads
 
 CANCELED = frozenset({"CanceledByUser", "UserTerminate"})
 """Reasons with which a person ends a job: this program's, and the service's own."""
+UNFINISHED = "unfinished"
+"""The outcome of a job whose submission was cut short, until somebody resumes it."""
 _AT_ONCE = 16
 _OVER = "completed"
 
@@ -75,7 +80,18 @@ class JobList:
         for job_id, totals in totals_of(open_, self.session, path).items():
             row = found[job_id]
             found[job_id] = replace(row, succeeded=totals.succeeded, failed=totals.failed)
-        return [replace(row, outcome=outcome_of(row)) for row in found.values()]
+        return [replace(row, outcome=self._outcome_of(row)) for row in found.values()]
+
+    def _outcome_of(self, row: JobRow) -> str:
+        """The same as `outcome_of`, but for one that is being submitted."""
+        outcome = outcome_of(row)
+        service = self.session.service
+        try:
+            if outcome == UNFINISHED and is_arriving(service, row.job_id, row.created):
+                return "submitting"
+        except NotFoundError:
+            pass  # it was deleted since the list was made
+        return outcome
 
     def _reported(self, row: JobRow) -> JobRow:
         """A row with what the report of its end says, where that lies in its result tree."""
@@ -106,7 +122,9 @@ class JobList:
 def outcome_of(row: JobRow) -> str:
     """What became of a job, in a word or two (`JobRow.outcome`)."""
     if row.state == "active":
-        return "unfinished" if row.submission == "unfinished" else "running"
+        # a schedule's job gets its tasks from its own job manager task
+        unsent = row.submission == SUBMITTING and schedule_of(row.job_id) is None
+        return UNFINISHED if unsent else "running"
     if row.state != _OVER:
         return row.state
     if row.ended in CANCELED:

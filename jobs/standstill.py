@@ -9,16 +9,18 @@ runs it, one whose submission was not finished or that is disabled is left for `
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from jobs.blocked import blocked_tasks
-from jobs.looks import JOB_OVER, Cause, PoolView, Standstill
+from jobs.looks import JOB_OVER, Cause, PoolView, Standstill, moment_of
 from jobs.managed import has_manager
 from jobs.plan import META_SUBMISSION, SUBMITTED, SUBMITTING
 from jobs.preparation import Preparations, holds_tasks_back
-from jobs.service import BatchService
+from jobs.service import BatchService, segment
 from jobs.submit import metadata_of
 
 UNSENT_AFTER_S = 10.0
@@ -31,11 +33,42 @@ def is_unsent(job: Mapping[str, Any]) -> bool:
     return metadata_of(job).get(META_SUBMISSION) == SUBMITTING and not has_manager(job)
 
 
-def unsent_text(job_id: str, known: int, total: int) -> str:
-    """What is to be said of a job whose submission was not finished.
+def is_arriving(service: BatchService, job_id: str, created: str) -> bool:
+    """Whether somebody seems to be submitting a job: it or a task of it is a few seconds old.
 
-    `job_id` is empty where it cannot be resumed: the job has ended, or is not submitted from here.
+    Args:
+        service: Where it is.
+        job_id: A job that has not ended, and whose tasks are not all in.
+        created: Its `creationTime`.
+
+    Raises:
+        ServiceError: The job is gone, or the service refuses.
     """
+    since = (service.date or time.time()) - UNSENT_AFTER_S
+    if moment_of(created).timestamp() > since:
+        return True
+    moment = f"DateTime'{datetime.fromtimestamp(since, UTC):%Y-%m-%dT%H:%M:%S.%fZ}'"
+    query = {
+        # no task changed before it was made: the first condition finds few to hold to the second
+        "$filter": f"stateTransitionTime ge {moment} and creationTime ge {moment}",
+        "$select": "id",
+        "maxresults": "1",
+    }
+    doing = f"looking for new tasks of job {job_id}"
+    return bool(service.get(f"/jobs/{segment(job_id)}/tasks", doing, **query).get("value"))
+
+
+def unsent_text(job_id: str, known: int, total: int, *, arriving: bool = False) -> str:
+    """What is to be said of a job whose tasks are not all in.
+
+    Args:
+        job_id: Empty where it cannot be resumed: the job has ended, or is not submitted from here.
+        known: Tasks that are in.
+        total: Tasks that are to be.
+        arriving: Whether somebody is submitting it.
+    """
+    if arriving:
+        return f"it is being submitted: {known:,} of {total:,} tasks are in"
     goes_on = f"; python -m jobs resume {job_id} goes on with it" if job_id else ""
     return f"its submission was not finished: {known:,} of {total:,} tasks are in{goes_on}"
 

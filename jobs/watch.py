@@ -31,11 +31,11 @@ from jobs.looks import (
 from jobs.managed import MANAGER_ID, ManagerLook, has_manager, look_at_manager, without_manager
 from jobs.meter import Meter
 from jobs.outages import Sight
-from jobs.plan import META_STAGES, META_TASKS
+from jobs.plan import META_STAGES, META_SUBMISSION, META_TASKS, SUBMITTING
 from jobs.service import BatchService, segment
 from jobs.stages import read_stages, stage_of
 from jobs.stale import NOTHING_STALE, Stale
-from jobs.standstill import Standstills, is_unsent, unsent_text
+from jobs.standstill import Standstills, is_arriving, is_unsent, unsent_text
 from jobs.submit import metadata_of
 
 SHORTEST_S = 0.4
@@ -144,6 +144,7 @@ class Watcher:
         over = over or (standstill is not None and not standstill.is_left)
         waits = waits and (standstill is None or standstill.cause == Cause.UNPREPARED)
         at = self.service.date or time.time()
+        arriving = not over and standstill is None and self._is_arriving()
         taken = answer.get("taskSlotCounts", {})
         self._read_meter(at, counts["running"], taken, over=over)
         self.last = Look(
@@ -155,8 +156,11 @@ class Watcher:
             job_state=self._job["state"],
             pool=self._pool,
             first_failure=self._first_failure,
-            reasons=() if moving else tuple(self._reasons(known, total, waits=waits, over=over)),
-            resumable=not over and self._resumable,
+            reasons=()
+            if moving
+            else tuple(self._reasons(known, total, waits=waits, over=over, arriving=arriving)),
+            resumable=not over and self._resumable and not arriving,
+            arriving=arriving,
             over=over,
             retried=self._retried,
             stages=tuple(self._stage_looks(counts["running"], over=over)),
@@ -311,7 +315,18 @@ class Watcher:
         over = self._job["state"] in JOB_OVER
         return not over and self.total is None and is_unsent(self._job)
 
-    def _reasons(self, known: int, total: int, *, waits: bool, over: bool) -> Iterator[str]:
+    def _is_arriving(self) -> bool:
+        """Whether somebody, or its job manager task, is adding tasks to it."""
+        if has_manager(self._job):
+            unfinished = metadata_of(self._job).get(META_SUBMISSION) == SUBMITTING
+            return unfinished and not (self._manager is not None and self._manager.over)
+        return self._resumable and is_arriving(
+            self.service, self.job_id, self._job["creationTime"]
+        )
+
+    def _reasons(
+        self, known: int, total: int, *, waits: bool, over: bool, arriving: bool
+    ) -> Iterator[str]:
         if self._job["state"] in JOB_PAUSED:
             yield (
                 "the job is disabled: its tasks wait until it is enabled again; "
@@ -320,7 +335,7 @@ class Watcher:
         if self._manager is not None and self._manager.failed:
             yield "its job manager task, which adds its tasks, failed"
         if not over and self._resumable:
-            yield unsent_text(self.job_id, known, total)
+            yield unsent_text(self.job_id, known, total, arriving=arriving)
         # a job that is over wants no nodes, unless none of those it had could be prepared
         wants = waits or not (over or self._resumable)
         if self._pool is not None and wants and self._job["state"] not in JOB_OVER:

@@ -75,6 +75,11 @@ class FakeBatch:
                 "nodeInfo": {"nodeId": node},
             }
 
+    def age(self, job_id: str) -> None:
+        """Makes a job, and its tasks, older than anybody takes to submit the next ones."""
+        for one in (self.jobs[job_id], *self.tasks[job_id].values()):
+            one["creationTime"] = "2026-01-01T00:00:00.000000Z"
+
     def answer(self, method: str, raw: str, body: bytes) -> tuple[int, Any]:
         """Carries a request out."""
         parts = urlsplit(raw)
@@ -191,6 +196,8 @@ class FakeBatch:
             tasks = [task for task in tasks if task["state"] == state[1]]
         if since := re.search(r"stateTransitionTime ge DateTime'([^']+)'", wanted):
             tasks = [task for task in tasks if task["stateTransitionTime"] >= since[1]]
+        if created := re.search(r"creationTime ge DateTime'([^']+)'", wanted):
+            tasks = [task for task in tasks if task["creationTime"] >= created[1]]
         if ids := re.search(r"id ge '([^']+)' and id le '([^']+)'", wanted):
             tasks = [task for task in tasks if ids[1] <= task["id"] <= ids[2]]
         start = int(query.get("$skiptoken", 0))

@@ -120,6 +120,11 @@ def test_a_job_is_explained_by_its_nodes_its_submission_and_its_failures(
     batch.complete("job", ids[0], exit_code=3)
     made = explain_job(watcher, reader)
     text = "\n".join(made.reasons)
+    assert "it is being submitted: 3 of 3 tasks are in" in text
+    assert "python -m jobs wait job" in made.commands
+    batch.age("job")
+    made = explain_job(Watcher(service=watcher.service, job_id="job"), reader)
+    text = "\n".join(made.reasons)
     assert "its submission was not finished: 3 of 3 tasks are in" in text
     assert "node n1 cannot run tasks: its start task ended with exit code 127" in text
     assert "start task: " in text

@@ -48,6 +48,8 @@ def test_a_job_that_was_not_all_submitted_is_not_waited_for_in_vain(directory: A
     directory.write("name: half\npool: cpu\ncommand: 'true'\ntasks: 9\n")
     directory.jobs("run", "job.yaml", "--job-id", "half", "--first", "3", code=4)
     unfinished = "its submission was not finished: 3 of 9 tasks are in"
+    while "it is being submitted: 3 of 9 tasks are in" in (told := directory.jobs("status"))[0]:
+        assert "python -m jobs resume" not in told[0], "somebody may be at it: for ten seconds"
     status, _ = directory.jobs("status", "half")
     assert "9: 6 not submitted, 0 waiting, 0 running, 3 succeeded, 0 failed" in status
     assert f"why    {unfinished}" in status

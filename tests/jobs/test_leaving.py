@@ -147,6 +147,7 @@ def test_what_was_not_all_submitted_is_gone_on_with_by_resume(
         {"name": "jobs.tasks", "value": "9"},
         {"name": "jobs.submission", "value": "unfinished"},
     ]
+    batch.age("job")
     unsent = Watcher(service=watcher.service, job_id="job").look()
     assert list(ways_on(tree, unsent)) == ["resume", "cancel"]
     assert list(ways_on(tree, trial=True)) == ["resume", "cancel"]

@@ -159,12 +159,28 @@ def test_a_job_that_goes_while_it_is_asked_for_is_unknown(listed: tuple[Any, Job
     assert [row.outcome for row in jobs.told(missing)] == ["unknown"]
 
 
+def test_a_job_that_is_being_submitted_is_listed_as_such(listed: tuple[Any, JobList]) -> None:
+    batch, jobs = listed
+    for job_id in ("young", "old", "nightly:job-1"):
+        made = job(job_id, state="active")
+        made["metadata"][2]["value"] = "unfinished"
+        add(batch, made, (0, 0, 0))
+        batch.age(job_id)
+    batch.jobs["young"]["creationTime"] = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    outcomes = {row.job_id: row.outcome for row in jobs.rows()}
+    assert outcomes == {"young": "submitting", "old": "unfinished", "nightly:job-1": "running"}
+    missing = jobs_of(jobs.session.service)
+    del batch.jobs["old"]
+    assert {row.job_id: row.outcome for row in jobs.told(missing)} == outcomes
+
+
 def test_an_unfinished_submission_is_no_running_job() -> None:
     row = JobRow(
         job_id="j", workload="w", state="active", tasks=3, submission="unfinished", ended="",
         created=MOMENT.format(0),
     )  # fmt: skip
     assert outcome_of(row) == "unfinished"
+    assert outcome_of(replace(row, job_id="nightly:job-1")) == "running", "its manager adds them"
 
 
 def test_a_list_of_long_ids_fits_a_line_each(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -51,10 +52,11 @@ class Clock:
 
 
 @pytest.fixture
-def half(workload: MakeWorkload, stack: Stack, service: BatchService) -> list[str]:
+def half(workload: MakeWorkload, stack: Stack, service: BatchService, batch: Any) -> list[str]:
     """A job of 12 tasks in two stages whose submitter was killed after 2 of the first."""
     job = plan(check(workload(STAGES), stack), {}, job_id="job")
     submit(job, service, trial=(2, 0))
+    batch.age("job")
     return [task.id for task in job.tasks()]
 
 
@@ -103,6 +105,25 @@ def test_a_submission_that_goes_on_elsewhere_is_waited_for(
     watcher = Watcher(service=service, job_id="job", now=clock.now)
     last = watch(watcher, lambda _look: None, pause=clock.pause)
     assert (last.over, last.succeeded, last.reasons) == (True, 12, ())
+
+
+@pytest.mark.parametrize("young", ["the job", "a task"])
+def test_a_submission_in_progress_is_told_as_such(
+    half: list[str], service: BatchService, batch: Any, tmp_path: Path, young: str
+) -> None:
+    """Nobody is to resume what somebody else is submitting just now."""
+    one = batch.jobs["job"] if young == "the job" else batch.tasks["job"][half[1]]
+    one["creationTime"] = f"{datetime.now(UTC) + timedelta(seconds=2):%Y-%m-%dT%H:%M:%S.%fZ}"
+    watcher = Watcher(service=service, job_id="job")
+    look = watcher.look()
+    assert (look.arriving, look.resumable) == (True, False)
+    assert look.reasons[0] == "it is being submitted: 2 of 12 tasks are in"
+    tree = ResultTree(tmp_path / "job")
+    assert list(ways_on(tree, look)) == ["wait", "cancel"]
+    one["creationTime"] = "2026-01-01T00:00:00.000000Z"
+    look = Watcher(service=service, job_id="job").look()
+    assert (look.arriving, look.resumable) == (False, True)
+    assert list(ways_on(tree, look)) == ["resume", "cancel"]
 
 
 def test_tasks_that_wait_for_nodes_are_waited_for_whatever_was_not_submitted(
