@@ -15,7 +15,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from jobs.errors import InputError, NotFoundError, ServiceError, TakenError, UnavailableError
+from jobs.errors import (
+    InputError,
+    NotFoundError,
+    ServiceError,
+    TakenError,
+    UnavailableError,
+    shown,
+)
 from jobs.following import go_on, interruptible
 from jobs.job_ids import schedule_of
 from jobs.plan import JobPlan, tags_of
@@ -67,12 +74,24 @@ def require_new(tree: ResultTree) -> None:
         TakenError: There are some.
     """
     if tree.manifest_file.exists():
-        name = tree.root.name
         raise TakenError(
-            f"job {name} was submitted from here already: {go_on('resume', tree)} submits what is "
-            "missing of it. For another job choose another id (--job-id ID), or another place of "
-            "results (--out DIR)"
+            f"job {tree.root.name} was submitted from here already: {_of_taken(tree)}. For "
+            "another job choose another id (--job-id ID), or another place of results (--out DIR)"
         )
+
+
+def _of_taken(tree: ResultTree) -> str:
+    """What to do about a tree that has a job."""
+    try:
+        cleaned = tree.read_manifest().cleaned
+    except InputError:
+        return f"{shown(tree.root)} has its results"
+    if cleaned:
+        return (
+            f"it was cleaned, and its results are in {shown(tree.root)}, among which those of "
+            f"another job must not be: {go_on('clean', tree)} --local removes them"
+        )
+    return f"{go_on('resume', tree)} submits what is missing of it"
 
 
 def send(

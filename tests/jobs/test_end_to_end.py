@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from jobs import Client
+from jobs.errors import TakenError
+
 ROOT = Path(__file__).resolve().parents[2]
 Directory = Any  # the fixture of command_line.py, which importlib mode cannot name
 
@@ -593,6 +596,33 @@ def test_a_job_id_of_ones_own_is_submitted_once(directory: Directory) -> None:
     directory.write("name: x\npool: cpu\ncommand: 'false'\ntasks: 2\n")
     _, err = directory.jobs("resume", name, code=2)
     assert "made from another workload" in err
+
+
+def test_no_run_mixes_its_results_with_those_of_another_of_its_id(
+    directory: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even when the other was cleaned: its files would be merged with the new ones."""
+    text = "name: x\npool: cpu\nscript: echo {say} > o\noutputs: [o]\ntasks: 2\n"
+    text += "variables: {say: v1}\nmerge: [sh, -c, 'cat outputs/*/o > all']\n"
+    directory.write(text)
+    directory.jobs("run", "job.yaml", "--job-id", "same")
+    directory.jobs("clean", "same", "--yes")
+    tree = directory.path / "results" / "same"
+    kept = {path: path.read_bytes() for path in tree.rglob("*") if path.is_file()}
+    for verb in ("run", "submit"):
+        for more in (["--set", "say=v2"], ["--out", "results"]):
+            _, err = directory.jobs(verb, "job.yaml", "--job-id", "same", *more, code=2)
+            assert "job same was submitted from here already: it was cleaned" in err
+            assert "clean same --local removes them" in err
+    monkeypatch.setenv("HPC_LOCAL_DIR", directory.environment["HPC_LOCAL_DIR"])
+    client = Client(stack="local", out=directory.path / "results")
+    with pytest.raises(TakenError, match="submitted from here already: it was cleaned"):
+        client.submit(directory.path / "job.yaml", job_id="same", variables={"say": "v2"})
+    assert "this is refused" in directory.jobs("run", "job.yaml", "--job-id", "same", "-n")[1]
+    assert {path: path.read_bytes() for path in tree.rglob("*") if path.is_file()} == kept
+    directory.jobs("clean", "same", "--local", "--yes")
+    directory.jobs("run", "job.yaml", "--job-id", "same", "--set", "say=v2")
+    assert (tree / "all").read_text().split() == ["v2", "v2"]
 
 
 def test_a_plan_tells_what_is_new_what_is_there_and_what_changed(directory: Directory) -> None:
