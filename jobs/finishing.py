@@ -24,11 +24,11 @@ from jobs.report import Report
 from jobs.results import ResultTree
 from jobs.service import BatchService, segment
 from jobs.stack import Pool
+from jobs.submit import OVER_CODES
 
 SHELL = "/bin/sh"
 ON_FINISH_TIMEOUT_S = 120.0
 _STDERR = 2
-_OVER_CODES = frozenset({"JobCompleted", "JobBeingTerminated", "JobBeingDeleted"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +168,7 @@ def end_job(service: BatchService, job_id: str, reason: str) -> bool:
     try:
         service.call("POST", f"{path}/terminate", doing, body={"terminateReason": reason})
     except ServiceError as error:
-        if error.code not in _OVER_CODES:
+        if error.code not in OVER_CODES:
             raise
         if not error.unclear:
             return False
