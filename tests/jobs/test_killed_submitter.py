@@ -83,3 +83,20 @@ def test_however_often_it_is_killed_each_task_runs_once(
         check_each_ran_once(directory, f"kill{jobs}")
     trees = list(directory.path.glob("results/*/job.json"))
     assert len(trees) == jobs + 1
+
+
+def test_of_two_that_resume_at_once_one_submits_and_the_other_says_so(
+    directory: Directory,
+) -> None:
+    write(directory, "both")
+    directory.jobs("run", "job.yaml", "--job-id", "both", "--first", "20", code=4)
+    two = [directory.start("resume", "both", "--detach") for _ in range(2)]
+    ended = [(*process.communicate(timeout=300), process.returncode) for process in two]
+    for process in two:
+        process.wait()
+    codes = sorted(code for _, _, code in ended)
+    assert codes in ([0, 0], [0, 2]), ended
+    for _, err, code in ended:
+        said = "submitted: job both" if code == 0 else "being submitted by another command"
+        assert said in err
+    check_each_ran_once(directory, "both")
