@@ -203,7 +203,10 @@ def _sent(
     if trial is None:
         keep_given(tree, job, terminal)
     there = f" ({submitted.present:,} were there)" if submitted.present else ""
-    terminal.note(f"submitted: job {job.job_id}, {counted(submitted.added, 'task')}{there}")
+    if options.resume and not submitted.added and not submitted.stopped:
+        terminal.note(f"nothing is missing of job {job.job_id}{there}")
+    else:
+        terminal.note(f"submitted: job {job.job_id}, {counted(submitted.added, 'task')}{there}")
     if trial is None and (page := portal_url(session.stack, job.job_id)):
         terminal.note(f"portal: {page}")
     return submitted

@@ -268,6 +268,16 @@ def test_a_job_that_is_being_submitted_is_left_to_whom_submits_it(
     assert sender.send().added == 2
 
 
+def test_who_resumes_what_is_whole_is_told_that_nothing_is_missing(
+    sender: Sender, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sender.send()
+    job = sender.job()
+    options = replace(sender.options, resume=True)
+    send(job, sender.session, sender.tree, options, Terminal())
+    assert "nothing is missing of job job (2 were there)" in capsys.readouterr().err
+
+
 def test_where_a_directory_cannot_be_locked_jobs_are_submitted_all_the_same(
     sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
