@@ -15,7 +15,8 @@
     │   │                      or a file that a task left cannot be written, by its name
     │   └── StaleError         … or an answer was made from what is replaced by now
     └── LeftError              somebody stopped watching; `details` has where the job stands
-        ├── UnfinishedError 4  … at a time limit, or because its submission was not finished
+        ├── UnfinishedError 4  … at a time limit, or because nothing moves until it is resumed:
+        │                      its submission was not finished, or it is disabled
         └── InterruptError 130 … by Ctrl-C or SIGTERM; says what goes on, how to come back
 
 SDK errors become these in one place, `jobs.translate`.
@@ -162,7 +163,7 @@ class LeftError(JobsError):
 
 
 class UnfinishedError(LeftError):
-    """A time limit ended the waiting, or nothing moves until the submission is resumed."""
+    """A time limit ended the waiting, or nothing moves until the job is resumed."""
 
     exit_code = EXIT_UNFINISHED
 

@@ -136,7 +136,7 @@ def test_what_failed_in_a_scheduled_job_runs_again(fan: Directory) -> None:
     assert "exit code 1" in fan.jobs("explain", "failed", "--job", name)[0]
     assert fan.jobs("logs", "square/0", "--job", f"{name}:job-1")[0] == ""
     _, err = fan.jobs("resume", f"{name}:job-1", code=2)
-    assert f"python -m jobs rerun {name}:job-1" in err
+    assert f"python -m jobs rerun {name}.job-1" in err
     gate.unlink()
     again = fan.json("rerun", f"{name}:job-1")
     assert again["job_id"] == f"{name}-job-1-r2"
