@@ -12,9 +12,15 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
+
+from jobs import Client
+from jobs import submit as submitting
+from jobs.describe import planned
+from jobs.going_on import options_of
 
 Directory = Any  # the fixture of command_line.py, which importlib mode cannot name
 TASKS = 300
@@ -99,3 +105,27 @@ def test_of_two_that_resume_at_once_one_submits_and_the_other_says_so(
     for _, err, code in ended:
         assert ("being submitted by another command" in err) == (code == 2), err
     check_each_ran_once(directory, "both")
+
+
+def test_who_submits_from_another_machine_compares_by_lists_what_came_meanwhile(
+    directory: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing locks a job there: what was listed before the other began is out of date."""
+    write(directory, "far")
+    directory.jobs("run", "job.yaml", "--job-id", "far", "--first", "20", code=4)
+    monkeypatch.setenv("HPC_LOCAL_DIR", directory.environment["HPC_LOCAL_DIR"])
+    monkeypatch.delenv("AZURE_BATCH_ACCESS_KEY", raising=False)
+    monkeypatch.chdir(directory.path)
+    job = Client(stack="local").job("far")
+    service = job.session.service
+    plan, _ = planned(replace(options_of(job.manifest, job.tree), resume=True))
+    before = submitting._present(service, plan, "/jobs/far")
+    assert len(before) == 20
+    submitting.submit(plan, service, resume=True, trial=(TASKS - 10,))
+    monkeypatch.setattr(submitting, "_present", lambda *_: before)
+    sent = service.requests_sent
+    submitting.submit(plan, service, resume=True)
+    # the job, three collections, for two or three of them the job and a list, the end
+    assert service.requests_sent - sent <= 12
+    monkeypatch.undo()
+    check_each_ran_once(directory, "far")
