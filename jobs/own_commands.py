@@ -13,8 +13,8 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -61,45 +61,74 @@ def run_command(
         OSError: It cannot be started.
         subprocess.TimeoutExpired: Its time passed; it was ended.
     """
-    with subprocess.Popen(
-        command,
-        cwd=directory,
-        env=None if environment is None else dict(environment),
-        stdin=subprocess.DEVNULL,
-        stdout=stdout,
-        stderr=stderr,
-        encoding="utf-8",
-        errors="replace",
-        process_group=0 if os.name == "posix" else None,
-    ) as process:
-        try:
-            with _passed_on(process):
+    signals = _Signals()
+    try:
+        with subprocess.Popen(
+            command,
+            cwd=directory,
+            env=None if environment is None else dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            encoding="utf-8",
+            errors="replace",
+            process_group=0 if os.name == "posix" else None,
+        ) as process:
+            try:
+                signals.act_on(process)
                 printed, errors = process.communicate(timeout=timeout_s)
-        except BaseException:
-            _end(process)
-            raise
+            except BaseException:
+                _end(process)
+                raise
+    finally:
+        signals.restore()
     return Ended(code=process.returncode, printed=printed or "", errors=errors or "")
 
 
-@contextmanager
-def _passed_on(process: subprocess.Popen[str]) -> Iterator[None]:
-    """Passes signals on that end this process without a word; it then ends of them as it would."""
+class _Signals:
+    """What signals do while a command is started and runs; only the main thread can say.
 
-    def pass_on(number: int, _frame: FrameType | None) -> None:
-        _send(process, signal.Signals(number))
+    Until it is known what was started, they wait: it would go on, and nobody could end it. Those
+    that end this process without a word are then passed on, before it ends of them.
+    """
+
+    def __init__(self) -> None:
+        """Lets them wait."""
+        ours = os.name == "posix" and threading.current_thread() is threading.main_thread()
+        ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT) if ours else ()
+        handlers = {one: signal.getsignal(one) for one in ending}
+        self._came: list[int] = []
+        self._process: subprocess.Popen[str] | None = None
+        self._before = {
+            one: handler
+            for one, handler in handlers.items()
+            if callable(handler) or handler is signal.SIG_DFL
+        }
+        for one in self._before:
+            signal.signal(one, self._wait)
+
+    def act_on(self, process: subprocess.Popen[str]) -> None:
+        """Lets them do what they do, those that came meanwhile first."""
+        self._process = process
+        for one, handler in self._before.items():
+            signal.signal(one, self._pass_on if handler is signal.SIG_DFL else handler)
+        for number in self._came:
+            signal.raise_signal(number)
+
+    def restore(self) -> None:
+        """Takes back what this has changed; what a handler has changed since stays."""
+        for one, handler in self._before.items():
+            if signal.getsignal(one) in (self._wait, self._pass_on):
+                signal.signal(one, handler)
+
+    def _wait(self, number: int, _frame: FrameType | None) -> None:
+        self._came.append(number)
+
+    def _pass_on(self, number: int, _frame: FrameType | None) -> None:
+        if self._process is not None:
+            _send(self._process, signal.Signals(number))
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
-
-    ours = os.name == "posix" and threading.current_thread() is threading.main_thread()
-    deadly = (signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT) if ours else ()
-    taken = [one for one in deadly if signal.getsignal(one) is signal.SIG_DFL]
-    for one in taken:
-        signal.signal(one, pass_on)
-    try:
-        yield
-    finally:
-        for one in taken:
-            signal.signal(one, signal.SIG_DFL)
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -7,9 +7,11 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -100,6 +102,38 @@ def test_ctrl_c_cuts_off_what_sigterm_began(
     with suppress(KeyboardInterrupt):
         run_command(["sh", "-c", "trap '' TERM; sleep 600"], directory=tmp_path)
     assert None in waits, "it has ended"
+
+
+def test_an_interrupt_while_a_command_is_started_ends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen[str]] = []
+
+    class Slow(subprocess.Popen[str]):
+        def __init__(self, *words: Any, **options: Any) -> None:
+            super().__init__(*words, **options)
+            started.append(self)
+            os.kill(os.getpid(), signal.SIGINT)  # it runs, and nobody knows yet
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr("subprocess.Popen", Slow)
+    with pytest.raises(KeyboardInterrupt):
+        run_command(["sleep", "600"], directory=tmp_path)
+    assert started[0].returncode == -signal.SIGTERM
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_signals_are_left_as_they_were_and_other_threads_leave_them_alone() -> None:
+    kinds = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+    before = [signal.getsignal(one) for one in kinds]
+    codes = [run_command(["true"]).code]
+    thread = threading.Thread(target=lambda: codes.append(run_command(["false"]).code))
+    thread.start()
+    thread.join()
+    assert codes == [0, 1]
+    with pytest.raises(FileNotFoundError):
+        run_command(["no-such-command"])
+    assert [signal.getsignal(one) for one in kinds] == before
 
 
 def test_what_a_command_prints_and_its_code_are_told(tmp_path: Path) -> None:
