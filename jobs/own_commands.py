@@ -120,6 +120,8 @@ class _Signals:
         for one, handler in self._before.items():
             if signal.getsignal(one) in (self._wait, self._pass_on):
                 signal.signal(one, handler)
+        for number in self._came if self._process is None else ():  # nothing was started
+            signal.raise_signal(number)
 
     def _wait(self, number: int, _frame: FrameType | None) -> None:
         self._came.append(number)

@@ -122,6 +122,18 @@ def test_an_interrupt_while_a_command_is_started_ends_it(
     assert started[0].returncode == -signal.SIGTERM
     assert signal.getsignal(signal.SIGINT) is before
 
+    class Refused(subprocess.Popen[str]):
+        def __init__(self, *_: Any, **__: Any) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+            raise FileNotFoundError
+
+        def __del__(self) -> None:
+            """There is no process."""
+
+    monkeypatch.setattr("subprocess.Popen", Refused)
+    with pytest.raises(KeyboardInterrupt):
+        run_command(["no-such-command"])
+
 
 def test_signals_are_left_as_they_were_and_other_threads_leave_them_alone() -> None:
     kinds = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
