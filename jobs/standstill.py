@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jobs.blocked import blocked_tasks
-from jobs.looks import JOB_OVER, Cause, PoolView, Standstill, moment_of
+from jobs.looks import JOB_OVER, JOB_PAUSED, Cause, PoolView, Standstill, moment_of
 from jobs.managed import has_manager
 from jobs.plan import META_SUBMISSION, SUBMITTED, SUBMITTING
 from jobs.preparation import Preparations, holds_tasks_back
@@ -125,6 +125,11 @@ class Standstills:
             self._still, self._still_at, self._blocked = still, self.now(), None
         if job["state"] in JOB_OVER:
             return None
+        if job["state"] in JOB_PAUSED:  # whatever else holds it up: somebody is to have a look
+            left = total - counts["completed"]
+            idle = job["state"] == "disabled" and not counts["running"] and left > 0
+            held = idle and self._is_left_alone
+            return Standstill(cause=Cause.DISABLED, number=left) if held else None
         blocked = 0 if first else self._find_blocked(job, counts)
         whole = self.partial or metadata_of(job).get(META_SUBMISSION) == SUBMITTED
         if blocked and whole:
@@ -134,14 +139,6 @@ class Standstills:
             idle = not counts["running"] and counts["active"] <= blocked
             if left > 0 and idle and self._is_left_alone:
                 return Standstill(cause=Cause.UNSENT, number=left)
-        left = total - counts["completed"]
-        if (
-            job["state"] == "disabled"
-            and left > 0
-            and not counts["running"]
-            and (self._is_left_alone)
-        ):
-            return Standstill(cause=Cause.DISABLED, number=left)
         nodes = self._find_unprepared(job, pool) if waits else 0
         return Standstill(cause=Cause.UNPREPARED, number=nodes) if nodes else None
 

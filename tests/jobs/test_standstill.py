@@ -186,6 +186,25 @@ def test_a_job_that_is_disabled_is_left_to_whom_enables_it(
     assert batch.jobs["job"]["state"] == "disabled"
 
 
+def test_a_disabled_job_whose_tasks_are_blocked_is_not_ended_before_somebody_enables_it(
+    workload: MakeWorkload, stack: Stack, service: BatchService, batch: Any
+) -> None:
+    """`pause` is for a look at what failed, and nothing can be seen of a job that was ended."""
+    text = "name: n\npool: cpu\nstages:\n  a: {command: x}\n  b: {command: y, after: a}\n"
+    submit(plan(check(workload(text), stack), {}, job_id="job"), service)
+    first, _ = sorted(batch.tasks["job"])
+    batch.complete("job", first, exit_code=12)
+    batch.jobs["job"]["state"] = "disabled"
+    clock = Clock()
+    watcher = Watcher(service=service, job_id="job", now=clock.now)
+    with pytest.raises(UnfinishedError, match="is disabled, with 1 of 2 tasks to go"):
+        watch(watcher, lambda _look: None, pause=clock.pause)
+    batch.jobs["job"]["state"] = "active"
+    watcher = Watcher(service=service, job_id="job", now=clock.now)
+    look = watch(watcher, lambda _look: None, pause=clock.pause)
+    assert (look.over, look.blocked) == (True, 1)
+
+
 def test_a_disabled_job_is_waited_for_as_long_as_its_tasks_run(
     workload: MakeWorkload, stack: Stack, service: BatchService, batch: Any
 ) -> None:
