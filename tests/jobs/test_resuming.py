@@ -100,3 +100,17 @@ def test_all_of_a_job_that_batch_does_not_have_is_missing(job: Job, batch: Any) 
     del batch.jobs["job"]
     found = resumable(ResultTree(job.tree.root), job.session.service)
     assert (found.whole, found.paused) == (False, False)
+
+
+def test_a_scheduled_job_gets_its_tasks_by_itself_and_is_only_enabled(
+    job: Job, batch: Any
+) -> None:
+    batch.jobs["job"] |= {"state": "disabled", "jobManagerTask": {"id": "manager"}}
+    (submission,) = (
+        item for item in batch.jobs["job"]["metadata"] if item["name"] == "jobs.submission"
+    )
+    submission["value"] = "unfinished"
+    assert resumable(job.tree, job.session.service).only_paused
+    assert job.resume() is job
+    assert state_of(batch) == "active"
+    assert sum("addtaskcollection" in request for request in batch.requests) == 1, "the first"
