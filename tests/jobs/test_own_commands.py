@@ -18,7 +18,16 @@ import pytest
 from jobs.own_commands import run_command
 
 ROOT = Path(__file__).resolve().parents[2]
-LONG = "exec 3>held; {trap}; (exec sleep 600) & echo begun >&3; wait; {after}"
+# What it leaves running says that it began: its parent's trap is no longer its own then.
+LONG = "exec 3>held; {trap}; (echo begun >&3; exec sleep 600) & wait; {after}"
+# Whoever runs these tests may have been told to ignore a signal: `nohup`, or a shell's `&`.
+JOBS = """
+import runpy, signal
+for one in (signal.SIGHUP, signal.SIGTERM):
+    signal.signal(one, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("jobs", run_name="__main__", alter_sys=True)
+"""
 BUILDS = """\
 name: slow
 pool: cpu
@@ -39,7 +48,7 @@ def ended(directory: Path, signals: Sequence[int], script: str) -> tuple[int, st
     with (
         os.fdopen(held, "rb") as reader,
         subprocess.Popen(
-            [sys.executable, "-m", "jobs", "build", ".", "--stack", "none"],
+            [sys.executable, "-c", JOBS, "build", ".", "--stack", "none"],
             cwd=directory, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         ) as process,
