@@ -163,7 +163,8 @@ class Azurite:
             if line.startswith("accounts "):
                 self._answers.put_nowait(line)
             elif listens := _LISTENS.search(line):
-                self._listening.set_result(listens[1])
+                if not self._listening.done():  # nobody waits any more when the start is canceled
+                    self._listening.set_result(listens[1])
             else:
                 self._said = [*self._said[-20:], line]
                 _logger.debug("azurite: %s", line)

@@ -552,8 +552,8 @@ def test_a_stop_while_it_starts_leaves_nothing(start: Start) -> None:
             served.process.wait(wait_s)  # a moment of its start, not a state to wait for
         processes = tree(served)
         served.process.terminate()
-        served.process.communicate(timeout=120)
-        assert served.process.returncode in {0, -signal.SIGTERM}
+        _, err = served.process.communicate(timeout=120)
+        assert served.process.returncode in {0, -signal.SIGTERM}, err
         until(lambda found=processes: all_gone(found))  # type: ignore[misc] # the default binds
         assert not (served.local / "run.json").exists()
 
